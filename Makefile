@@ -1,0 +1,48 @@
+# One entry point for people and for CI. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test test-slow lint format ui lock
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
+
+setup: $(BIN)/.installed  ## create .venv from requirements.lock (done once)
+
+$(BIN)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	touch $@
+
+repro: setup  ## run the pipeline: dvc repro
+	dvc repro
+
+test: setup  ## the test suite
+	python -m pytest
+
+test-slow: setup  ## the long tests
+	python -m pytest -m slow
+
+lint: setup  ## ruff check, ruff format, mypy
+	ruff check pipeline tests
+	ruff format --check pipeline tests
+	mypy
+
+format: setup  ## let ruff mend what it can
+	ruff check --fix pipeline tests
+	ruff format pipeline tests
+
+ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+lock:  ## resolve pyproject.toml anew into requirements.lock
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --editable .[dev]
+	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	rm -rf .venv-lock bert_head_analysis.egg-info

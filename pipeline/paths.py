@@ -1,0 +1,53 @@
+"""Every artifact's path, once. All are relative to the project's root, where every command runs."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DVC_LOCK = Path("dvc.lock")
+
+# What the user brings.
+RAW = Path("data/raw")
+CHECKPOINTS = Path("data/checkpoints")
+
+# prepare
+PREPARED = Path("data/prepared")
+TRAIN = PREPARED / "train.parquet"
+DEV = PREPARED / "dev.parquet"
+TEST = PREPARED / "test.parquet"
+REJECTED = PREPARED / "rejected.csv"
+PREPARE_METRICS = Path("reports/prepare/metrics.json")
+
+# finetune
+MODEL = Path("data/model")
+PREDICTIONS = Path("data/predictions")
+FINETUNE_METRICS = Path("reports/finetune/metrics.json")
+CURVE = Path("reports/finetune/curve.csv")
+
+# attention
+MAPS = Path("data/attention/maps.safetensors")
+SHOWCASE = Path("data/attention/showcase.json")
+PROFILES = Path("reports/attention/profiles.csv")
+ATTENTION_METRICS = Path("reports/attention/metrics.json")
+
+# head_ablation
+HEAD_LOGITS = Path("data/ablation/heads.safetensors")
+HEADS = Path("reports/head_ablation/heads.csv")
+HEAD_METRICS = Path("reports/head_ablation/metrics.json")
+
+# group_ablation
+GROUP_LOGITS = Path("data/ablation/groups.safetensors")
+GROUPS = Path("reports/group_ablation/groups.csv")
+GROUP_METRICS = Path("reports/group_ablation/metrics.json")
+
+# report
+REPORT = Path("reports/report.html")
+FIGURES = Path("reports/figures")
+FINDINGS = Path("reports/findings.json")
+
+# Outside the stages' outputs: word segmentation's cache, the tracking spool.
+CACHE = Path(".cache")
+
+# Tracking, all below the root that DVC reports: the database, its artifacts, and what is not written yet.
+DATABASE = Path("mlflow.db")
+RUN_ARTIFACTS = Path("mlartifacts")
+TRACKING = Path(".tracking")
