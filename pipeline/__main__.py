@@ -1,0 +1,41 @@
+"""``python -m pipeline STAGE`` runs one stage of dvc.yaml. Exit code 0 done, 2 something the user can mend."""
+
+import argparse
+import importlib
+import os
+import sys
+
+from pipeline import tracking
+from pipeline.errors import InputError
+from pipeline.params import Params, load_params
+
+STAGES = ("prepare", "finetune", "attention", "head_ablation", "group_ablation", "report", "publish")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    parser.add_argument("stage", choices=STAGES)
+    name = parser.parse_args().stage
+    try:
+        params = load_params()
+        _stay_offline(params)
+        stage = importlib.import_module(f"pipeline.stages.{name}")
+        with tracking.stage(name, params) as record:
+            stage.main(params, record)
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _stay_offline(params: Params) -> None:
+    """Forbid the model hub, before transformers is imported, where nothing in the params names it."""
+    from pipeline.model.names import is_local
+
+    names = [name for name in (params.model.name, params.model.base) if name is not None]
+    if all(is_local(name) for name in names):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What runs: checkpoints, encoding and batching, heads and masks, the ablation engine."""

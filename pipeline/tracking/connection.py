@@ -1,0 +1,79 @@
+"""Reaching MLflow: which server or database, and how to start it without breaking it or waiting for it."""
+
+import logging
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pipeline import paths
+from pipeline.tracking.execution import root, state
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# A dead server costs seconds instead of minutes; nothing is sent home; no bars in the log.
+DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+# mlflow.transformers warns that a folder is on no model hub.
+LOG_LEVELS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.transformers": logging.ERROR}
+DATABASE_RETRIES = 2  # MLflow's own 15 take an hour
+LOCK_SECONDS = 120  # the first start creates the database, slowly where several processes wait for it
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI where the user set it, else the project's own database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.DATABASE}"
+
+
+def own_database() -> Path | None:
+    """The file of the project's own database, where that is in use."""
+    file = root() / paths.DATABASE
+    return file if tracking_uri() in (f"sqlite:///{file}", f"sqlite:///{paths.DATABASE}") else None
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Whether MLflow, or the disk, did not answer, rather than refused what it was given."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, MlflowException):
+        # A server's 500 is its own trouble; the client's own errors bear that number too.
+        return error.get_http_status_code() >= (500 if tracking_uri().startswith("http") else 501)
+    return isinstance(error, OSError | OperationalError)
+
+
+@cache
+def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
+    """A client and the experiment's id. Under a lock: processes that meet a fresh database break it."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+    from mlflow.store.db import utils
+
+    for logger, level in LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
+    utils.MAX_RETRY_COUNT = DATABASE_RETRIES
+    state().mkdir(parents=True, exist_ok=True)
+    with FileLock(state() / "store.lock", timeout=LOCK_SECONDS):
+        client = mlflow.MlflowClient(uri)
+        _place_artifacts(client)
+        found = client.get_experiment_by_name(experiment)
+        return client, found.experiment_id if found else client.create_experiment(experiment)
+
+
+def _place_artifacts(client: "MlflowClient") -> None:
+    """Have a database file's new experiments keep their artifacts in the project.
+
+    MLflow makes a relative place absolute before it stores it, except this one. It stays relative for the project's
+    own database, so that artifacts open from the project's root wherever the project is moved.
+    """
+    store = client._tracking_client.store
+    if hasattr(store, "artifact_root_uri"):
+        store.artifact_root_uri = str(paths.RUN_ARTIFACTS if own_database() else root() / paths.RUN_ARTIFACTS)

@@ -1,0 +1,125 @@
+"""One execution of the pipeline, whatever its number of processes: who runs it, and what ran in it so far."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline import paths
+
+ABOUT = "execution.json"
+CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differently
+
+
+def root() -> Path:
+    """Where the tracking lives: DVC runs experiments in copies of the project, but names the original."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def state() -> Path:
+    return root() / paths.TRACKING
+
+
+@dataclass(frozen=True)
+class Execution:
+    """`pid` and `created` name the process that runs the stages; `folder` holds one note a stage, and the switch."""
+
+    key: str
+    pid: int
+    created: float
+
+    @property
+    def id(self) -> str:
+        return sha256(self.key.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        return state() / "executions" / self.id
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether a stage of this execution found that MLflow does not answer."""
+        return (self.folder / "offline").exists()
+
+    def go_offline(self) -> bool:
+        """Tell the stages to come that MLflow does not answer. Returns whether this was news."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / "offline").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    @property
+    def is_introduced(self) -> bool:
+        return (self.folder / ABOUT).exists()
+
+    def introduce(self, experiment: str, start: int) -> None:
+        """Write down who runs and where, for the executions to come."""
+        owner = {"key": self.key, "pid": self.pid, "created": self.created}
+        about = {"owner": owner, "workspace": str(Path.cwd()), "experiment": experiment, "start": start}
+        write_state(self.folder / ABOUT, about)
+
+    def about(self) -> dict[str, Any]:
+        return json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+
+    def note(self, stage: str, **values: Any) -> None:
+        write_state(self.folder / "stages" / f"{stage}.json", values)
+
+    def notes(self) -> dict[str, dict[str, Any]]:
+        """Stage -> its note, of the stages that ran in this execution."""
+        return {path.stem: json.loads(path.read_text()) for path in sorted((self.folder / "stages").glob("*.json"))}
+
+    def is_running(self) -> bool:
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.created) < CLOCK_SLACK
+        except psutil.NoSuchProcess:
+            return False
+
+    def forget(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def current() -> Execution:
+    """The execution this process belongs to, by PIPELINE_RUN_KEY, else by the process that runs its stages."""
+    key = os.environ.get("PIPELINE_RUN_KEY")
+    process = psutil.Process()
+    owner = _nearest_dvc(process) or (process.parent() if key else None) or process
+    created = owner.create_time()
+    return Execution(key or f"{socket.gethostname()}-{owner.pid}-{created:.2f}", owner.pid, created)
+
+
+def _nearest_dvc(process: psutil.Process) -> psutil.Process | None:
+    with suppress(psutil.Error):  # an ancestor may end meanwhile, or be another user's
+        return next((ancestor for ancestor in process.parents() if _is_dvc(ancestor)), None)
+    return None
+
+
+def _is_dvc(process: psutil.Process) -> bool:
+    return any(Path(word).name in ("dvc", "dvc.exe") for word in process.cmdline()[:3])
+
+
+def others(mine: Execution) -> list[Execution]:
+    """Executions that left notes, this one's aside: running beside it, or ended without publishing."""
+    found = sorted((state() / "executions").glob(f"*/{ABOUT}"))
+    executions = [Execution(**json.loads(path.read_text(encoding="utf-8"))["owner"]) for path in found]
+    return [execution for execution in executions if execution.id != mine.id]
+
+
+def milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def write_state(path: Path, values: dict[str, Any]) -> None:
+    # Imported here since it imports pandas, which an execution with nothing to write can do without.
+    from pipeline.files import write_json
+
+    write_json(path, values)

@@ -1,0 +1,63 @@
+"""What dvc.lock says a stage was made from: its command, the hashes of what it read, its params."""
+
+import json
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import paths
+
+PUBLISH = "publish"
+
+Lock = dict[str, dict[str, Any]]
+
+
+def read_lock(path: Path = paths.DVC_LOCK) -> Lock:
+    """Stage -> its entry, without publish's own, which dvc has not renewed when publish reads it."""
+    if not path.exists():
+        return {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    stages = yaml.load(path.read_text(encoding="utf-8"), loader)["stages"]
+    return {name: entry for name, entry in stages.items() if name != PUBLISH}
+
+
+def stage_fingerprints(lock: Lock) -> dict[str, str]:
+    """Stage -> sha256 of its command, the hashes of its dependencies and the values of its params."""
+    return {name: _digest([entry["cmd"], _hashes(entry, "deps"), entry.get("params")]) for name, entry in lock.items()}
+
+
+def whole_fingerprint(stages: dict[str, str]) -> str:
+    return _digest(stages)
+
+
+def output_fingerprint(lock: Lock, place: Path) -> str | None:
+    """One hash of the outputs at or below `place`; None where no stage has any there."""
+    outs = [item for entry in lock.values() for item in _hashes(entry, "outs")]
+    found = sorted(item for item in outs if place in (Path(item[0]), *Path(item[0]).parents))
+    return _digest(found)[:16] if found else None
+
+
+def wrote(entry: dict[str, Any], digests: dict[str, str]) -> bool:
+    """Whether a run that left files with these md5 digests is the one whose outputs the lock entry names."""
+    known = [(path, md5) for path, md5 in _hashes(entry, "outs") if path in digests]
+    return bool(known) and all(digests[path] == md5 for path, md5 in known)
+
+
+def file_digests(files: list[Path]) -> dict[str, str]:
+    """Path -> md5, as DVC hashes a file."""
+    digests = {}
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as stream:
+                digests[str(path)] = file_digest(stream, "md5").hexdigest()
+    return digests
+
+
+def _hashes(entry: dict[str, Any], kind: str) -> list[tuple[str, str]]:
+    return sorted((item["path"], item.get("md5", "")) for item in entry.get(kind, []))
+
+
+def _digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

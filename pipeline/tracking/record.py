@@ -1,0 +1,112 @@
+"""What is tracked, as plain data: written to MLflow at once or kept and written later, it reads the same."""
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import yaml
+from pydantic import BaseModel
+
+from pipeline.params import Params
+from pipeline.tracking.source import source_tags
+
+PARAM_LENGTH = 6000  # MLflow's limit for a param's value, in characters
+
+
+@dataclass
+class Record:
+    """What a stage reports; every path is relative to the project's root.
+
+    metrics: headline numbers; None and what is not finite are left out.
+    artifacts: files and folders. curve: (metric, value, step). tags: short texts.
+    model: folder of a fine-tuned model and its tokenizer. dataset: parquet splits.
+    """
+
+    metrics: dict[str, float | int | None] = field(default_factory=dict)
+    artifacts: list[Path] = field(default_factory=list)
+    curve: list[tuple[str, float, int]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    model: Path | None = None
+    dataset: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One MLflow run, or an addition to one. Writing it twice leaves the same run as writing it once.
+
+    id: names the run, whoever writes first. parent: id of the pipeline's row, None for that row itself.
+    status: None leaves the run open. start, end: milliseconds since 1970.
+    stages: stage -> fingerprint of its entry in dvc.lock. ran: stage -> id of its row, where this execution ran it.
+    """
+
+    id: str
+    name: str
+    experiment: str
+    start: int
+    parent: str | None = None
+    status: str | None = None
+    end: int | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    curve: list[tuple[str, float, int]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+    model: str | None = None
+    dataset: list[str] = field(default_factory=list)
+    stages: dict[str, str] = field(default_factory=dict)
+    ran: dict[str, str] = field(default_factory=dict)
+
+    def files(self) -> list[str]:
+        """Every file or folder that writing the row reads."""
+        return [*self.artifacts, *self.dataset, *([self.model] if self.model else [])]
+
+    def of_parent(self) -> "Row":
+        """The least a parent needs, where its own row has not been written yet."""
+        return Row(self.parent or self.id, "pipeline", self.experiment, self.start)
+
+
+def opening(id: str, key: str, params: Params, start: int) -> Row:
+    """The pipeline's row as an execution's first process knows it."""
+    source = params.data.source if params.data.source != "generated" else f"generated {params.data.generated.language}"
+    name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {source}"
+    tags = {"pipeline.exec_key": key, "pipeline.published": "false"} | source_tags()
+    return Row(id, name, params.base.experiment, start, params=flattened(params), tags=tags)
+
+
+def reported(record: Record) -> dict[str, Any]:
+    """The fields of a `Row` that a stage's record fills. What it names but never wrote is left out."""
+    return {
+        "metrics": {name: float(value) for name, value in record.metrics.items() if _is_number(value)},
+        "curve": [(name, float(value), step) for name, value, step in record.curve if _is_number(value)],
+        "tags": dict(record.tags),
+        "artifacts": [str(path) for path in record.artifacts if path.exists()],
+        "dataset": [str(path) for path in record.dataset if path.exists()],
+        "model": str(record.model) if record.model and record.model.is_dir() else None,
+    }
+
+
+def _is_number(value: float | int | None) -> TypeGuard[float | int]:
+    return value is not None and math.isfinite(value)
+
+
+def flattened(section: BaseModel, prefix: str = "") -> dict[str, str]:
+    """Params under dotted names; a value that is no text is written as JSON."""
+    flat: dict[str, str] = {}
+    for name, value in section:
+        if isinstance(value, BaseModel):
+            flat |= flattened(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat[prefix + name] = text[:PARAM_LENGTH]
+    return flat
+
+
+def declared(flat: dict[str, str], stage: str, pipeline: Path = Path("dvc.yaml")) -> dict[str, str]:
+    """Those params that the stage declares in dvc.yaml, alone or by section; all where it declares none."""
+    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.exists() else {}
+    keys = [key for key in stages.get(stage, {}).get("params", []) if isinstance(key, str)]
+    chosen = {name: value for name, value in flat.items() if any(f"{name}.".startswith(f"{key}.") for key in keys)}
+    return chosen or flat
