@@ -1,0 +1,1 @@
+"""What the numbers mean: arrays and frames in, frames out. No torch models, no files."""

@@ -1,0 +1,120 @@
+"""What a head may be doing: for each function, how far its attention does that, and what uniform attention would score.
+
+For one pair of `length` tokens a function names targets, a set of keys for every query. A query counts where it has a
+target, and only tokens of the query or the title are ever queries: special tokens never count. A head's score on the
+pair is the mean, over the queries that count, of the attention that falls on their targets: 0..1, a share of a row.
+Chance is the same for attention spread evenly over the pair, that is the mean of targets / length.
+
+=============  =======================================  ====================================================
+function       queries that count                       targets
+=============  =======================================  ====================================================
+term_match     tokens of a term that both texts hold    the same term's tokens in the other text
+segmentation   tokens of words of two tokens or more    the other tokens of the query's own word
+previous_term  tokens of words with a word before them  all tokens of the word before, in the same text
+next_term      tokens of words with a word after them   all tokens of the word after, in the same text
+self           every token of a text                    the query itself
+cls            every token of a text                    [CLS]
+sep            every token of a text                    every [SEP]
+cross_text     every token, where both texts have some  every token of the other text, punctuation included
+=============  =======================================  ====================================================
+
+Tokens in no word (punctuation) count for the last four only, and previous and next step over them. `entropy` has no
+targets: it is the mean, over every token of a text, of the row's entropy divided by log(length), the entropy of uniform
+attention, so its chance is 1 and 0 means that each row falls on one key.
+
+A pair in which no query counts leaves the function undefined: NaN for that pair, which means over pairs leave out.
+
+The quantities follow Clark et al. 2019 (arXiv 1906.04341, attention to the next and previous token, [SEP], entropy),
+carried from tokens to words and from one text to a pair.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TARGETED = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text")
+FUNCTIONS = (*TARGETED, "entropy")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One pair's tokens as the functions see them; every array is [token].
+
+    Attributes:
+        word: index of the token's word, unique over the pair and rising along each text; -1 in no word.
+        key: equal for tokens whose words are the same term, whichever text they are in; -1 in no word.
+        segment: 0 in the query, 1 in the title, negative for special tokens.
+        cls: whether the token is [CLS].
+        sep: whether the token is a [SEP].
+    """
+
+    word: np.ndarray
+    key: np.ndarray
+    segment: np.ndarray
+    cls: np.ndarray
+    sep: np.ndarray
+
+    @property
+    def text(self) -> np.ndarray:
+        """Whether the token belongs to the query or the title."""
+        return self.segment >= 0
+
+
+def targets(tokens: Tokens) -> np.ndarray:
+    """Where each of TARGETED looks, as the module's table says: bool [function, query, key]."""
+    text, in_word = tokens.text, tokens.word >= 0
+    text_pairs = text[:, None] & text[None, :]
+    word_pairs = in_word[:, None] & in_word[None, :]
+    same_text = text_pairs & (tokens.segment[:, None] == tokens.segment[None, :])
+    other_text = text_pairs & ~same_text
+    step = _steps(tokens.word)
+    itself = np.eye(len(text), dtype=bool)
+    by_name = {
+        "term_match": word_pairs & other_text & (tokens.key[:, None] == tokens.key[None, :]),
+        "segmentation": word_pairs & (step == 0) & ~itself,
+        "previous_term": word_pairs & same_text & (step == -1),
+        "next_term": word_pairs & same_text & (step == 1),
+        "self": text_pairs & itself,
+        "cls": text[:, None] & tokens.cls[None, :],
+        "sep": text[:, None] & tokens.sep[None, :],
+        "cross_text": other_text,
+    }
+    return np.stack([by_name[name] for name in TARGETED])
+
+
+def _steps(word: np.ndarray) -> np.ndarray:
+    """Words from query to key, [query, key]; a word without any token (truncated, unknown) is no step."""
+    rank = np.unique(word, return_inverse=True)[1]
+    return rank[None, :] - rank[:, None]
+
+
+def mass_weights(targets: np.ndarray) -> np.ndarray:
+    """What to multiply attention [query, key] by, and sum, to get scores: float32 [query, key, function].
+
+    Args:
+        targets: bool [function, query, key].
+
+    Returns:
+        1 / queries that count on the targets and 0 elsewhere; NaN throughout where no query counts.
+    """
+    counting = targets.any(axis=2).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        weights = targets / counting[:, None, None]
+    return np.moveaxis(weights, 0, -1).astype(np.float32)
+
+
+def entropy_weights(tokens: Tokens) -> np.ndarray:
+    """What to multiply the entropy of attention rows [query] by, and sum: float32 [query], NaN without text."""
+    with np.errstate(invalid="ignore"):
+        return (tokens.text / (tokens.text.sum() * np.log(len(tokens.text)))).astype(np.float32)
+
+
+def weights(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+    """One pair's weights for FUNCTIONS: `mass_weights` of its targets and its `entropy_weights`."""
+    return mass_weights(targets(tokens)), entropy_weights(tokens)
+
+
+def chance(mass: np.ndarray, entropy: np.ndarray) -> np.ndarray:
+    """One pair's scores under uniform attention, by its weights: float32 [function], entropy last."""
+    length = len(entropy)
+    return np.append(mass.sum(axis=(0, 1)) / length, entropy.sum() * np.log(length)).astype(np.float32)

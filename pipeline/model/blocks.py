@@ -1,0 +1,177 @@
+"""A classifier's encoder taken apart at the heads: one view of six model families, its weights ready for the engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from pipeline.errors import InputError
+from pipeline.model.encoding import Encoded
+from pipeline.model.linear import Linear, pack
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "ernie", "camembert")
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Layer normalisation over the last axis."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One encoder layer; d is the hidden size, the heads' sizes together.
+
+    Attributes:
+        heads: number of heads.
+        qkv: the query, key and value projections as one, d -> 3 d.
+        output: ``attention.output.dense``, the projection behind the heads.
+        query: [d, d] and bias [d], alone, for a layer whose only query is [CLS].
+        key, value: [head, head_dim, d], likewise.
+        value_bias: [head, head_dim].
+    """
+
+    heads: int
+    qkv: Linear
+    output: Linear
+    attention_norm: Norm
+    expand: Linear
+    contract: Linear
+    output_norm: Norm
+    query: Linear
+    key: Tensor
+    value: Tensor
+    value_bias: Tensor
+
+    def attend(self, states: Tensor) -> Tensor:
+        """The heads' contexts, their outputs before the projection.
+
+        [..., position, d] -> [..., position, head, head_dim].
+        """
+        *lead, N, D = states.shape
+        qkv = self.qkv(states).view(-1, N, 3, self.heads, D // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [pair, head, position, head_dim]
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(*lead, N, self.heads, -1)
+
+    def attend_first(self, states: Tensor) -> Tensor:
+        """The contexts of [CLS] alone, [..., 1, head, head_dim].
+
+        With one query, keys and values need not be formed: q (W x) = (q W) x, and a mean of W x is W of the mean.
+        """
+        *lead, N, D = states.shape
+        rows = self.first_rows(states).view(-1, self.heads, N)
+        read = torch.einsum("phd,hcd->phc", rows @ states.view(-1, N, D), self.value) + self.value_bias
+        return read.view(*lead, 1, self.heads, -1)
+
+    def first_rows(self, states: Tensor) -> Tensor:
+        """The attention of [CLS] over the positions, [..., position, d] -> [..., head, key].
+
+        The key's bias adds the same to every score of a head, which softmax ignores.
+        """
+        *lead, N, D = states.shape
+        x = states.view(-1, N, D)
+        q = self.query(x[:, 0].contiguous()).view(-1, self.heads, D // self.heads)
+        reader = torch.einsum("phc,hcd->phd", q, self.key) / (D // self.heads) ** 0.5
+        return torch.softmax(reader @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
+
+    def complete(self, context: Tensor, residual: Tensor) -> Tensor:
+        """From contexts [..., head, head_dim] and the layer's input [..., d] to the layer's output [..., d]."""
+        return self.behind_heads(self.output.add(context.flatten(-2), residual))
+
+    def behind_heads(self, attended: Tensor) -> Tensor:
+        """From the projected contexts plus residual [..., d] to the layer's output [..., d]."""
+        x = self.attention_norm(attended)
+        return self.output_norm(self.contract.add(self.expand(x), x))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A whole classifier: ``classify(layers(embed(ids, types))[:, 0])``."""
+
+    embed: Callable[[Tensor, Tensor], Tensor]
+    layers: list[Block]
+    classify: Callable[[Tensor], Tensor]
+    device: torch.device
+    grades: int
+
+    @property
+    def heads(self) -> int:
+        return self.layers[0].heads
+
+    @property
+    def head_size(self) -> int:
+        return self.layers[0].value_bias.shape[1]
+
+    def embed_pairs(self, encoded: Encoded, pairs: np.ndarray) -> Tensor:
+        """The input of the first layer [pair, position, d], for pairs of one length."""
+        tokens = encoded.positions(pairs)
+        ids, types = (torch.from_numpy(array[tokens]).to(self.device) for array in (encoded.ids, encoded.types))
+        return self.embed(ids, types)
+
+
+def take_apart(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Blocks:
+    """The model's encoder as blocks of `dtype`; embeddings and classifier stay the model's own, in float32.
+
+    Raises:
+        InputError: the architecture is none of FAMILIES.
+    """
+    check_family(model.config.model_type)
+    base: Any = model.base_model
+    classifier: Any = model.classifier
+    project = getattr(base, "embeddings_project", torch.nn.Identity())
+    pooler = getattr(base, "pooler", None)
+
+    def embed(ids: Tensor, types: Tensor) -> Tensor:
+        return project(base.embeddings(input_ids=ids, token_type_ids=types)).to(dtype)
+
+    def classify(first: Tensor) -> Tensor:
+        states = first.float()[:, None]
+        return classifier(states if pooler is None else pooler(states))
+
+    layers = [_block(layer, model.config, dtype) for layer in base.encoder.layer]
+    return Blocks(embed, layers, classify, model.device, int(model.config.num_labels or 0))
+
+
+def check_family(model_type: str) -> None:
+    """Raise InputError unless heads of this architecture can be masked here."""
+    if model_type not in FAMILIES:
+        raise InputError(f"model.name: architecture {model_type!r} is not supported; use one of {', '.join(FAMILIES)}")
+
+
+def _block(layer: Any, config: Any, dtype: torch.dtype) -> Block:
+    attention, heads = layer.attention.self, config.num_attention_heads
+    projections = (attention.query, attention.key, attention.value)
+    weights = [linear.weight.detach().to(dtype) for linear in projections]
+    biases = [linear.bias.detach().to(dtype) for linear in projections]
+    output, expand, contract = layer.attention.output.dense, layer.intermediate.dense, layer.output.dense
+
+    def linear(module: torch.nn.Linear, **activation) -> Linear:
+        return pack(module.weight.detach().to(dtype), module.bias.detach().to(dtype), **activation)
+
+    def norm(module: torch.nn.LayerNorm) -> Norm:
+        return Norm(module.weight.detach().to(dtype), module.bias.detach().to(dtype), module.eps)
+
+    return Block(
+        heads=heads,
+        qkv=pack(torch.cat(weights), torch.cat(biases)),
+        output=linear(output),
+        attention_norm=norm(layer.attention.output.LayerNorm),
+        expand=linear(expand, hidden_act=config.hidden_act, activation=layer.intermediate.intermediate_act_fn),
+        contract=linear(contract),
+        output_norm=norm(layer.output.LayerNorm),
+        query=pack(weights[0], biases[0]),
+        key=weights[1].unflatten(0, (heads, -1)),
+        value=weights[2].unflatten(0, (heads, -1)),
+        value_bias=biases[2].unflatten(0, (heads, -1)),
+    )

@@ -1,0 +1,62 @@
+"""Finished chunks of a sweep, kept until it ends, so that a killed one goes on where it was."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from pipeline.files import read_safetensors, write_safetensors
+
+Arrays = dict[str, np.ndarray]
+
+
+class Chunks(Protocol):
+    def load(self, number: int) -> Arrays | None:
+        """The chunk's arrays if it was finished."""
+        ...
+
+    def save(self, number: int, arrays: Arrays) -> None: ...
+
+
+class NotKept:
+    """Nothing is kept."""
+
+    def load(self, number: int) -> Arrays | None:
+        return None
+
+    def save(self, number: int, arrays: Arrays) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Chunks as files of one folder, whose name is the key of everything that decides their content."""
+
+    folder: Path
+
+    def load(self, number: int) -> Arrays | None:
+        file = self._file(number)
+        return read_safetensors(file) if file.is_file() else None
+
+    def save(self, number: int, arrays: Arrays) -> None:
+        write_safetensors(self._file(number), arrays)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number}.safetensors"
+
+
+def key(model: PreTrainedModel, *arrays: np.ndarray) -> str:
+    """sha256 of the model's configuration and weights and of the arrays, shapes and types included."""
+    digest = hashlib.sha256(repr(sorted(model.config.to_dict().items(), key=str)).encode())
+    weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
+    for name, array in [*sorted(weights.items()), *((str(place), array) for place, array in enumerate(arrays))]:
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

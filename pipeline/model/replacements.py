@@ -1,0 +1,105 @@
+"""What stands in for a masked head other than nothing: its mean, another pair's output, or another state's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.model.blocks import Blocks
+from pipeline.model.encoding import QUERY, SPECIAL, TITLE, Encoded
+
+CLS, SEP = 2, 3  # classes of token, beside QUERY 0 and TITLE 1
+
+
+def token_classes(encoded: Encoded) -> np.ndarray:
+    """QUERY, TITLE, CLS or SEP of every token, int64 [token]."""
+    classes = np.where(encoded.segment == SPECIAL, SEP, encoded.segment.astype(np.int64))
+    classes[encoded.starts[:-1]] = CLS
+    return classes
+
+
+def contexts(blocks: Blocks, states: Tensor, multipliers: np.ndarray) -> Iterator[Tensor]:
+    """Each layer's contexts [pair, position, head, head_dim] in the state that multipliers [layer, head] make.
+
+    The last layer's are those of [CLS] alone. `states` are the embedded pairs [pair, position, d].
+    """
+    *inner, last = blocks.layers
+    for block, row in zip(inner, torch.from_numpy(multipliers).to(states), strict=False):
+        context = block.attend(states)
+        yield context
+        states = block.complete(context * row[:, None], states)
+    yield last.attend_first(states)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The head's mean output over a reference split, by class of token. `means` [layer, class, head, head_dim]."""
+
+    means: np.ndarray
+
+    def contexts(self, blocks: Blocks, encoded: Encoded, pairs: np.ndarray) -> list[Tensor]:
+        classes = token_classes(encoded)[encoded.positions(pairs)]  # [pair, position]
+        return [torch.from_numpy(layer[classes]).to(blocks.device)[None] for layer in self.means]
+
+
+@torch.inference_mode()
+def head_means(blocks: Blocks, encoded: Encoded, chunks: Iterator[np.ndarray]) -> Mean:
+    """Mean contexts of the unmasked model, one chunk of pairs of one length at a time.
+
+    The last layer has them for [CLS] alone: elsewhere they are 0 and never read.
+    """
+    layers, heads, size = len(blocks.layers), blocks.heads, blocks.head_size
+    sums = np.zeros((layers, 4, heads, size))
+    counts = np.zeros((layers, 4, 1, 1))
+    unmasked = np.ones((layers, heads), dtype=np.float32)
+    classes = token_classes(encoded)
+    for pairs in chunks:
+        places = classes[encoded.positions(pairs)]
+        for layer, context in enumerate(contexts(blocks, blocks.embed_pairs(encoded, pairs), unmasked)):
+            here = places[:, : context.shape[1]]
+            np.add.at(sums[layer], here, context.float().cpu().numpy())
+            np.add.at(counts[layer], here, 1)
+    return Mean((sums / np.maximum(counts, 1)).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Resample:
+    """The same head's output on a donor pair, in the unmasked model. `donors` int64 [pair], see `draw_donors`."""
+
+    donors: np.ndarray
+
+    def contexts(self, blocks: Blocks, encoded: Encoded, pairs: np.ndarray) -> list[Tensor]:
+        unmasked = np.ones((len(blocks.layers), blocks.heads), dtype=np.float32)
+        return [found[None] for found in contexts(blocks, blocks.embed_pairs(encoded, self.donors[pairs]), unmasked)]
+
+
+def draw_donors(encoded: Encoded, seed: int) -> np.ndarray:
+    """A donor for each pair, int64 [pair]: another of equal length and query/title boundary; -1 where there is none.
+
+    Within each such set the donors are a random cyclic shift, so every pair gives once.
+    """
+    rng = np.random.default_rng(seed)
+    boundaries = np.add.reduceat(encoded.segment == QUERY, encoded.starts[:-1])
+    titles = np.add.reduceat(encoded.segment == TITLE, encoded.starts[:-1])
+    donors = np.full(len(encoded), -1)
+    kinds = np.stack([encoded.lengths, boundaries, titles], axis=1)
+    _, kind = np.unique(kinds, axis=0, return_inverse=True)
+    for number in range(kind.max() + 1):
+        pairs = rng.permutation(np.flatnonzero(kind.reshape(-1) == number))
+        if len(pairs) > 1:
+            donors[pairs] = np.roll(pairs, 1)
+    return donors
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The head's output on the same pair in other states. `states` float32 [source, layer, head]: their multipliers."""
+
+    states: np.ndarray
+
+    def contexts(self, blocks: Blocks, encoded: Encoded, pairs: np.ndarray) -> list[Tensor]:
+        root = blocks.embed_pairs(encoded, pairs)
+        found = [list(contexts(blocks, root, state)) for state in self.states]
+        return [torch.stack(layer) for layer in zip(*found, strict=True)]

@@ -1,0 +1,61 @@
+"""What is ablated: the fine-tuned model and the test pairs it is judged on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedModel
+
+from pipeline import paths
+from pipeline.corpus.split import sample_queries
+from pipeline.model.checkpoints import dimensions, load_tuned, pick_device
+from pipeline.model.encoding import Encoded, encode
+from pipeline.model.engine import ablate
+from pipeline.params import Params
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Logits of a set of masks.
+
+    Attributes:
+        masks: float32 [intervention, layer, head].
+        logits: float32 [intervention, pair, grade].
+        baseline: of the unmasked model, float32 [pair, grade].
+        pairs: row numbers of the test split, int64 [pair].
+    """
+
+    masks: np.ndarray
+    logits: np.ndarray
+    baseline: np.ndarray
+    pairs: np.ndarray
+
+
+@dataclass(frozen=True)
+class Subject:
+    model: PreTrainedModel
+    encoded: Encoded
+    pairs: np.ndarray
+    grades: np.ndarray
+    batch_tokens: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(layers, heads)."""
+        return dimensions(self.model)
+
+    def sweep(self, masks: np.ndarray) -> Sweep:
+        """Evaluate masks [intervention, layer, head], and the unmasked model with them."""
+        unmasked = np.ones((1, *masks.shape[1:]), dtype=masks.dtype)
+        logits = ablate(self.model, self.encoded, np.concatenate([unmasked, masks]), self.batch_tokens)
+        return Sweep(masks, logits[1:], logits[0], self.pairs)
+
+
+def load_subject(params: Params) -> Subject:
+    """The tuned model and up to `ablation.max_pairs` test pairs, sampled by whole queries."""
+    test = pd.read_parquet(paths.TEST)
+    pairs = sample_queries(test.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
+    sample = test.iloc[pairs]
+    model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
+    encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)
+    return Subject(model, encoded, pairs, sample["grade"].to_numpy(), params.ablation.batch_tokens)
