@@ -1,0 +1,53 @@
+"""What the article reports, so that this run can be set beside it. None of it is measured here.
+
+Source: "BERT 可解释性 - 从'头'说起" (Tencent, June 2020), a Chinese bert-base of 12 layers x 12 heads on five grades.
+Changes are relative to the unmasked accuracy, as fractions: -0.524 is the article's "-52.4%".
+"""
+
+from typing import NamedTuple
+
+RANDOM_FIVE = 0.0
+TERM_MATCH_FIVE = -0.524
+LOWER_HALF = -0.865
+LOWER_HALF_EXCEPT_FIVE = -0.181
+SAFE_SHARE = 0.2  # of all heads: masking fewer at random costs nothing
+
+
+class Claim(NamedTuple):
+    """A finding of the article's: what it says, and its figure in words."""
+
+    statement: str
+    figure: str
+
+
+CLAIMS = {
+    "R1": Claim(
+        "Heads are redundant: masking under 20% of them at random costs nothing, masking more costs steadily more.",
+        "under 20%: no loss, at 10% even a rise; beyond 20%: a steady fall (figures not stated)",
+    ),
+    "R2": Claim(
+        "Masking one whole layer hurts little, and the lower half of the layers matters more than the upper.",
+        "lower half masked: -86.5%; upper half and single layers: not stated",
+    ),
+    "F1": Claim(
+        "Heads that segment words exist in the low layers, and masking them costs more than masking random heads.",
+        "such heads exist in the low layers (figure not stated)",
+    ),
+    "F2": Claim(
+        "Heads that carry word order exist in the low layers, and masking them costs more than masking random heads.",
+        "such heads exist in the low layers (figure not stated)",
+    ),
+    "F3": Claim(
+        "A few low heads that match the same term across query and title carry much of the result.",
+        "five term-match heads (layers 2-4): -52.4%; five random heads: +0%; "
+        "lower half: -86.5%; lower half except the five: -18.1%",
+    ),
+    "T1": Claim(
+        "Fine-tuning makes attention to the same term grow, and attention to itself and to [SEP] shrink.",
+        "same term grew, self shrank, [SEP] shrank (figures not stated)",
+    ),
+    "S1": Claim(
+        "Most heads masked alone change about nothing; a few matter.",
+        "most of the 144 heads: about 0; a low term-match head and one head in layer 10 matter (figures not stated)",
+    ),
+}

@@ -1,0 +1,146 @@
+"""Which heads are masked together: named groups, as masks [intervention, layer, head] and as a frame."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import InputError
+
+Head = tuple[int, int]  # (layer, head), counted from 0
+
+# F1, F2, F3: the functions of the low heads; word_order takes whichever neighbour a head reads.
+FUNCTIONS = {
+    "term_match": ("term_match",),
+    "segmentation": ("segmentation",),
+    "previous_term": ("previous_term",),
+    "next_term": ("next_term",),
+    "word_order": ("previous_term", "next_term"),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Heads masked together; `draw` numbers the random ones of the same name."""
+
+    experiment: str
+    group: str
+    heads: tuple[Head, ...]
+    draw: int = 0
+
+
+def masks(groups: Sequence[Group], layers: int, heads: int) -> np.ndarray:
+    """Multipliers float32 [intervention, layer, head]: 0 for each group's members, 1 elsewhere."""
+    array = np.ones((len(groups), layers, heads), dtype=np.float32)
+    for number, group in enumerate(groups):
+        for layer, head in group.heads:
+            array[number, layer, head] = 0
+    return array
+
+
+def frame(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row a group: experiment, group, draw, heads_masked, members ("2.9 3.4": layer.head)."""
+    return pd.DataFrame(
+        {
+            "experiment": [group.experiment for group in groups],
+            "group": [group.group for group in groups],
+            "draw": [group.draw for group in groups],
+            "heads_masked": [len(group.heads) for group in groups],
+            "members": [" ".join(f"{layer}.{head}" for layer, head in group.heads) for group in groups],
+        }
+    )
+
+
+def every_head(layers: int, heads: int) -> list[Head]:
+    return [(layer, head) for layer in range(layers) for head in range(heads)]
+
+
+def single_heads(layers: int, heads: int) -> list[Group]:
+    """S1: every head alone, by layer, then head."""
+    return [Group("head", f"{layer}.{head}", ((layer, head),)) for layer, head in every_head(layers, heads)]
+
+
+def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> tuple[Head, ...]:
+    """`count` of the pool's heads, each set equally likely, in the pool's order."""
+    return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
+
+
+def random_shares(layers: int, heads: int, shares: Iterable[float], draws: int, seed: int) -> list[Group]:
+    """R1: `draws` random sets of each share of all heads (at least one head)."""
+    rng, pool = np.random.default_rng([seed, 1]), every_head(layers, heads)
+    return [
+        Group("random_share", f"{share:g}", random_heads(pool, max(1, round(share * len(pool))), rng), draw)
+        for share in shares
+        for draw in range(draws)
+    ]
+
+
+def random_controls(layers: int, heads: int, k: int, draws: int, seed: int) -> list[Group]:
+    """Random sets of k heads, the article's control of F3, drawn `draws` times."""
+    rng, pool = np.random.default_rng([seed, 2]), every_head(layers, heads)
+    return [Group("random_k", "random", random_heads(pool, min(k, len(pool)), rng), draw) for draw in range(draws)]
+
+
+def whole_layers(layers: int, heads: int) -> list[Group]:
+    """R2: every head of one layer."""
+    return [Group("layer", str(layer), tuple((layer, head) for head in range(heads))) for layer in range(layers)]
+
+
+def halves(layers: int, heads: int) -> list[Group]:
+    """R2: the lower half of the layers (the smaller one where their number is odd) and the upper half."""
+    lower = lower_half(layers, heads)
+    upper = tuple(head for head in every_head(layers, heads) if head not in lower)
+    return [Group("half", "lower", lower), Group("half", "upper", upper)]
+
+
+def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
+    return tuple(every_head(layers // 2, heads))
+
+
+def functional(profiles: pd.DataFrame, k: int) -> list[Group]:
+    """F1-F3: for each of FUNCTIONS the k heads with the largest score minus chance after fine-tuning.
+
+    Args:
+        profiles: layer, head, function, phase, score, chance; on dev. A function without a score has no group.
+        k: heads a group.
+    """
+    after = profiles[profiles.phase == "after"].assign(excess=lambda rows: rows.score - rows.chance)
+    groups = []
+    for name, parts in FUNCTIONS.items():
+        best = after[after.function.isin(parts)].groupby(["layer", "head"]).excess.max().dropna()
+        top = best.sort_values(ascending=False, kind="stable").index[:k]
+        if len(top):
+            groups.append(Group("function", name, tuple(sorted((int(layer), int(head)) for layer, head in top))))
+    return groups
+
+
+def lower_except(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:
+    """The lower half without each functional group's members: what is left when only they stay."""
+    low = lower_half(layers, heads)
+    return [
+        Group("lower_except", group.group, tuple(head for head in low if head not in group.heads)) for group in groups
+    ]
+
+
+def users(named: dict[str, list[list[int]]], layers: int, heads: int) -> list[Group]:
+    """The user's own groups.
+
+    Raises:
+        InputError: a group without heads, a head twice, or one that the model does not have.
+    """
+    for name, members in named.items():
+        key = f"params.yaml: group_ablation.groups.{name}"
+        if not members:
+            raise InputError(f"{key} is empty; list [layer, head] pairs")
+        for layer, head in members:
+            if layer >= layers or head >= heads:
+                raise InputError(
+                    f"{key}: [{layer}, {head}] is no head of this model; layers are 0 to {layers - 1}, "
+                    f"heads 0 to {heads - 1}"
+                )
+        if len({tuple(member) for member in members}) < len(members):
+            raise InputError(f"{key}: {members} names a head twice; name each once")
+    return [
+        Group("user", name, tuple(sorted((layer, head) for layer, head in members))) for name, members in named.items()
+    ]

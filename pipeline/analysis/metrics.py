@@ -1,0 +1,133 @@
+"""How well logits grade pairs, and how well they rank the titles of a query.
+
+What has no value on the data at hand is None with a reason, never NaN and never 0.
+"""
+
+import numpy as np
+import pandas as pd
+
+CUTOFF = 10
+# Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
+RANKED_DECIMALS = 5
+UNDEFINED = {
+    "qwk": "every gold grade and every predicted grade is the same one",
+    "spearman": "no query has titles that differ both in gold and in expected grade",
+    "ndcg_at_10": "no query of two or more titles has one above the lowest grade",
+}
+Metrics = tuple[dict[str, float | None], dict[str, str]]
+
+
+def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> Metrics:
+    """All metrics of one set of predictions.
+
+    - accuracy: share of pairs whose highest logit is the gold grade's (the lower grade where two are highest).
+    - qwk: Cohen's kappa of gold and predicted grade, disagreements weighted by their squared distance.
+    - mae: mean distance of predicted and gold grade, in grades.
+    - macro_f1: F1 of each grade, averaged over the grades that occur among the gold or the predicted ones.
+    - log_loss: mean negative log-likelihood of the gold grade, in nats.
+    - spearman, ndcg_at_10: of the expected grade (the mean grade under the softmax), see `spearman`, `ndcg`.
+
+    Args:
+        logits: finite, [pair, grade]. grades: gold, 0..K-1, [pair]. query_ids: [pair].
+
+    Returns:
+        The values by name, and for each value that is None the reason.
+
+    Raises:
+        ValueError: there are no pairs, or a logit is not finite.
+    """
+    if len(grades) == 0 or not np.isfinite(logits).all():
+        raise ValueError(f"metrics need pairs and finite logits; got logits of shape {logits.shape}")
+    log_shares = log_softmax(logits)
+    expected = (np.exp(log_shares) @ np.arange(logits.shape[1])).round(RANKED_DECIMALS)
+    predicted = logits.argmax(axis=1)
+    counts = confusion(grades, predicted, logits.shape[1])
+    values = {
+        "accuracy": float((predicted == grades).mean()),
+        "qwk": quadratic_weighted_kappa(counts),
+        "mae": float(np.abs(predicted - grades).mean()),
+        "macro_f1": macro_f1(counts),
+        "log_loss": float(-log_shares[np.arange(len(grades)), grades].mean()),
+        "spearman": spearman(expected, grades, query_ids),
+        "ndcg_at_10": ndcg(expected, grades, query_ids),
+    }
+    return values, {name: UNDEFINED[name] for name, value in values.items() if value is None}
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithm of the softmax over the last axis, float64."""
+    below_highest = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return below_highest - np.log(np.exp(below_highest).sum(axis=-1, keepdims=True))
+
+
+def confusion(grades: np.ndarray, predicted: np.ndarray, size: int) -> np.ndarray:
+    """Numbers of pairs [gold grade, predicted grade]."""
+    return np.bincount(grades * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def quadratic_weighted_kappa(counts: np.ndarray) -> float | None:
+    """1 - observed / chance disagreement, squared distances, of a confusion matrix. None where both are 0.
+
+    Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
+    """
+    grade = np.arange(len(counts))
+    weights = (grade[:, None] - grade[None, :]) ** 2
+    chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    if not (weights * chance).any():
+        return None
+    return float(1 - (weights * counts).sum() / (weights * chance).sum())
+
+
+def macro_f1(counts: np.ndarray) -> float:
+    """Mean of 2 hits / (gold + predicted) over the grades with any gold or predicted pair."""
+    total = counts.sum(axis=0) + counts.sum(axis=1)
+    return float((2 * counts.diagonal()[total > 0] / total[total > 0]).mean())
+
+
+def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
+    """Rank correlation of score and gold grade within a query, averaged over queries.
+
+    Queries in which either is constant, those of one title among them, have no correlation and are left out.
+    None where no query is left.
+    """
+    table = pd.DataFrame({"query": query_ids, "score": scores, "grade": grades})
+    ranks = table.groupby("query")[["score", "grade"]].rank()
+    centred = ranks - ranks.groupby(table["query"]).transform("mean")
+    products = pd.DataFrame(
+        {
+            "joint": centred["score"] * centred["grade"],
+            "score": centred["score"] ** 2,
+            "grade": centred["grade"] ** 2,
+        }
+    )
+    sums = products.groupby(table["query"]).sum()
+    sums = sums[(sums["score"] > 0) & (sums["grade"] > 0)]
+    if sums.empty:
+        return None
+    return float((sums["joint"] / np.sqrt(sums["score"] * sums["grade"])).mean())
+
+
+def ndcg(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
+    """Normalised discounted cumulative gain of the first ten titles by score, averaged over queries of two or more.
+
+    The gain of a title is 2^grade - 1, the discount log2(1 + rank); titles of equal score share their gains, which
+    is the mean over their orders. Queries without any gain are left out. None where no query is left.
+
+    Burges et al. 2005, Learning to rank using gradient descent; for ties McSherry and Najork 2008.
+    """
+    table = pd.DataFrame({"query": query_ids, "score": scores, "gain": 2.0**grades - 1})
+    table = table[table.groupby("query")["gain"].transform("size") > 1]
+    table = table[table.groupby("query")["gain"].transform("max") > 0]
+    if table.empty:
+        return None
+    table["shared"] = table.groupby(["query", "score"])["gain"].transform("mean")
+    reached = _cumulative_gain(table["query"], table["score"], table["shared"])
+    best = _cumulative_gain(table["query"], table["gain"], table["gain"])
+    return float((reached / best).mean())
+
+
+def _cumulative_gain(query: pd.Series, score: pd.Series, gain: pd.Series) -> pd.Series:
+    """By query: the discounted gains of its titles, best score first, up to the cut-off."""
+    rank = score.groupby(query).rank(method="first", ascending=False)
+    discounted = (gain / np.log2(1 + rank)).where(rank <= CUTOFF, 0.0)
+    return discounted.groupby(query).sum()

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.analysis import groups
+from pipeline.errors import InputError
+
+
+def profiles(scores: dict[str, list[list[float]]], chance: float = 0.1) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            (layer, head, function, phase, score if phase == "after" else 1 - score, chance)
+            for function, table in scores.items()
+            for layer, row in enumerate(table)
+            for head, score in enumerate(row)
+            for phase in ("before", "after")
+        ],
+        columns=["layer", "head", "function", "phase", "score", "chance"],
+    )
+
+
+def test_masks_are_zero_at_the_members_alone():
+    mask = groups.masks([groups.Group("user", "mine", ((0, 2), (1, 0)))], 2, 3)
+    assert mask.tolist() == [[[1, 1, 0], [0, 1, 1]]]
+
+
+def test_single_heads_mask_every_head_once():
+    mask = groups.masks(groups.single_heads(3, 4), 3, 4)
+    assert mask.shape == (12, 3, 4)
+    assert (mask == 0).sum(axis=0).tolist() == np.ones((3, 4)).tolist()
+    assert (mask == 0).sum(axis=(1, 2)).tolist() == [1] * 12
+
+
+@given(layers=st.integers(1, 6), heads=st.integers(1, 6), seed=st.integers(0, 99), share=st.floats(0.01, 0.99))
+def test_random_shares_have_their_size_and_no_head_twice(layers, heads, seed, share):
+    drawn = groups.random_shares(layers, heads, [share], 3, seed)
+    assert drawn == groups.random_shares(layers, heads, [share], 3, seed)
+    for group in drawn:
+        assert len(set(group.heads)) == len(group.heads) == max(1, round(share * layers * heads))
+        assert set(group.heads) <= set(groups.every_head(layers, heads))
+
+
+def test_random_draws_are_uniform_over_heads():
+    drawn = groups.random_controls(2, 5, 3, 4000, seed=0)
+    counts = (groups.masks(drawn, 2, 5) == 0).sum(axis=0)
+    assert np.abs(counts / 4000 - 0.3).max() < 0.03  # four standard errors
+
+
+def test_layers_and_halves_cover_every_head_once():
+    layers = groups.whole_layers(5, 2)
+    assert sorted(head for group in layers for head in group.heads) == groups.every_head(5, 2)
+    lower, upper = groups.halves(5, 2)
+    assert {layer for layer, _ in lower.heads} == {0, 1}
+    assert {layer for layer, _ in upper.heads} == {2, 3, 4}
+
+
+def test_functional_groups_take_the_highest_after_fine_tuning():
+    table = profiles(
+        {"term_match": [[0.9, 0.1], [0.5, 0.2]], "previous_term": [[0, 0.8], [0, 0]], "next_term": [[0, 0], [0.7, 0]]}
+    )
+    found = {group.group: group.heads for group in groups.functional(table, 2)}
+    assert found["term_match"] == ((0, 0), (1, 0))
+    assert found["word_order"] == ((0, 1), (1, 0))
+    assert "segmentation" not in found
+
+
+def test_a_function_scored_nowhere_has_no_group():
+    table = profiles({"segmentation": [[np.nan, np.nan]], "term_match": [[0.2, np.nan]]})
+    found = groups.functional(table, 2)
+    assert [(group.group, group.heads) for group in found] == [("term_match", ((0, 0),))]
+
+
+def test_lower_except_spares_the_function():
+    group = groups.Group("function", "term_match", ((0, 1), (3, 0)))
+    (spared,) = groups.lower_except([group], 4, 2)
+    assert spared.heads == ((0, 0), (1, 0), (1, 1))
+
+
+def test_frame_lists_members():
+    row = groups.frame([groups.Group("user", "mine", ((2, 9), (3, 4)), draw=1)]).iloc[0]
+    assert (row.members, row.heads_masked, row.draw) == ("2.9 3.4", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [([[6, 0]], r"groups.mine: \[6, 0\].*layers are 0 to 5"), ([], "is empty"), ([[1, 2], [1, 2]], "twice")],
+)
+def test_a_wrong_group_of_the_users_is_named(members, message):
+    with pytest.raises(InputError, match=message):
+        groups.users({"mine": members}, 6, 12)
