@@ -1,0 +1,79 @@
+"""Tables of coloured cells: labels of rows and columns, and colour scales, as plain text placed in inches.
+
+Matplotlib's own ticks and colour bars look the same and take most of the time of drawing a figure of many cells.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+
+from pipeline.reporting import style
+from pipeline.reporting.picture import figure_of, inches, panel
+
+PAD = 0.06  # inches between cells and labels
+BAR = 0.12  # inches, a colour bar's width
+LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd number has a middle
+
+
+def fill(axes: Axes, values: np.ndarray, norm: Normalize, colours: str) -> None:
+    """Colour the cells [row, column], row 0 on top; undefined ones grey."""
+    axes.imshow(np.ma.masked_invalid(values), norm=norm, cmap=_colour_map(colours), aspect="auto")
+    axes.set_axis_off()
+
+
+def annotate(axes: Axes, values: np.ndarray, norm: Normalize, colours: str, write: Callable[[float], str]) -> None:
+    """Write each cell's value into it, a dash where it is undefined."""
+    colour_map = _colour_map(colours)
+    for (row, column), value in np.ndenumerate(values):
+        defined = bool(np.isfinite(value))
+        ink = _ink(colour_map(norm(value))) if defined else style.INK
+        axes.text(column, row, write(value) if defined else "–", ha="center", va="center", fontsize=7, color=ink)
+
+
+def label_rows(axes: Axes, labels: Sequence[str], **font: Any) -> None:
+    for row, label in enumerate(labels):
+        label_row(axes, row, label, **font)
+
+
+def label_row(axes: Axes, row: int, label: str, **font: Any) -> None:
+    left = -PAD / inches(axes)[2]
+    axes.text(left, row, label, transform=axes.get_yaxis_transform(), ha="right", va="center", **font)
+
+
+def label_columns(axes: Axes, labels: Sequence[str], **font: Any) -> None:
+    bottom = -PAD / inches(axes)[3]
+    for column, label in enumerate(labels):
+        axes.text(column, bottom, label, transform=axes.get_xaxis_transform(), ha="center", va="top", **font)
+
+
+def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
+    """What rows and columns are, written `beyond` inches outside the cells, past their labels."""
+    _, _, width, height = inches(axes)
+    centred: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    axes.text(-beyond / width, 0.5, rows, rotation=90, **centred)
+    axes.text(0.5, -beyond / height, columns, **centred)
+
+
+def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
+    """The scale at the right of the axes and as high, with its two ends and its middle written."""
+    left, bottom, width, height = inches(axes)
+    bar = panel(figure_of(axes), left + width + 0.1, bottom, BAR, height)
+    bar.imshow(np.linspace(1, 0, LEVELS)[:, None], cmap=_colour_map(colours), aspect="auto", extent=(0, 1, 0, 1))
+    bar.set_axis_off()
+    for place, align in ((0, "bottom"), (0.5, "center"), (1, "top")):
+        bar.text(1 + PAD / BAR, place, f"{norm.inverse(place):.3g}", va=align, fontsize=8)
+    bar.text(1 + 0.5 / BAR, 0.5, label, rotation=90, ha="center", va="center", fontsize=8)
+
+
+def _colour_map(name: str) -> Colormap:
+    return colormaps[name].resampled(LEVELS).with_extremes(bad=style.UNDEFINED)
+
+
+def _ink(background: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever stands out from the colour (relative luminance, Rec. 709)."""
+    red, green, blue, _ = background
+    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.INK

@@ -1,0 +1,87 @@
+"""Attention maps of showcase pairs, as in the article: before, after, what grew, what shrank."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from pipeline.reporting import cells, grids, style
+from pipeline.reporting.picture import Picture, Words, canvas, panel, picture
+from pipeline.reporting.results import Results, Showcase
+from pipeline.reporting.text import shortened, visible, width
+
+MOST_TOKENS = 40  # a longer pair's map is cut here, since its labels could not be read
+FEWEST = 14  # a shorter pair's map is drawn as large as one of so many tokens
+CELL = 0.16  # inches a token
+COLUMN = 0.06  # inches a column of a label
+LABEL = 12  # columns of a token's label
+
+
+def most_changed(profiles: pd.DataFrame, count: int) -> list[tuple[int, int, float]]:
+    """The heads whose term_match score changed most: (layer, head, change), largest size first, undefined left out."""
+    rows = profiles[profiles["function"] == "term_match"]
+    table = rows.pivot(index=["layer", "head"], columns="phase", values="score")
+    change = (table["after"] - table["before"]).dropna()
+    order = change.abs().sort_values(ascending=False, kind="stable").index[:count]
+    return [(int(layer), int(head), float(change[layer, head])) for layer, head in order]
+
+
+def showcase_maps(results: Results) -> list[Picture]:
+    """One figure a showcase pair and head."""
+    heads = most_changed(results.profiles, results.showcase_heads)
+    return [
+        _head_maps(results, index, pair, layer, head, change)
+        for index, pair in enumerate(results.showcase)
+        for layer, head, change in heads
+    ]
+
+
+def _head_maps(results: Results, index: int, pair: Showcase, layer: int, head: int, change: float) -> Picture:
+    shown = min(len(pair.tokens), MOST_TOKENS)
+    before, after = (maps[layer, head, :shown, :shown].astype(float) for maps in (pair.before, pair.after))
+    labels = [shortened(token, LABEL) for token in pair.tokens[:shown]]
+    margin = 0.25 + COLUMN * max(map(width, labels))
+    figure, (first, second, third, fourth) = _four(CELL * max(shown, FEWEST), margin)
+    scores = grids.from_zero(np.stack([before, after]), least=0.01)
+    moves = grids.from_zero(np.abs(after - before), least=0.01)
+    _draw(first, "before", before, labels, margin, scores, style.SCORES)
+    _draw(second, "after", after, labels, margin, scores, style.SCORES)
+    _draw(third, "what grew", np.maximum(after - before, 0), labels, margin, moves, style.GREW)
+    _draw(fourth, "what shrank", np.maximum(before - after, 0), labels, margin, moves, style.SHRANK)
+    return picture(figure, _words(results, index, pair, layer, head, change))
+
+
+def _four(side: float, margin: float) -> tuple[Figure, list[Axes]]:
+    """A figure with four square maps, two by two, with `margin` inches for their labels and room for colour bars."""
+    across, up = margin + side + grids.SCALE + 0.15, margin + side + grids.TOP + 0.2
+    figure = canvas(2 * across, 2 * up)
+    corners = [(column * across + margin + 0.15, row * up + margin + 0.15) for row in (1, 0) for column in (0, 1)]
+    return figure, [panel(figure, left, bottom, side, side) for left, bottom in corners]
+
+
+def _draw(
+    axes: Axes, name: str, values: np.ndarray, labels: list[str], margin: float, norm: Normalize, colours: str
+) -> None:
+    """One map [query, key] with its tokens along both sides."""
+    cells.fill(axes, values, norm, colours)
+    cells.label_rows(axes, labels, fontsize=7)
+    cells.label_columns(axes, labels, fontsize=7, rotation=90)
+    cells.name_axes(axes, rows="attending (query)", columns="attended to (key)", beyond=margin)
+    cells.colour_bar(axes, norm, colours, "share of attention (0 to 1)")
+    axes.set_title(name)
+
+
+def _words(results: Results, index: int, pair: Showcase, layer: int, head: int, change: float) -> Words:
+    where = f"layer {layer} head {head}"
+    cut = f" The first {MOST_TOKENS} of {len(pair.tokens)} tokens are drawn." if len(pair.tokens) > MOST_TOKENS else ""
+    return Words(
+        name=f"maps_pair_{index}_layer_{layer}_head_{head}",
+        title=f"Pair {index + 1}, {where}",
+        alt=f"Attention maps of {where} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
+        "and after fine-tuning, what grew and what shrank.",
+        caption=f"Attention of {where} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
+        f"“{shortened(pair.title, 300)}”, grade {visible(results.grades[pair.grade])}. Each row is a token and shows "
+        f"how it spreads its attention, a share of 1, over the tokens below. Over the dev split this head's term_match "
+        f"changed by {100 * change:+.1f} percentage points.{cut}",
+    )

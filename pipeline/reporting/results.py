@@ -1,0 +1,87 @@
+"""Everything the report shows, as plain values: what the stages before it wrote."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis import readings
+
+
+@dataclass(frozen=True)
+class Showcase:
+    """A pair whose attention maps are drawn.
+
+    Attributes:
+        query: its text.
+        title: its text.
+        grade: index of its grade.
+        tokens: one string a position.
+        before: attention before fine-tuning, [layer, head, query, key].
+        after: the same after it.
+    """
+
+    query: str
+    title: str
+    grade: int
+    tokens: list[str]
+    before: np.ndarray
+    after: np.ndarray
+
+
+@dataclass(frozen=True)
+class Results:
+    """
+    Attributes:
+        setting: what was run, as (name, value) in the order shown.
+        grades: labels from worst to best.
+        heads: one row a head masked alone (heads.csv).
+        groups: one row a group masked together (groups.csv).
+        profiles: one row a layer, head, function and phase (profiles.csv).
+        curve: one row an epoch (curve.csv), empty where nothing was fine-tuned.
+        prepare, finetune, attention: the stages' metrics.json.
+        showcase: pairs with their maps.
+        showcase_heads: how many heads are drawn for each.
+    """
+
+    setting: list[tuple[str, str]]
+    grades: list[str]
+    heads: pd.DataFrame
+    groups: pd.DataFrame
+    profiles: pd.DataFrame
+    curve: pd.DataFrame
+    prepare: Mapping[str, Any]
+    finetune: Mapping[str, Any]
+    attention: Mapping[str, Any]
+    showcase: list[Showcase] = field(default_factory=list)
+    showcase_heads: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers, heads a layer."""
+        return int(self.heads["layer"].max()) + 1, int(self.heads["head"].max()) + 1
+
+    @property
+    def pairs(self) -> int:
+        """Test pairs that every head and group was masked on."""
+        return readings.pairs(self.groups)
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy of the unmasked model on those pairs."""
+        return float(readings.rows(self.groups, "baseline")["accuracy"].iloc[0])
+
+    @property
+    def unit(self) -> str:
+        """What the masking figures measure, on what."""
+        return f"in percent of the unmasked accuracy ({self.accuracy:.3f}), on {self.pairs} pairs of the test split"
+
+    def texts(self) -> Iterator[str]:
+        """Every text of the user's own that the report shows."""
+        yield from self.grades
+        yield from (value for _, value in self.setting)
+        yield from self.groups["group"].astype(str)
+        for pair in self.showcase:
+            yield from (pair.query, pair.title, *pair.tokens)

@@ -1,0 +1,35 @@
+"""Text that comes from the data, made safe to show: nothing invisible, nothing that turns the line around."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
+
+CJK = re.compile("[\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (direction marks), surrogate, unassigned, breaks
+
+
+def visible(text: str) -> str:
+    """The text with each control, direction or unassigned character written as its code, such as [U+202E]."""
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in HIDDEN else c for c in text)
+
+
+def shortened(text: str, columns: int) -> str:
+    """The visible text cut to so many columns, a wide character taking two; an ellipsis says that some was cut."""
+    shown = visible(text)
+    ends = _ends(shown)
+    return shown if width(shown) <= columns else f"{shown[: bisect_right(ends, columns - 1)]}…"
+
+
+def width(text: str) -> int:
+    """Columns the text takes."""
+    return max(_ends(text), default=0)
+
+
+def _ends(text: str) -> list[int]:
+    """The column after each character."""
+    return list(accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text))
+
+
+def has_cjk(text: str) -> bool:
+    return CJK.search(text) is not None
