@@ -97,6 +97,7 @@ class Finetune(Section):
     batch_size: Count
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Attention(Section):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from pipeline.errors import InputError
-from pipeline.model.blocks import FAMILIES
 from pipeline.model.engine import ablate
+from pipeline.model.loading import FAMILIES
 from tests.models import random_classifier, random_pairs
 from tests.reference import masked_heads, reference_logits
 

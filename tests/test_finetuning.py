@@ -15,13 +15,20 @@ from pipeline.analysis.metrics import grade_metrics
 from pipeline.errors import InputError
 from pipeline.model.checkpoints import load_before, load_tuned
 from pipeline.model.encoding import encode
-from pipeline.model.finetuning import Epoch, curve_table, fine_tune
+from pipeline.model.finetuning import Epoch, LikeLengths, curve_table, fine_tune
 from pipeline.model.prediction import predict, prediction_table
 from pipeline.stages import finetune
 from tests.models import random_classifier, random_pairs
 from tests.tiny import CPU, SCRATCH, colour_pairs, params_with, save_checkpoint
 
-SETTINGS = {"epochs": 3, "learning_rate": 0.01, "batch_size": 16, "warmup_share": 0.1, "weight_decay": 0.01}
+SETTINGS = {
+    "epochs": 3,
+    "learning_rate": 0.01,
+    "batch_size": 16,
+    "warmup_share": 0.1,
+    "weight_decay": 0.01,
+    "dropout": 0.1,
+}
 
 
 def three_grades(**changes):
@@ -235,3 +242,17 @@ def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
     assert curve["dev_accuracy"][0] == pytest.approx(metrics["dev_accuracy"], rel=1e-5)
     assert (metrics["epochs"], metrics["best_epoch"]) == (0, 0)
     assert torch.equal(load_tuned(paths.MODEL, CPU)[0].classifier.weight, saved.classifier.weight[[1, 2, 0]])
+
+
+def test_batches_hold_like_lengths_in_random_order_and_every_pair_once():
+    lengths = np.random.default_rng(0).integers(5, 60, 1003)
+    sampler = LikeLengths(lengths, 16, seed=1)
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == sorted(second) == list(range(1003))
+    assert first != second
+    assert first == list(LikeLengths(lengths, 16, seed=1))
+    whole = lengths[first[: 1003 // 16 * 16]].reshape(-1, 16)
+    assert np.ptp(whole, axis=1).mean() < 0.1 * np.ptp(lengths)
+    # Neighbouring batches are no more alike than distant ones: that is what the shuffling is for.
+    means = whole.mean(axis=1)
+    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.4

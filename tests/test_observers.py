@@ -4,9 +4,10 @@ import torch
 
 from pipeline.files import read_safetensors
 from pipeline.model import chunks
-from pipeline.model.blocks import FAMILIES, take_apart
+from pipeline.model.blocks import take_apart
 from pipeline.model.encoding import collate
 from pipeline.model.engine import Engine
+from pipeline.model.loading import FAMILIES
 from tests.models import random_classifier, random_pairs
 from tests.reference import masked_heads
 

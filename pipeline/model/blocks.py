@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 from pipeline.errors import InputError
 from pipeline.model.encoding import Encoded
 from pipeline.model.linear import Linear, pack
-
-FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "ernie", "camembert")
+from pipeline.model.loading import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,10 @@ def take_apart(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Bl
     Raises:
         InputError: the architecture is none of FAMILIES.
     """
-    check_family(model.config.model_type)
+    if model.config.model_type not in FAMILIES:
+        raise InputError(
+            f"model.name: architecture {model.config.model_type!r} is not supported; use one of {', '.join(FAMILIES)}"
+        )
     base: Any = model.base_model
     classifier: Any = model.classifier
     project = getattr(base, "embeddings_project", torch.nn.Identity())
@@ -141,12 +143,6 @@ def take_apart(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Bl
 
     layers = [_block(layer, model.config, dtype) for layer in base.encoder.layer]
     return Blocks(embed, layers, classify, model.device, int(model.config.num_labels or 0))
-
-
-def check_family(model_type: str) -> None:
-    """Raise InputError unless heads of this architecture can be masked here."""
-    if model_type not in FAMILIES:
-        raise InputError(f"model.name: architecture {model_type!r} is not supported; use one of {', '.join(FAMILIES)}")
 
 
 def _block(layer: Any, config: Any, dtype: torch.dtype) -> Block:
