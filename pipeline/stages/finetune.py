@@ -1,0 +1,76 @@
+"""The prepared splits -> data/model/, data/predictions/{dev,test}.parquet, reports/finetune/{metrics.json,curve.csv}.
+
+A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0 taken as it is, and evaluated beside
+the accuracies that need no model.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline import files, paths
+from pipeline.analysis.floors import floor_accuracies
+from pipeline.analysis.metrics import Metrics, grade_metrics
+from pipeline.model.checkpoints import load_start, pick_device, save_tuned
+from pipeline.model.encoding import encode
+from pipeline.model.finetuning import curve_points, curve_table, fine_tune
+from pipeline.model.prediction import predict, prediction_table
+from pipeline.params import Params
+from pipeline.tracking import Record
+
+
+def main(params: Params, record: Record) -> None:
+    train, dev, test = (pd.read_parquet(path) for path in (paths.TRAIN, paths.DEV, paths.TEST))
+    evaluated = {"dev": dev, "test": test}
+    model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
+    encoded = {
+        name: encode(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
+        for name, split in {"train": train, **evaluated}.items()
+    }
+    pad_id = tokenizer.pad_token_id
+
+    epochs, best = fine_tune(
+        model,
+        encoded["train"],
+        train["grade"].to_numpy(),
+        pad_id,
+        lambda: _judge(dev, predict(model, encoded["dev"], pad_id))[0],
+        params.finetune,
+        params.base.seed,
+    )
+    logits = {name: predict(model, encoded[name], pad_id) for name in evaluated}
+    scores, undefined = _scores(evaluated, logits)
+    metrics: dict[str, float | None] = {
+        "epochs": params.finetune.epochs,
+        "best_epoch": best,
+        "parameters": model.num_parameters(),
+        **{f"{name}_truncated_pairs": int(pairs.truncated.sum()) for name, pairs in encoded.items()},
+        **scores,
+        **floor_accuracies(train, evaluated),
+    }
+
+    save_tuned(model, tokenizer, paths.MODEL)
+    for name, split in evaluated.items():
+        files.write_parquet(paths.PREDICTIONS / f"{name}.parquet", prediction_table(split, logits[name]))
+    files.write_json(paths.FINETUNE_METRICS, {**metrics, "undefined": undefined})
+    files.write_csv(paths.CURVE, curve_table(epochs))
+
+    record.metrics = metrics
+    record.artifacts = [paths.FINETUNE_METRICS, paths.CURVE]
+    record.curve = curve_points(epochs)
+    if params.finetune.epochs:
+        record.model = paths.MODEL
+
+
+def _judge(split: pd.DataFrame, logits: np.ndarray) -> Metrics:
+    return grade_metrics(logits, split["grade"].to_numpy(), split["query_id"].to_numpy())
+
+
+def _scores(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarray]) -> Metrics:
+    """The metrics of every split as <split>_<metric>, and the reasons of the undefined ones."""
+    scores: dict[str, float | None] = {}
+    undefined: dict[str, str] = {}
+    for name, split in splits.items():
+        values, reasons = _judge(split, logits[name])
+        scores |= {f"{name}_{metric}": value for metric, value in values.items()}
+        undefined |= {f"{name}_{metric}": reason for metric, reason in reasons.items()}
+    return scores, undefined

@@ -1,0 +1,67 @@
+"""The corpus, generated or the user's table, as three splits of clean pairs.
+
+Writes data/prepared/{train,dev,test}.parquet, data/prepared/rejected.csv (pairs set aside, with line and reason) and
+reports/prepare/metrics.json. Nothing is written unless everything is in order.
+"""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import paths
+from pipeline.corpus.cleaning import rejected_rows, rejections
+from pipeline.corpus.generated import generate
+from pipeline.corpus.identity import query_ids
+from pipeline.corpus.split import SPLITS, check_complete, check_given, draw_splits
+from pipeline.corpus.summary import summarize
+from pipeline.corpus.table import read_table
+from pipeline.files import write_csv, write_json, write_parquet
+from pipeline.params import Data, Params
+from pipeline.tracking import Record
+
+
+def main(params: Params, record: Record) -> None:
+    """Read, set aside, split, check, write.
+
+    Raises:
+        InputError: what is wrong with the table, before any file is written.
+    """
+    data, seed = params.data, params.base.seed
+    pairs = _read(data, seed)
+    reasons = rejections(pairs)
+    splits = _divide(pairs[reasons == ""], data, seed)
+    check_complete(splits, data.grades, data.source)
+    metrics = summarize(splits, reasons, data.grades)
+
+    files = [paths.TRAIN, paths.DEV, paths.TEST]
+    for file, split in zip(files, splits.values(), strict=True):
+        write_parquet(file, split)
+    write_csv(paths.REJECTED, rejected_rows(pairs, reasons, data.grades), csv.QUOTE_NONNUMERIC)
+    write_json(paths.PREPARE_METRICS, metrics)
+    record.metrics.update(metrics)
+    record.artifacts += [paths.REJECTED, paths.PREPARE_METRICS]
+    record.dataset += files
+
+
+def _read(data: Data, seed: int) -> pd.DataFrame:
+    """All pairs, numbered from 1 by row or line, with a split column where the source brings one."""
+    if data.source == "generated":
+        pairs = generate(**data.generated.model_dump(), seed=seed)
+        pairs.index = pd.RangeIndex(1, len(pairs) + 1, name="row")
+    else:
+        pairs = read_table(Path(data.source), data.columns, data.slices, data.grades)
+    if "split" in pairs:
+        check_given(pairs, data.source)
+    return pairs
+
+
+def _divide(pairs: pd.DataFrame, data: Data, seed: int) -> dict[str, pd.DataFrame]:
+    """The pairs by split, their queries numbered over all of them in order of first appearance."""
+    pairs = pairs.assign(query_id=query_ids(pairs["query"]))
+    if "split" not in pairs:
+        shares = (1 - data.dev_share - data.test_share, data.dev_share, data.test_share)
+        drawn = draw_splits(pairs["query_id"].to_numpy(), pairs["grade"].to_numpy(), shares, seed)
+        pairs["split"] = [SPLITS[split] for split in drawn]
+    columns = ["query_id", *pairs.columns.drop(["query_id", "split"])]
+    return {name: pairs.loc[pairs["split"] == name, columns].reset_index(drop=True) for name in SPLITS}
