@@ -109,6 +109,7 @@ class Attention(Section):
 class Ablation(Section):
     max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
+    precision: Literal["float32", "bfloat16"]
 
 
 class GroupAblation(Section):

@@ -46,6 +46,7 @@ FINDINGS = Path("reports/findings.json")
 
 # Outside the stages' outputs: word segmentation's cache, the tracking spool.
 CACHE = Path(".cache")
+SWEEPS = CACHE / "sweeps"  # finished chunks of an ablation that is not done
 
 # Tracking, all below the root that DVC reports: the database, its artifacts, and what is not written yet.
 DATABASE = Path("mlflow.db")

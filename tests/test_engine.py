@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from pipeline.errors import InputError
-from pipeline.model.engine import ablate
+from pipeline.model.blocks import take_apart
+from pipeline.model.engine import Engine
 from pipeline.model.loading import FAMILIES
 from tests.models import random_classifier, random_pairs
 from tests.reference import masked_heads, reference_logits
 
 TOLERANCE = 1e-5
+
+
+def ablate(model, pairs, masks: np.ndarray, batch_tokens: int) -> np.ndarray:
+    return Engine(take_apart(model), batch_tokens).evaluate(pairs, masks)["logits"]
 
 
 def hooks(model) -> int:

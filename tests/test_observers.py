@@ -54,7 +54,7 @@ class KilledAfterTwo(chunks.Kept):
 
 def test_a_killed_sweep_resumes_and_gives_the_same_bits(tmp_path, monkeypatch):
     model, pairs = random_classifier("bert", layers=3), random_pairs([5, 9, 5, 12, 7, 6])
-    blocks, folder = take_apart(model), tmp_path / chunks.key(model, pairs.ids, pairs.starts, MASKS)
+    blocks, folder = take_apart(model), tmp_path / "sweep"
     whole = Engine(blocks, 60).evaluate(pairs, MASKS, observers=[FirstKeys()])
     with pytest.raises(Killed):
         Engine(blocks, 60, KilledAfterTwo(folder)).evaluate(pairs, MASKS, observers=[FirstKeys()])
@@ -65,23 +65,23 @@ def test_a_killed_sweep_resumes_and_gives_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(
         type(blocks), "embed_pairs", lambda self, *args: evaluated.append(args[1]) or embed_pairs(self, *args)
     )
-    kept = chunks.Kept(folder)
-    resumed = Engine(blocks, 60, kept).evaluate(pairs, MASKS, observers=[FirstKeys()])
+    with chunks.kept(tmp_path, "sweep") as kept:
+        resumed = Engine(blocks, 60, kept).evaluate(pairs, MASKS, observers=[FirstKeys()])
+        assert set(read_safetensors(folder / "4.safetensors")) == {"logits", "first_keys"}
+    assert not folder.exists()
     assert len(evaluated) == 3  # five lengths are five chunks; two were finished
     for name in whole:
         assert whole[name].tobytes() == resumed[name].tobytes()
-    assert set(read_safetensors(folder / "4.safetensors")) == {"logits", "first_keys"}
-    kept.remove()
-    assert not folder.exists()
 
 
 def test_the_key_follows_weights_pairs_and_interventions():
     model, pairs = random_classifier("bert"), random_pairs([5, 9])
     keys = {
-        chunks.key(model, pairs.ids, MASKS),
-        chunks.key(model, pairs.ids[::-1], MASKS),
-        chunks.key(model, pairs.ids, MASKS * 0.5),
-        chunks.key(random_classifier("bert", seed=1), pairs.ids, MASKS),
+        chunks.key(model, "float32", pairs.ids, MASKS),
+        chunks.key(model, "bfloat16", pairs.ids, MASKS),
+        chunks.key(model, "float32", pairs.ids[::-1], MASKS),
+        chunks.key(model, "float32", pairs.ids, MASKS * 0.5),
+        chunks.key(random_classifier("bert", seed=1), "float32", pairs.ids, MASKS),
     }
-    assert len(keys) == 4
-    assert chunks.key(random_classifier("bert"), random_pairs([5, 9]).ids, MASKS.copy()) in keys
+    assert len(keys) == 5
+    assert chunks.key(random_classifier("bert"), "float32", random_pairs([5, 9]).ids, MASKS.copy()) in keys

@@ -62,7 +62,9 @@ def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
 
 def test_every_wrong_value_is_named_at_once(write, tmp_path):
     path = write("base.seed", -1)
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs: 2", "epochs: many"), encoding="utf-8")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["finetune"]["epochs"] = "many"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
     with pytest.raises(InputError, match=r"(?s)base\.seed.*finetune\.epochs"):
         load_params(path)
 

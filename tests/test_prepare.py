@@ -80,11 +80,11 @@ def test_a_table_with_its_own_splits():
     assert frames["test"].to_numpy().tolist() == [[2, "tie", "ties", 1, "2004"]]
 
     assert paths.REJECTED.read_text(encoding="utf-8").splitlines() == [
-        "line,reason,query,title,grade",
-        "6,empty title,tie, ,bad",
-        "8,duplicate,tie,Ties,good",
-        "9,conflicting duplicate,tie,bow,good",
-        "10,conflicting duplicate,tie,bow,bad",
+        '"line","reason","query","title","grade"',
+        '6,"empty title","tie"," ","bad"',
+        '8,"duplicate","tie","Ties","good"',
+        '9,"conflicting duplicate","tie","bow","good"',
+        '10,"conflicting duplicate","tie","bow","bad"',
     ]
     metrics = json.loads(paths.PREPARE_METRICS.read_text(encoding="utf-8"))
     assert metrics == {

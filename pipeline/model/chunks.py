@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,16 +47,20 @@ class Kept:
     def save(self, number: int, arrays: Arrays) -> None:
         write_safetensors(self._file(number), arrays)
 
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.safetensors"
 
 
-def key(model: PreTrainedModel, *arrays: np.ndarray) -> str:
-    """sha256 of the model's configuration and weights and of the arrays, shapes and types included."""
-    digest = hashlib.sha256(repr(sorted(model.config.to_dict().items(), key=str)).encode())
+@contextmanager
+def kept(folder: Path, name: str) -> Iterator[Kept]:
+    """Chunks in the folder's part `name`, so that none of another sweep's is taken; all go once this one is done."""
+    yield Kept(folder / name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def key(model: PreTrainedModel, settings: str, *arrays: np.ndarray) -> str:
+    """sha256 of how the sweep is run, the model's configuration and weights, and the arrays with shapes and types."""
+    digest = hashlib.sha256(f"{settings} {sorted(model.config.to_dict().items(), key=str)}".encode())
     weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
     for name, array in [*sorted(weights.items()), *((str(place), array) for place, array in enumerate(arrays))]:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())

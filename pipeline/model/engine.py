@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from transformers import PreTrainedModel
 
-from pipeline.model.blocks import Blocks, take_apart
+from pipeline.model.blocks import Blocks
 from pipeline.model.chunks import Chunks, NotKept
 from pipeline.model.encoding import Encoded
 from pipeline.model.walk import Plan, Walk
@@ -149,15 +148,6 @@ class Results:
         if name not in self.arrays:
             self.arrays[name] = np.empty((self.interventions, self.pairs, *shape), dtype=np.float32)
         return self.arrays[name]
-
-
-def ablate(model: PreTrainedModel, encoded: Encoded, interventions: np.ndarray, batch_tokens: int) -> np.ndarray:
-    """Logits float32 [intervention, pair, grade] under multipliers [intervention, layer, head], in float32.
-
-    Raises:
-        InputError: the architecture is not supported.
-    """
-    return Engine(take_apart(model), batch_tokens).evaluate(encoded, interventions)["logits"]
 
 
 def chunks_of_one_length(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:

@@ -52,11 +52,11 @@ class PackedLinear(Linear):
 
     def __call__(self, x: Tensor) -> Tensor:
         post_op, algorithm = self.fused
-        out = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, post_op, [], algorithm)
+        out = torch.ops.mkldnn._linear_pointwise.default(x, self.weight, self.bias, post_op, [], algorithm)
         return out if self.activation is None else self.activation(out)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, residual, self.weight, self.bias, "add")
+        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
 
 
 def pack(weight: Tensor, bias: Tensor, hidden_act: str | None = None, activation: Activation | None = None) -> Linear:

@@ -8,10 +8,13 @@ from transformers import PreTrainedModel
 
 from pipeline import paths
 from pipeline.corpus.split import sample_queries
+from pipeline.model import chunks
+from pipeline.model.blocks import take_apart
 from pipeline.model.checkpoints import dimensions, load_tuned, pick_device
 from pipeline.model.encoding import Encoded, encode
-from pipeline.model.engine import ablate
-from pipeline.params import Params
+from pipeline.model.engine import Engine
+from pipeline.model.precision import audit, sweep_in_bfloat16
+from pipeline.params import Ablation, Params
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,32 @@ class Subject:
     encoded: Encoded
     pairs: np.ndarray
     grades: np.ndarray
-    batch_tokens: int
+    settings: Ablation
+    seed: int
 
     @property
     def shape(self) -> tuple[int, int]:
         """(layers, heads)."""
         return dimensions(self.model)
 
-    def sweep(self, masks: np.ndarray) -> Sweep:
-        """Evaluate masks [intervention, layer, head], and the unmasked model with them."""
-        unmasked = np.ones((1, *masks.shape[1:]), dtype=masks.dtype)
-        logits = ablate(self.model, self.encoded, np.concatenate([unmasked, masks]), self.batch_tokens)
-        return Sweep(masks, logits[1:], logits[0], self.pairs)
+    def sweep(self, masks: np.ndarray, stage: str) -> tuple[Sweep, dict[str, float | int]]:
+        """Evaluate masks [intervention, layer, head] and the unmasked model; a killed one goes on where it was.
+
+        Returns:
+            The sweep, and what the chosen precision has to report (nothing for float32).
+        """
+        precision, size = self.settings.precision, self.settings.batch_tokens
+        every = np.concatenate([np.ones((1, *masks.shape[1:]), dtype=masks.dtype), masks])
+        parts = (self.encoded.ids, self.encoded.types, self.encoded.starts, every)
+        key = chunks.key(self.model, f"{precision} {size} {self.model.device.type}", *parts)
+        with chunks.kept(paths.SWEEPS / stage, key) as finished:
+            if precision == "bfloat16":
+                found = sweep_in_bfloat16(self.model, self.encoded, every, size, finished)
+                logits, report = found.logits, audit(self.model, self.encoded, every, size, found, self.seed).report()
+            else:
+                engine = Engine(take_apart(self.model), size, finished)
+                logits, report = engine.evaluate(self.encoded, every)["logits"], {}
+        return Sweep(masks, logits[1:], logits[0], self.pairs), report
 
 
 def load_subject(params: Params) -> Subject:
@@ -58,4 +75,4 @@ def load_subject(params: Params) -> Subject:
     sample = test.iloc[pairs]
     model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
     encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)
-    return Subject(model, encoded, pairs, sample["grade"].to_numpy(), params.ablation.batch_tokens)
+    return Subject(model, encoded, pairs, sample["grade"].to_numpy(), params.ablation, params.base.seed)

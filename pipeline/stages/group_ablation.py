@@ -21,13 +21,13 @@ from pipeline.tracking import Record
 def main(params: Params, record: Record) -> None:
     subject = load_subject(params)
     chosen = choose_groups(params.group_ablation, pd.read_csv(paths.PROFILES), *subject.shape, params.base.seed)
-    sweep = subject.sweep(groups.masks(chosen, *subject.shape))
+    sweep, notes = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
     # The baseline is the group of no heads: its row shows the grades that the unmasked model predicts.
     logits = np.concatenate([sweep.baseline[None], sweep.logits])
     measured = effects(sweep.baseline, logits, subject.grades)
     named = groups.frame([groups.Group("baseline", "baseline", ()), *chosen])
     table = pd.concat([named, measured, predicted_counts(logits)], axis=1)
-    metrics = group_metrics(table)
+    metrics = group_metrics(table) | {f"groups_{name}": value for name, value in notes.items()}
 
     write_safetensors(paths.GROUP_LOGITS, asdict(sweep))
     write_csv(paths.GROUPS, table)

@@ -19,10 +19,10 @@ from pipeline.tracking import Record
 
 def main(params: Params, record: Record) -> None:
     subject = load_subject(params)
-    sweep = subject.sweep(masks(single_heads(*subject.shape), *subject.shape))
+    sweep, notes = subject.sweep(masks(single_heads(*subject.shape), *subject.shape), "head_ablation")
     measured = effects(sweep.baseline, sweep.logits, subject.grades)
     heads = pd.concat([pd.DataFrame(every_head(*subject.shape), columns=["layer", "head"]), measured], axis=1)
-    metrics = head_metrics(heads, sweep.baseline, subject.grades)
+    metrics = head_metrics(heads, sweep.baseline, subject.grades) | {f"heads_{name}": n for name, n in notes.items()}
 
     write_safetensors(paths.HEAD_LOGITS, asdict(sweep))
     write_csv(paths.HEADS, heads)
