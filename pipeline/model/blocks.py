@@ -60,8 +60,11 @@ class Block:
         """
         *lead, N, D = states.shape
         qkv = self.qkv(states).view(-1, N, 3, self.heads, D // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [pair, head, position, head_dim]
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(*lead, N, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous().flatten(1, 2)  # each [pair head, position, head_dim]
+        # Plain products: for texts this short they take two thirds of the time of a fused attention kernel.
+        scores = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)
+        context = torch.softmax(scores, dim=-1) @ v
+        return context.unflatten(0, (-1, self.heads)).transpose(1, 2).reshape(*lead, N, self.heads, -1)
 
     def attend_first(self, states: Tensor) -> Tensor:
         """The contexts of [CLS] alone, [..., 1, head, head_dim].

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from pipeline.reporting import cells, grids, style
 from pipeline.reporting.picture import Picture, Words, canvas, panel, picture
@@ -30,9 +31,10 @@ def most_changed(profiles: pd.DataFrame, count: int) -> list[tuple[int, int, flo
 def showcase_maps(results: Results) -> list[Picture]:
     """One figure a showcase pair and head."""
     heads = most_changed(results.profiles, results.showcase_heads)
+    pairs = tqdm(results.showcase, desc="maps", unit="pair", delay=1)
     return [
         _head_maps(results, index, pair, layer, head, change)
-        for index, pair in enumerate(results.showcase)
+        for index, pair in enumerate(pairs)
         for layer, head, change in heads
     ]
 
