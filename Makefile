@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format ui lock
+.PHONY: help setup repro test test-slow bench lint format ui lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: setup  ## the test suite
 
 test-slow: setup  ## the long tests
 	python -m pytest -m slow
+
+bench: setup  ## measure the engine beside its peers; writes docs/benchmarks.md and reports/benchmarks.json
+	python -m tests.benchmark
 
 lint: setup  ## ruff check, ruff format, mypy
 	ruff check pipeline tests

@@ -1,0 +1,95 @@
+"""The ways to mask every head alone that are compared. Each gives logits [head, pair, grade] of the heads asked for."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+import torch
+from captum.attr import LayerFeatureAblation
+
+from pipeline.model.blocks import take_apart
+from pipeline.model.encoding import batches, collate
+from pipeline.model.engine import Engine
+from pipeline.model.precision import sweep_in_bfloat16
+from tests.benchmark.workload import Workload
+from tests.reference import masked_heads
+
+BATCH = 32  # pairs a forward, for the methods that batch by pairs
+BATCH_TOKENS = 4096
+
+Method = Callable[[Workload, np.ndarray], np.ndarray]
+
+
+def in_order(workload: Workload) -> list[np.ndarray]:
+    return np.array_split(np.arange(len(workload.pairs)), -(-len(workload.pairs) // BATCH))
+
+
+def by_length(workload: Workload) -> list[np.ndarray]:
+    return list(batches(workload.pairs.lengths, BATCH_TOKENS))
+
+
+@torch.inference_mode()
+def forward_per_head(
+    workload: Workload, masks: np.ndarray, chunks: Callable[[Workload], Iterable[np.ndarray]], length: int | None
+) -> np.ndarray:
+    """The framework's forward with a hook, padded to `length` or, where it is None, to the longest of the batch."""
+    logits = np.empty((len(masks), len(workload.pairs), workload.model.config.num_labels), dtype=np.float32)
+    for number, mask in enumerate(masks):
+        with masked_heads(workload.model, mask):
+            for pairs in chunks(workload):
+                inputs = collate(workload.pairs, pairs, 0, workload.model.device)
+                if length is not None:
+                    pad = (0, length - inputs["input_ids"].shape[1])
+                    inputs = {name: torch.nn.functional.pad(values, pad) for name, values in inputs.items()}
+                logits[number, pairs] = workload.model(**inputs).logits.numpy()
+    return logits
+
+
+def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
+    """LayerFeatureAblation on the input of attention.output.dense, one feature a head, all heads of a layer a call."""
+    _, heads = workload.shape
+    wanted = {int(np.flatnonzero(mask.reshape(-1) == 0)[0]): number for number, mask in enumerate(masks)}
+    logits = np.empty((len(masks), len(workload.pairs), workload.model.config.num_labels), dtype=np.float32)
+    for layer in sorted({head // heads for head in wanted}):
+        dense = workload.model.base_model.encoder.layer[layer].attention.output.dense
+        features = torch.arange(heads).repeat_interleave(dense.in_features // heads)
+        for pairs in in_order(workload):
+            inputs = collate(workload.pairs, pairs, 0, workload.model.device)
+            seen: list[np.ndarray] = []
+
+            def forward(ids, types, mask, seen=seen):
+                out = workload.model(input_ids=ids, token_type_ids=types, attention_mask=mask).logits
+                seen.append(out.detach().numpy())
+                return out[:, 0]
+
+            with torch.no_grad():
+                LayerFeatureAblation(forward, dense).attribute(
+                    (inputs["input_ids"], inputs["token_type_ids"]),
+                    layer_baselines=0,
+                    additional_forward_args=(inputs["attention_mask"],),
+                    layer_mask=features,
+                    attribute_to_layer_input=True,
+                )
+            for head in range(heads):
+                if (number := wanted.get(layer * heads + head)) is not None:
+                    logits[number, pairs] = seen[head - heads]
+    return logits
+
+
+def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
+    return Engine(take_apart(workload.model), BATCH_TOKENS).evaluate(workload.pairs, masks)["logits"]
+
+
+def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
+    return sweep_in_bfloat16(workload.model, workload.pairs, masks, BATCH_TOKENS).logits
+
+
+# Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.
+METHODS: dict[str, tuple[Method, int | None]] = {
+    "padded_128": (partial(forward_per_head, chunks=in_order, length=128), 1),
+    "padded_batch": (partial(forward_per_head, chunks=in_order, length=None), 2),
+    "sorted": (partial(forward_per_head, chunks=by_length, length=None), 3),
+    "captum": (captum, 12),
+    "engine_fp32": (engine, None),
+    "engine_bf16": (engine_bf16, None),
+}
