@@ -65,7 +65,7 @@ def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
     bar.imshow(np.linspace(1, 0, LEVELS)[:, None], cmap=_colour_map(colours), aspect="auto", extent=(0, 1, 0, 1))
     bar.set_axis_off()
     for place, align in ((0, "bottom"), (0.5, "center"), (1, "top")):
-        bar.text(1 + PAD / BAR, place, f"{norm.inverse(place):.3g}", va=align, fontsize=8)
+        bar.text(1 + PAD / BAR, place, _short(norm.inverse(place)), va=align, fontsize=8)
     bar.text(1 + 0.5 / BAR, 0.5, label, rotation=90, ha="center", va="center", fontsize=8)
 
 
@@ -77,3 +77,8 @@ def _ink(background: tuple[float, float, float, float]) -> str:
     """Black or white, whichever stands out from the colour (relative luminance, Rec. 709)."""
     red, green, blue, _ = background
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else style.INK
+
+
+def _short(value: float) -> str:
+    """Three significant digits, three decimals at most: what fits between a colour bar and its label."""
+    return f"{float(f'{value:.3g}'):.3f}".rstrip("0").rstrip(".")
