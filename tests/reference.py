@@ -42,7 +42,7 @@ def reference_logits(model: PreTrainedModel, encoded: Encoded, mask: np.ndarray)
     with masked_heads(model, mask):
         return np.concatenate(
             [
-                model(**collate(encoded, np.array([pair]), 0, model.device)).logits.float().cpu().numpy()
+                model(**collate(encoded, np.array([pair]), 0, model.device)).logits.cpu().numpy()
                 for pair in range(len(encoded))
             ]
         )

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
+from pipeline.analysis.metrics import confusions, quadratic_weighted_kappa
+
 CHANGES = ("qwk", "mae", "log_loss")
 
 
@@ -35,7 +37,7 @@ def effects(baseline: np.ndarray, logits: np.ndarray, grades: np.ndarray) -> pd.
 def measures(logits: np.ndarray, grades: np.ndarray) -> pd.DataFrame:
     """accuracy, qwk, mae and log_loss of logits [intervention, pair, grade], one row an intervention.
 
-    Quadratic weighted kappa (Cohen 1968) is NaN where gold and predictions are both one and the same grade.
+    qwk is NaN where gold and predictions are both one and the same grade.
     """
     predicted = logits.argmax(-1)
     confusion = confusions(predicted, grades, logits.shape[-1])
@@ -49,22 +51,6 @@ def measures(logits: np.ndarray, grades: np.ndarray) -> pd.DataFrame:
             "log_loss": -likelihood.mean(axis=(1, 2)),
         }
     )
-
-
-def confusions(predicted: np.ndarray, grades: np.ndarray, count: int) -> np.ndarray:
-    """Counts [intervention, gold, predicted] of predicted grades [intervention, pair]."""
-    cells = (np.arange(len(predicted))[:, None] * count + grades) * count + predicted
-    return np.bincount(cells.ravel(), minlength=len(predicted) * count**2).reshape(-1, count, count)
-
-
-def quadratic_weighted_kappa(confusion: np.ndarray) -> np.ndarray:
-    """Kappa [intervention] of counts [intervention, gold, predicted]."""
-    count, pairs = confusion.shape[-1], confusion.sum(axis=(1, 2))
-    weights = np.subtract.outer(np.arange(count), np.arange(count)) ** 2
-    observed = (confusion * weights).sum(axis=(1, 2))
-    by_chance = np.einsum("ig,ip,gp->i", confusion.sum(axis=2), confusion.sum(axis=1), weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(by_chance > 0, 1 - observed * pairs / by_chance, np.nan)
 
 
 def predicted_counts(logits: np.ndarray) -> pd.DataFrame:

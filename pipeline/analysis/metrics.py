@@ -5,6 +5,7 @@ What has no value on the data at hand is None with a reason, never NaN and never
 
 import numpy as np
 import pandas as pd
+from scipy.special import log_softmax
 
 CUTOFF = 10
 # Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
@@ -38,13 +39,13 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     """
     if len(grades) == 0 or not np.isfinite(logits).all():
         raise ValueError(f"metrics need pairs and finite logits; got logits of shape {logits.shape}")
-    log_shares = log_softmax(logits)
+    log_shares = log_softmax(logits.astype(np.float64), axis=1)
     expected = (np.exp(log_shares) @ np.arange(logits.shape[1])).round(RANKED_DECIMALS)
     predicted = logits.argmax(axis=1)
-    counts = confusion(grades, predicted, logits.shape[1])
+    (counts,) = confusions(predicted[None], grades, logits.shape[1])
     values = {
         "accuracy": float((predicted == grades).mean()),
-        "qwk": quadratic_weighted_kappa(counts),
+        "qwk": defined(float(quadratic_weighted_kappa(counts))),
         "mae": float(np.abs(predicted - grades).mean()),
         "macro_f1": macro_f1(counts),
         "log_loss": float(-log_shares[np.arange(len(grades)), grades].mean()),
@@ -54,28 +55,23 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     return values, {name: UNDEFINED[name] for name, value in values.items() if value is None}
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithm of the softmax over the last axis, float64."""
-    below_highest = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return below_highest - np.log(np.exp(below_highest).sum(axis=-1, keepdims=True))
+def confusions(predicted: np.ndarray, grades: np.ndarray, size: int) -> np.ndarray:
+    """Numbers of pairs [prediction, gold grade, predicted grade] of predicted grades [prediction, pair]."""
+    cells = (np.arange(len(predicted))[:, None] * size + grades) * size + predicted
+    return np.bincount(cells.ravel(), minlength=len(predicted) * size**2).reshape(-1, size, size)
 
 
-def confusion(grades: np.ndarray, predicted: np.ndarray, size: int) -> np.ndarray:
-    """Numbers of pairs [gold grade, predicted grade]."""
-    return np.bincount(grades * size + predicted, minlength=size * size).reshape(size, size)
+def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
+    """1 - observed / chance disagreement, squared distances, [...] of counts [..., gold grade, predicted grade].
 
-
-def quadratic_weighted_kappa(counts: np.ndarray) -> float | None:
-    """1 - observed / chance disagreement, squared distances, of a confusion matrix. None where both are 0.
-
-    Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
+    NaN where both are 0. Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
     """
-    grade = np.arange(len(counts))
-    weights = (grade[:, None] - grade[None, :]) ** 2
-    chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
-    if not (weights * chance).any():
-        return None
-    return float(1 - (weights * counts).sum() / (weights * chance).sum())
+    grade = np.arange(counts.shape[-1])
+    weights = (grade[:, None] - grade) ** 2
+    observed = (counts * weights).sum(axis=(-2, -1)) * counts.sum(axis=(-2, -1))
+    by_chance = np.einsum("...g,...p,gp->...", counts.sum(axis=-1), counts.sum(axis=-2), weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(by_chance > 0, 1 - observed / by_chance, np.nan)
 
 
 def macro_f1(counts: np.ndarray) -> float:
@@ -131,3 +127,8 @@ def _cumulative_gain(query: pd.Series, score: pd.Series, gain: pd.Series) -> pd.
     rank = score.groupby(query).rank(method="first", ascending=False)
     discounted = (gain / np.log2(1 + rank)).where(rank <= CUTOFF, 0.0)
     return discounted.groupby(query).sum()
+
+
+def defined(value: float) -> float | None:
+    """None for NaN: JSON and the tracker know no NaN."""
+    return None if np.isnan(value) else float(value)

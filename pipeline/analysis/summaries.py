@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.effects import measures
+from pipeline.analysis.metrics import defined
 
 
 def head_metrics(heads: pd.DataFrame, baseline: np.ndarray, grades: np.ndarray) -> dict[str, float | int | None]:
@@ -35,8 +36,3 @@ def group_metrics(groups: pd.DataFrame) -> dict[str, float | int | None]:
         if experiment == "lower_except"
     }
     return {name: defined(change.get(key, np.nan)) for name, key in names.items()}
-
-
-def defined(value: float) -> float | None:
-    """None for NaN: JSON and the tracker know no NaN."""
-    return None if np.isnan(value) else float(value)

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from pipeline.errors import InputError
 from pipeline.model.encoding import Encoded
 from pipeline.model.linear import Linear, pack
-from pipeline.model.loading import FAMILIES
+from pipeline.model.loading import check_family
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Block:
         heads: number of heads.
         qkv: the query, key and value projections as one, d -> 3 d.
         output: ``attention.output.dense``, the projection behind the heads.
+        output_heads: its weight by head, [head, head_dim, d].
         query: [d, d] and bias [d], alone, for a layer whose only query is [CLS].
         key, value: [head, head_dim, d], likewise.
         value_bias: [head, head_dim].
@@ -44,6 +44,7 @@ class Block:
     heads: int
     qkv: Linear
     output: Linear
+    output_heads: Tensor
     attention_norm: Norm
     expand: Linear
     contract: Linear
@@ -66,20 +67,11 @@ class Block:
         context = torch.softmax(scores, dim=-1) @ v
         return context.unflatten(0, (-1, self.heads)).transpose(1, 2).reshape(*lead, N, self.heads, -1)
 
-    def attend_first(self, states: Tensor) -> Tensor:
-        """The contexts of [CLS] alone, [..., 1, head, head_dim].
-
-        With one query, keys and values need not be formed: q (W x) = (q W) x, and a mean of W x is W of the mean.
-        """
-        *lead, N, D = states.shape
-        rows = self.first_rows(states).view(-1, self.heads, N)
-        read = torch.einsum("phd,hcd->phc", rows @ states.view(-1, N, D), self.value) + self.value_bias
-        return read.view(*lead, 1, self.heads, -1)
-
     def first_rows(self, states: Tensor) -> Tensor:
         """The attention of [CLS] over the positions, [..., position, d] -> [..., head, key].
 
-        The key's bias adds the same to every score of a head, which softmax ignores.
+        With one query, keys need not be formed: q (W x) = (q W) x. The key's bias adds the same to every score of a
+        head, which softmax ignores.
         """
         *lead, N, D = states.shape
         x = states.view(-1, N, D)
@@ -87,13 +79,26 @@ class Block:
         reader = torch.einsum("phc,hcd->phd", q, self.key) / (D // self.heads) ** 0.5
         return torch.softmax(reader @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
 
-    def complete(self, context: Tensor, residual: Tensor) -> Tensor:
-        """From contexts [..., head, head_dim] and the layer's input [..., d] to the layer's output [..., d]."""
-        return self.behind_heads(self.output.add(context.flatten(-2), residual))
+    def read_first(self, states: Tensor, rows: Tensor) -> Tensor:
+        """The contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
 
-    def behind_heads(self, attended: Tensor) -> Tensor:
-        """From the projected contexts plus residual [..., d] to the layer's output [..., d]."""
-        x = self.attention_norm(attended)
+        Values need not be formed either: a mean of W x is W of the mean.
+        """
+        read = torch.einsum("...hd,hcd->...hc", rows @ states, self.value) + self.value_bias
+        return read.unsqueeze(-3)
+
+    def project(self, context: Tensor, residual: Tensor) -> Tensor:
+        """The output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
+        return self.output.add(context.flatten(-2), residual)
+
+    def take_out(self, projected: Tensor, lost: Tensor, heads: np.ndarray) -> None:
+        """Take, in place, contexts `lost` [..., touched, head_dim] of these heads out of `projected` [..., d]."""
+        weight = self.output_heads[heads].flatten(0, 1)
+        projected.view(-1, projected.shape[-1]).addmm_(lost.flatten(-2).flatten(0, -2), weight, alpha=-1)
+
+    def behind_heads(self, projected: Tensor) -> Tensor:
+        """From `project`'s result [..., d] to the layer's output [..., d]."""
+        x = self.attention_norm(projected)
         return self.output_norm(self.contract.add(self.expand(x), x))
 
 
@@ -128,10 +133,7 @@ def take_apart(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Bl
     Raises:
         InputError: the architecture is none of FAMILIES.
     """
-    if model.config.model_type not in FAMILIES:
-        raise InputError(
-            f"model.name: architecture {model.config.model_type!r} is not supported; use one of {', '.join(FAMILIES)}"
-        )
+    check_family(str(model.name_or_path), str(model.config.model_type))
     base: Any = model.base_model
     classifier: Any = model.classifier
     project = getattr(base, "embeddings_project", torch.nn.Identity())
@@ -165,6 +167,7 @@ def _block(layer: Any, config: Any, dtype: torch.dtype) -> Block:
         heads=heads,
         qkv=pack(torch.cat(weights), torch.cat(biases)),
         output=linear(output),
+        output_heads=output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1)),
         attention_norm=norm(layer.attention.output.LayerNorm),
         expand=linear(expand, hidden_act=config.hidden_act, activation=layer.intermediate.intermediate_act_fn),
         contract=linear(contract),

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from pipeline.model.blocks import Blocks
 from pipeline.model.chunks import Chunks, NotKept
 from pipeline.model.encoding import Encoded
-from pipeline.model.walk import Plan, Walk
+from pipeline.model.tree import Node, grow
+from pipeline.model.walk import Walk
 
 
 class Replacement(Protocol):
@@ -84,7 +85,7 @@ class Engine:
             ``logits`` [intervention, pair, grade] and the observers' arrays, float32, pairs in the caller's order.
         """
         default = -1 if replacement is None else 0
-        plan = Plan(
+        tree = grow(
             np.asarray(interventions, dtype=np.float32),
             np.full(interventions.shape, default) if sources is None else np.asarray(sources),
         )
@@ -94,7 +95,7 @@ class Engine:
             for number, pairs in enumerate(chunks_of_one_length(encoded.lengths, self.batch_tokens // 4)):
                 found = self.chunks.load(number)
                 if found is None:
-                    found = self._evaluate_chunk(encoded, pairs, plan, replacement, observers)
+                    found = self._evaluate_chunk(encoded, pairs, tree, replacement, observers)
                     self.chunks.save(number, found)
                 for name, values in found.items():
                     results.array(name, values.shape[2:])[:, pairs] = values
@@ -105,11 +106,11 @@ class Engine:
         self,
         encoded: Encoded,
         pairs: np.ndarray,
-        plan: Plan,
+        tree: Node,
         replacement: Replacement | None,
         observers: Sequence[Observer],
     ) -> dict[str, np.ndarray]:
-        results = Results(len(plan.multipliers), len(pairs))
+        results = Results(len(tree.members), len(pairs))
 
         def see(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
             for observer in observers:
@@ -123,13 +124,12 @@ class Engine:
         root = self.blocks.embed_pairs(encoded, pairs)
         walk = Walk(
             layers=self.blocks.layers,
-            plan=plan,
             replacements=[] if replacement is None else replacement.contexts(self.blocks, encoded, pairs),
             stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
             observed=frozenset(layer for observer in observers for layer in observer.layers),
             see=see,
         )
-        for members, first in walk.leaves(root[None], [np.arange(len(plan.multipliers))]):
+        for members, first in walk.leaves(root[None], [tree]):
             logits = self.blocks.classify(first.flatten(0, 1)).unflatten(0, first.shape[:2]).cpu().numpy()
             for own, values in zip(members, logits, strict=True):
                 results.array("logits", (self.blocks.grades,))[own] = values

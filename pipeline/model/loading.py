@@ -28,12 +28,17 @@ def read_config(name: str, source: str) -> PretrainedConfig:
     with reading(name):
         values, _ = PretrainedConfig.get_config_dict(source)
         family = values.pop("model_type", None)
-        if family not in FAMILIES:
-            raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
+        check_family(name, family)
         # Neither code of the checkpoint's own nor a weights file under another name.
         for key in ("auto_map", "transformers_weights"):
             values.pop(key, None)
         return AutoConfig.for_model(family, **values)
+
+
+def check_family(name: str, family: str | None) -> None:
+    """Raise InputError where the architecture is none of FAMILIES."""
+    if family not in FAMILIES:
+        raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
 
 
 def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:

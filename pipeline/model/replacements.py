@@ -29,8 +29,8 @@ def contexts(blocks: Blocks, states: Tensor, multipliers: np.ndarray) -> Iterato
     for block, row in zip(inner, torch.from_numpy(multipliers).to(states), strict=False):
         context = block.attend(states)
         yield context
-        states = block.complete(context * row[:, None], states)
-    yield last.attend_first(states)
+        states = block.behind_heads(block.project(context * row[:, None], states))
+    yield last.read_first(states, last.first_rows(states))
 
 
 @dataclass(frozen=True)
