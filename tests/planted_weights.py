@@ -1,0 +1,206 @@
+"""A small BERT whose weights are set by hand: matching heads, reading heads, and noise everywhere else.
+
+A planted thing is a direction of the residual stream. Directions are orthonormal to each other and to the vector of
+ones, so that layer normalisation takes away no mean and only rescales the stream to sqrt(d), its length from the start.
+What the model holds beside the planted directions is noise.
+
+1. An embedding is the word's code or the mark of [CLS] or [SEP], and the text's (query or title) by its token type.
+2. A matcher looks from a token to the same word in the other text or, where there is none, to the other text's [SEP];
+   it writes SEEN on the tokens that found one.
+3. The feed-forward part of its layer makes a step of SEEN: FLAG from HIGH on, -FLAG up to LOW, both of one length.
+4. A reader looks from [CLS] to the query's words and writes ANSWER there, their share that is matched.
+5. Pooler and classifier are linear in the answer, with the grades' borders half-way between the shares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from pipeline.model.labels import name_outputs
+
+LAYERS, HEADS, SIZE, HEAD_SIZE, FEED_FORWARD = 4, 4, 128, 32, 64
+ROOT = HEAD_SIZE**0.5  # attention divides scores by it
+MAX_LENGTH = 32
+TERMS = 3  # words of a query; a grade is how many of them the title holds
+GRADES = TERMS + 1
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = [a + b + c for a in "bdfklmnprstz" for b, c in ("an", "el", "ik", "ov")]
+
+# Lengths along the directions: an embedding has the length sqrt(d).
+SIDE = 6.0
+CODE = (SIZE - SIDE**2) ** 0.5
+SEEN, FLAG, ANSWER = 2.0, 3.0, 5.0  # ANSWER: of a query matched throughout
+LOW, HIGH, STEEP = 0.3, 0.6, 10.0  # the step lies below half of SEEN, so that one of two matchers suffices
+
+# Attention scores: the same word over [SEP] over other words over the own text, by 10 or more.
+MATCH, SINK, ACROSS = 20.0, 10.0, 20.0
+READ = 3.0
+
+# Noise: of scores; the lengths of outputs, a head's before its values are averaged; of single readout weights.
+NOISE_SCORE, NOISE_HEAD, NOISE_FEED_FORWARD, NOISE_POSITION, NOISE_READOUT = 0.7, 0.9, 0.3, 0.3, 0.01
+SLOPE, SHARPNESS = 0.05, 40.0  # so flat that tanh is nearly linear; logits of a few units
+
+Head = tuple[int, int]  # layer, head
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit vectors of the residual stream, [d] each; `codes` are [word, d], half of them the other half's negatives."""
+
+    codes: np.ndarray
+    side: np.ndarray
+    cls: np.ndarray
+    sep: np.ndarray
+    seen: np.ndarray
+    flag: np.ndarray
+    answer: np.ndarray
+
+
+def draw_directions(rng: np.random.Generator) -> Directions:
+    columns = np.column_stack([np.ones(SIZE), rng.normal(size=(SIZE, SIZE - 1))])
+    basis = np.linalg.qr(columns)[0].T[1:]
+    codes, others = basis[: len(WORDS) // 2], basis[len(WORDS) // 2 :]
+    return Directions(np.concatenate([codes, -codes]), *others[:6])
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """Query, key and value projections [head_dim, d + 1], the bias last; output projection [d, head_dim]."""
+
+    query: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    output: np.ndarray
+
+
+def noise_head(rng: np.random.Generator) -> HeadWeights:
+    """Attention that is nearly even, values and outputs of some length."""
+    query, key = rng.normal(0, (NOISE_SCORE / SIZE) ** 0.5, (2, HEAD_SIZE, SIZE + 1))
+    value = rng.normal(0, SIZE**-0.5, (HEAD_SIZE, SIZE + 1))
+    return HeadWeights(query, key, value, rng.normal(0, NOISE_HEAD * (SIZE * HEAD_SIZE) ** -0.5, (SIZE, HEAD_SIZE)))
+
+
+def matcher_head(at: Directions, share: float) -> HeadWeights:
+    """Looks to the same word across, else to [SEP] across, and writes `share` of SEEN unless it is [SEP]."""
+    codes, side, sep = at.codes[: len(WORDS) // 2] / CODE, at.side / SIDE, at.sep / CODE
+    return HeadWeights(
+        query=ROOT * _rows([*_reads(MATCH * codes), _read(-ACROSS * side), _read(0 * sep, SINK)]),
+        key=_rows([*_reads(codes), _read(side), _read(sep)]),
+        value=_rows([_read(-sep, 1)]),
+        output=_rows([share * SEEN * at.seen]).T,
+    )
+
+
+def reader_head(at: Directions, share: float) -> HeadWeights:
+    """[CLS] looks to the query's words and writes `share` of ANSWER for their flags."""
+    return HeadWeights(
+        query=ROOT * _rows([_read(READ * at.cls / CODE)]),
+        key=_rows([_read(at.side / SIDE - 2 * (at.cls + at.sep) / CODE)]),
+        value=_rows([_read(at.flag / FLAG / 2, 0.5)]),
+        output=_rows([share * ANSWER * at.answer]).T,
+    )
+
+
+def _read(weight: np.ndarray, bias: float = 0) -> np.ndarray:
+    return np.append(weight, bias)
+
+
+def _reads(weights: np.ndarray) -> list[np.ndarray]:
+    return [_read(weight) for weight in weights]
+
+
+def _rows(rows: list[np.ndarray]) -> np.ndarray:
+    """The rows, and zeros for the rest of the head."""
+    return np.concatenate([rows, np.zeros((HEAD_SIZE - len(rows), len(rows[0])))])
+
+
+@torch.no_grad()
+def build(rng: np.random.Generator, matchers: Sequence[Head], readers: Sequence[Head]) -> BertForSequenceClassification:
+    """The model with these heads planted; heads of one kind each write an even share of what one alone would."""
+    config = BertConfig(
+        vocab_size=len(SPECIAL_TOKENS) + len(WORDS),
+        hidden_size=SIZE,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=FEED_FORWARD,
+        max_position_embeddings=MAX_LENGTH,
+        attn_implementation="eager",
+    )
+    name_outputs(config, [str(grade) for grade in range(GRADES)])
+    model = BertForSequenceClassification(config).eval()
+    at = draw_directions(rng)
+    _set_embeddings(model.bert.embeddings, at, rng)
+    for layer in model.bert.encoder.layer:
+        for head in range(HEADS):
+            _set_head(layer.attention, head, noise_head(rng))
+        _set_noise(layer, rng)
+    for places, weights in ((matchers, matcher_head), (readers, reader_head)):
+        for layer, head in places:
+            _set_head(model.bert.encoder.layer[layer].attention, head, weights(at, 1 / len(places)))
+    for layer in {layer for layer, _ in matchers}:
+        _set_step(model.bert.encoder.layer[layer], at)
+    _set_readout(model, at, rng)
+    return model
+
+
+def _set(parameter: torch.Tensor, values: np.ndarray) -> None:
+    parameter.copy_(torch.from_numpy(np.asarray(values)))
+
+
+def _set_embeddings(embeddings: Any, at: Directions, rng: np.random.Generator) -> None:
+    special = {"[CLS]": CODE * at.cls, "[SEP]": CODE * at.sep}
+    nothing = np.zeros(SIZE)
+    _set(
+        embeddings.word_embeddings.weight,
+        np.stack([*(special.get(token, nothing) for token in SPECIAL_TOKENS), *CODE * at.codes]),
+    )
+    _set(embeddings.token_type_embeddings.weight, np.stack([SIDE * at.side, -SIDE * at.side]))
+    _set(embeddings.position_embeddings.weight, rng.normal(0, NOISE_POSITION * SIZE**-0.5, (MAX_LENGTH, SIZE)))
+
+
+def _set_head(attention: Any, head: int, weights: HeadWeights) -> None:
+    rows = slice(head * HEAD_SIZE, (head + 1) * HEAD_SIZE)
+    for linear, values in (
+        (attention.self.query, weights.query),
+        (attention.self.key, weights.key),
+        (attention.self.value, weights.value),
+    ):
+        _set(linear.weight[rows], values[:, :-1])
+        _set(linear.bias[rows], values[:, -1])
+    _set(attention.output.dense.weight[:, rows], weights.output)
+
+
+def _set_noise(layer: Any, rng: np.random.Generator) -> None:
+    """A random feed-forward part and random biases behind it and the heads."""
+    length = NOISE_FEED_FORWARD * SIZE**-0.5
+    _set(layer.attention.output.dense.bias, rng.normal(0, length, SIZE))
+    _set(layer.intermediate.dense.weight, rng.normal(0, SIZE**-0.5, (FEED_FORWARD, SIZE)))
+    _set(layer.intermediate.dense.bias, rng.normal(0, 1, FEED_FORWARD))
+    _set(layer.output.dense.weight, rng.normal(0, length * FEED_FORWARD**-0.5, (SIZE, FEED_FORWARD)))
+    _set(layer.output.dense.bias, rng.normal(0, length, SIZE))
+
+
+def _set_step(layer: Any, at: Directions) -> None:
+    """By two units: far from 0 gelu is 0 or its input, so that their difference rises between LOW and HIGH alone."""
+    for unit, start, sign in ((0, LOW, 1), (1, HIGH, -1)):
+        _set(layer.intermediate.dense.weight[unit], STEEP * at.seen)
+        _set(layer.intermediate.dense.bias[unit], -STEEP * start)
+        _set(layer.output.dense.weight[:, unit], sign * 2 * FLAG / (HIGH - LOW) / STEEP * at.flag)
+    _set(layer.output.dense.bias, -FLAG * at.flag)
+
+
+def _set_readout(model: BertForSequenceClassification, at: Directions, rng: np.random.Generator) -> None:
+    """Logits whose differences are linear in the pooled answer and change sign at the borders between grades."""
+    written = ANSWER * np.arange(GRADES) / TERMS
+    pooled = np.tanh(SLOPE * written / np.sqrt(1 + written**2 / SIZE))
+    borders = (pooled[1:] + pooled[:-1]) / 2
+    pooler, classifier = rng.normal(0, SLOPE, (SIZE, SIZE)), rng.normal(0, NOISE_READOUT, (GRADES, SIZE))
+    pooler[0], classifier[:, 0] = SLOPE * at.answer, SHARPNESS * np.arange(GRADES)
+    _set(model.bert.pooler.dense.weight, pooler)
+    _set(model.bert.pooler.dense.bias, np.zeros(SIZE))
+    _set(model.classifier.weight, classifier)
+    _set(model.classifier.bias, -SHARPNESS * np.append(0, np.cumsum(borders)))
