@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow bench lint format ui lock
+.PHONY: help setup repro repro-full test test-slow bench lint format ui lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -19,6 +19,15 @@ $(BIN)/.installed: requirements.lock
 
 repro: setup  ## run the pipeline: dvc repro
 	dvc repro
+
+repro-full: setup  ## the deeper settings as a DVC experiment named full: about ten times the time
+	dvc exp run --name full \
+	    --set-param base.draws=10000 \
+	    --set-param attention.drift_null=true \
+	    --set-param ablation.max_pairs=1500 \
+	    --set-param ablation.replaced_pairs=600 \
+	    --set-param group_ablation.draws=20 \
+	    --set-param group_ablation.control_draws=200
 
 test: setup  ## the test suite
 	python -m pytest

@@ -22,6 +22,7 @@ class Base(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda"]
     experiment: Annotated[str, Field(min_length=1)]
+    draws: Annotated[int, Field(ge=100)]
 
 
 class Columns(Section):
@@ -100,16 +101,30 @@ class Finetune(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
+class Baseline(Section):
+    epochs: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Count
+    embedding: Count
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
 class Attention(Section):
     max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
     showcase_pairs: Annotated[int, Field(ge=0)]
+    label_margin: Share
+    broad: Share
+    drift_null: bool
 
 
 class Ablation(Section):
     max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
     precision: Literal["float32", "bfloat16"]
+    replaced_pairs: Count
+    margin: Share
 
 
 class GroupAblation(Section):
@@ -117,6 +132,7 @@ class GroupAblation(Section):
     random_shares: list[Share]
     draws: Count
     control_draws: Count
+    largest_k: Count
     groups: dict[str, list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]]
 
 
@@ -129,6 +145,7 @@ class Params(Section):
     data: Data
     model: Model
     finetune: Finetune
+    baseline: Baseline
     attention: Attention
     ablation: Ablation
     group_ablation: GroupAblation

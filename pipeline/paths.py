@@ -23,20 +23,32 @@ PREDICTIONS = Path("data/predictions")
 FINETUNE_METRICS = Path("reports/finetune/metrics.json")
 CURVE = Path("reports/finetune/curve.csv")
 
+# baseline
+BASELINE_PREDICTIONS = PREDICTIONS / "baseline_test.parquet"
+BASELINE_METRICS = Path("reports/baseline/metrics.json")
+
 # attention
 MAPS = Path("data/attention/maps.safetensors")
 SHOWCASE = Path("data/attention/showcase.json")
 PROFILES = Path("reports/attention/profiles.csv")
+LABELS = Path("reports/attention/labels.csv")
+MOVES = Path("reports/attention/moves.csv")
+PLACES = Path("reports/attention/places.csv")
+MEAN_MOVES = Path("reports/attention/mean_moves.csv")
 ATTENTION_METRICS = Path("reports/attention/metrics.json")
 
 # head_ablation
 HEAD_LOGITS = Path("data/ablation/heads.safetensors")
 HEADS = Path("reports/head_ablation/heads.csv")
+ALONE = Path("reports/head_ablation/alone.csv")
 HEAD_METRICS = Path("reports/head_ablation/metrics.json")
 
 # group_ablation
 GROUP_LOGITS = Path("data/ablation/groups.safetensors")
 GROUPS = Path("reports/group_ablation/groups.csv")
+CONTROLS = Path("reports/group_ablation/controls.csv")
+CONTRASTS = Path("reports/group_ablation/contrasts.csv")
+SLICES = Path("reports/group_ablation/slices.csv")
 GROUP_METRICS = Path("reports/group_ablation/metrics.json")
 
 # report

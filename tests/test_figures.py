@@ -89,7 +89,7 @@ def test_bars_show_every_group_beside_the_articles():
     drawn = masking.functions(example.results(2, 4))
     texts = written(drawn)
     assert {"term_match", "-45.5%", "lower half", "-63.0%", "lower half except term_match"} <= set(texts)
-    assert {"random heads (10 draws, median)", "own: <b>mine</b> & $x$"} <= set(texts)
+    assert {"random heads (10 draws)", "same layers, random (10 draws)", "own: <b>mine</b> & $x$"} <= set(texts)
     assert "article's figures" in drawn.words.caption
 
 
@@ -101,15 +101,15 @@ def test_random_shares_describe_their_medians():
 
 def test_groups_without_a_defined_change_are_drawn_as_undefined():
     groups = example.groups_frame(2)
-    groups["relative_accuracy_change"] = np.nan
-    results = dataclasses.replace(example.results(2, 4), groups=groups)
+    groups[[name for name in groups if name.startswith("relative_accuracy_change")]] = np.nan
+    results = dataclasses.replace(example.results(2, 4), tables=example.tables(2, 4, groups=groups))
     assert written(masking.layers_and_halves(results))["undefined"] == 4
 
 
 def test_collapsed_groups_are_named():
     caption, alt = (lambda words: (words.caption, words.alt))(grades.predicted_grades(example.results(2, 4)).words)
     assert "collapsed: lower half." in alt
-    assert "0 of 55 random groups" in caption
+    assert "0 of 85 random groups" in caption
 
 
 def test_the_learning_curve_has_only_the_metrics_that_exist():
@@ -156,8 +156,8 @@ def test_nothing_to_show_leaves_the_section_empty():
     results = dataclasses.replace(example.results(2, 4), showcase=[], curve=pd.DataFrame(columns=["epoch"]))
     groups = results.groups[results.groups["experiment"].isin(["baseline", "half", "layer"])]
     one = results.profiles[results.profiles["function"] == "term_match"]
-    drawn = gallery.draw(dataclasses.replace(results, groups=groups, profiles=one))
-    assert {section for section, pictures in drawn.items() if not pictures} == {"maps", "learning", "random"}
+    drawn = gallery.draw(dataclasses.replace(results, tables=example.tables(2, 4, groups=groups), profiles=one))
+    assert {section for section, pictures in drawn.items() if not pictures} == {"maps", "learning", "random", "removal"}
 
 
 def test_files_hold_no_date_software_or_path():

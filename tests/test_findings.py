@@ -6,222 +6,244 @@ import pytest
 
 from pipeline.analysis import functional, redundancy, verdicts
 from pipeline.analysis.article import CLAIMS
-from pipeline.analysis.findings import judge
-from pipeline.analysis.verdicts import AGREES, CANNOT_TELL, DIFFERS
-from tests.example_results import group_row, groups_frame, heads_frame, profiles_frame
+from pipeline.analysis.findings import against_baseline, judge
+from pipeline.analysis.verdicts import AGREES, CANNOT_TELL, DIFFERS, Estimate
+from tests import example_results as example
+from tests.example_results import group_row
 
-TIMID = [0.0, -0.01, 0.01, -0.02, 0.0]
+MARGIN = 0.02
+SAFE, FALLEN = (0.0, -0.01, 0.01), (-0.7, -0.75, -0.65)
 
 
-def shares(changes: dict[str, list[float]]) -> pd.DataFrame:
-    rows = [
-        group_row("random_share", share, change, draw)
-        for share, draws in changes.items()
-        for draw, change in enumerate(draws)
-    ]
-    return pd.DataFrame(rows or [group_row("baseline", "baseline", 0.0)])
+def shares(rows: dict[str, tuple[float, float, float]], draws: int = 5) -> pd.DataFrame:
+    named = {f"random_share {share}": figures for share, figures in rows.items()}
+    return example.contrasts_frame(named or {"random_k random": SAFE}, draws)
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"),
+    ("rows", "draws", "verdict"),
     [
-        ({"0.1": TIMID, "0.2": [-0.02] * 5, "0.5": [-0.2] * 5, "0.9": [-0.7] * 5}, AGREES),
-        ({"0.1": TIMID, "0.9": [-0.7] * 5}, AGREES),
-        ({"0.1": [-0.1] * 5, "0.5": [-0.2] * 5, "0.9": [-0.7] * 5}, DIFFERS),
-        ({"0.1": TIMID, "0.5": [-0.01] * 5, "0.9": [-0.02] * 5}, DIFFERS),
-        ({"0.1": TIMID, "0.3": [-0.7] * 5, "0.6": [-0.4] * 5, "0.9": [-0.2] * 5}, DIFFERS),
-        ({"0.1": [0.0, 0.0, -0.2, 0.0, -0.2], "0.9": [-0.7] * 5}, CANNOT_TELL),
-        ({"0.1": TIMID, "0.9": [-0.05] * 5}, CANNOT_TELL),
-        ({"0.1": TIMID, "0.9": [-0.7] * 2}, CANNOT_TELL),
-        ({"0.3": [-0.1] * 5, "0.9": [-0.7] * 5}, CANNOT_TELL),
-        ({"0.1": TIMID, "0.2": TIMID}, CANNOT_TELL),
-        ({}, CANNOT_TELL),
+        ({"0.1": SAFE, "0.2": (-0.02, -0.05, 0), "0.5": (-0.2, -0.3, -0.1), "0.9": FALLEN}, 5, AGREES),
+        ({"0.1": SAFE, "0.9": FALLEN}, 5, AGREES),
+        ({"0.1": (0.03, 0.01, 0.05), "0.9": FALLEN}, 5, AGREES),  # the article saw a rise too
+        ({"0.1": (-0.1, -0.14, -0.06), "0.9": FALLEN}, 5, DIFFERS),
+        ({"0.1": SAFE, "0.5": (-0.01, -0.015, 0), "0.9": (-0.01, -0.019, 0)}, 5, DIFFERS),
+        ({"0.1": SAFE, "0.3": FALLEN, "0.6": (-0.4, -0.5, -0.3), "0.9": (-0.2, -0.3, -0.1)}, 5, DIFFERS),
+        ({"0.1": (-0.02, -0.05, 0.01), "0.9": FALLEN}, 5, CANNOT_TELL),
+        ({"0.1": SAFE, "0.9": (-0.03, -0.06, 0.0)}, 5, CANNOT_TELL),
+        ({"0.1": SAFE, "0.9": FALLEN}, 2, CANNOT_TELL),
+        ({"0.3": (-0.1, -0.2, -0.05), "0.9": FALLEN}, 5, CANNOT_TELL),
+        ({"0.1": SAFE, "0.2": SAFE}, 5, CANNOT_TELL),
+        ({}, 5, CANNOT_TELL),
     ],
 )
-def test_random_heads(changes: dict[str, list[float]], verdict: str):
-    assert redundancy.random_heads(shares(changes)).verdict == verdict
+def test_random_heads(rows, draws: int, verdict: str):
+    assert redundancy.random_heads(shares(rows, draws), MARGIN).verdict == verdict
 
 
 def test_the_reason_is_built_from_the_numbers():
-    finding = redundancy.random_heads(shares({"0.1": [0.0, -0.01, -0.05, 0.0], "0.5": [-0.2] * 3, "0.9": [-0.7] * 3}))
+    finding = redundancy.random_heads(shares({"0.1": SAFE, "0.5": (-0.2, -0.25, -0.15), "0.9": FALLEN}), MARGIN)
     assert finding.reason == (
-        "Masking 10% costs about nothing (3 of 4 draws lose no more than 3%); "
-        "beyond 20% accuracy falls (-70.0% at 90%, rank correlation of share and loss 1.00)."
+        "Masking 10% costs less than 2% (+0.0% (-1.0% to +1.0%)); beyond 20% accuracy falls steadily "
+        "(-70.0% (-75.0% to -65.0%) at 90%, rank correlation of share and loss 1.00)."
     )
-    assert finding.measured == "share masked: median change; 10%: -0.5%, 50%: -20.0%, 90%: -70.0%"
+    assert finding.measured.startswith("share masked: mean change; 10%: +0.0% (-1.0% to +1.0%), 50%: ")
     assert (finding.id, finding.statement, finding.article) == ("R1", *CLAIMS["R1"])
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "single", "verdict"),
+    ("apart", "single", "width", "verdict"),
     [
-        (-0.8, -0.3, [-0.01, -0.05], AGREES),
-        (-0.3, -0.8, [-0.01, -0.05], DIFFERS),
-        (-0.8, -0.3, [-0.01, -0.55], DIFFERS),
-        (-0.40, -0.38, [-0.01, -0.05], CANNOT_TELL),
-        (-0.8, -0.3, [-0.01, -0.15], CANNOT_TELL),
-        (np.nan, np.nan, [np.nan, np.nan], CANNOT_TELL),
+        ((-0.5, -0.6, -0.4), [-0.01, -0.05], 0.015, AGREES),
+        ((0.5, 0.4, 0.6), [-0.01, -0.05], 0.015, DIFFERS),
+        ((-0.5, -0.6, -0.4), [-0.01, -0.55], 0.015, DIFFERS),
+        ((-0.02, -0.06, 0.02), [-0.01, -0.05], 0.015, CANNOT_TELL),
+        ((-0.5, -0.6, -0.4), [-0.01, -0.09], 0.03, CANNOT_TELL),
+        ((np.nan, np.nan, np.nan), [np.nan, np.nan], 0.015, CANNOT_TELL),
     ],
 )
-def test_layers(lower: float, upper: float, single: list[float], verdict: str):
-    rows = [group_row("half", "lower", lower), group_row("half", "upper", upper)]
-    rows += [group_row("layer", str(layer), change) for layer, change in enumerate(single)]
-    finding = redundancy.layers(pd.DataFrame(rows))
+def test_layers(apart, single: list[float], width: float, verdict: str):
+    rows = [group_row("half", "lower", -0.6), group_row("half", "upper", -0.5)]
+    rows += [group_row("layer", str(layer), change, width=width) for layer, change in enumerate(single)]
+    finding = redundancy.layers(pd.DataFrame(rows), example.contrasts_frame({"lower_minus_upper": apart}))
     assert finding.verdict == verdict
 
 
-def test_a_layer_that_contradicts_is_named():
-    rows = [group_row("half", "lower", -0.6), group_row("half", "upper", -0.5)]
-    rows += [group_row("layer", "4", -0.01), group_row("layer", "5", -0.548)]
-    assert "the worst is layer 5 at -54.8%" in redundancy.layers(pd.DataFrame(rows)).reason
+def test_layers_that_contradict_are_named():
+    finding = redundancy.layers(
+        pd.DataFrame([group_row("layer", "4", -0.01), group_row("layer", "5", -0.548)]), example.contrasts_frame()
+    )
+    assert "1 of 2 single layers cost more than 10% (layer 5 -54.8% (-56.3% to -53.3%))" in finding.reason
 
 
-def masked(function: str, change: float, draws: list[float], *others: dict) -> pd.DataFrame:
-    random = [group_row("random_k", "random", value, draw) for draw, value in enumerate(draws)]
-    return pd.DataFrame([group_row("function", function, change), *random, *others])
+def tables(function: str, change: float, p: float, width: float = 0.015, label: bool = True, low: float = 0.2, **more):
+    """Two layers; one head of the lower one scores `low` to `low` + 0.04 above its control."""
+    groups = pd.DataFrame([group_row("function", function, change, width=width), *more.pop("rows", [])])
+    bounds = [(0, 0, -0.01, False), (0, 1, low, label), (1, 0, 0.0, False), (1, 1, 0.6, True)]
+    labels = pd.DataFrame(
+        {"layer": layer, "head": head, "function": name, "score": 0.1 + low, "control": 0.1}
+        | {"low": low, "high": low + 0.04, "label": does}
+        for name in ("segmentation", "previous_term", "next_term")
+        for layer, head, low, does in bounds
+    )
+    controls = example.controls_frame({function: change}, p)
+    return example.tables(**{"groups": groups, "labels": labels, "controls": controls, **more})
 
 
-def scored(functions: list[str], low: float, chance: float = 0.05, high: float = 0.05) -> pd.DataFrame:
-    """Two layers of two heads: one head of the lower layer scores `low`, one of the upper `high`, the rest chance."""
-    scores = [(0, 0, chance), (0, 1, low), (1, 0, chance), (1, 1, high)]
+@pytest.mark.parametrize(
+    ("judged", "group"), [(functional.segmentation, "segmentation"), (functional.word_order, "word_order")]
+)
+@pytest.mark.parametrize(
+    ("settings", "verdict"),
+    [
+        ({"change": -0.1, "p": 0.03}, AGREES),
+        ({"change": -0.1, "p": 0.03, "label": False, "low": 0.0}, DIFFERS),  # no low head comes near the margin
+        ({"change": -0.1, "p": 0.7}, DIFFERS),  # most random groups cost more
+        ({"change": 0.0, "p": 0.2}, DIFFERS),  # shown to cost nothing
+        ({"change": -0.1, "p": 0.2, "width": 0.05}, CANNOT_TELL),
+        ({"change": -0.1, "p": 0.03, "label": False, "low": 0.03}, CANNOT_TELL),  # 0.03 to 0.07, the margin 0.05 within
+        ({"change": np.nan, "p": 0.03}, CANNOT_TELL),
+    ],
+)
+def test_low_functions(judged, group: str, settings: dict, verdict: str):
+    assert judged(tables(group, **settings)).verdict == verdict
+
+
+def test_a_function_that_no_pair_defines_cannot_be_told():
+    undefined = tables("segmentation", -0.1, 0.03)
+    undefined.labels["low"] = np.nan
+    assert functional.segmentation(undefined).verdict == CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("change", "p", "spared", "masked", "verdict"),
+    [
+        (-0.5, 0.03, (0.4, 0.3, 0.5), 30, AGREES),
+        (-0.01, 0.7, (0.4, 0.3, 0.5), 30, DIFFERS),
+        (-0.5, 0.03, (-0.1, -0.2, -0.05), 30, DIFFERS),
+        (-0.5, 0.03, (0.02, -0.02, 0.06), 30, CANNOT_TELL),
+        (-0.5, 0.03, (0.4, 0.3, 0.5), 0, CANNOT_TELL),
+        (-0.05, 0.03, (0.4, 0.3, 0.5), 30, CANNOT_TELL),  # rare, but not much more than the median random group
+    ],
+)
+def test_term_match(change: float, p: float, spared, masked: int, verdict: str):
+    rows = [group_row("half", "lower", -0.8), group_row("lower_except", "term_match", -0.4, masked=masked)]
+    contrasts = example.contrasts_frame(
+        {"random_k random": SAFE, "lower_except_term_match_minus_lower": spared, "random_share 0.1": SAFE}
+    )
+    finding = functional.term_match(tables("term_match", change, p, rows=rows, contrasts=contrasts))
+    assert finding.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("median", "words"),
+    [((0.0, -0.01, 0.01), "within 2% of nothing"), ((-0.03, -0.05, -0.01), "not shown to be nothing")],
+)
+def test_that_random_heads_cost_nothing_needs_equivalence(median, words: str):
+    finding = functional.term_match(example.tables(contrasts=example.contrasts_frame({"random_k random": median})))
+    assert words in finding.reason
+
+
+GREW, SHRANK, NEITHER = (0.01, 0.005, 0.015), (-0.01, -0.015, -0.005), (0.0, -0.005, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("match", "itself", "sep", "verdict"),
+    [
+        (GREW, SHRANK, SHRANK, AGREES),
+        (SHRANK, SHRANK, SHRANK, DIFFERS),
+        (GREW, GREW, SHRANK, DIFFERS),
+        (GREW, SHRANK, NEITHER, CANNOT_TELL),
+        (GREW, SHRANK, (np.nan, np.nan, np.nan), CANNOT_TELL),
+    ],
+)
+def test_fine_tuning(match, itself, sep, verdict: str):
+    moves = example.moves_frame({"term_match": match, "self": itself, "sep": sep})
+    assert functional.fine_tuning(moves).verdict == verdict
+
+
+def test_what_shuffled_grades_move_as_far_is_no_learning():
+    moves = example.moves_frame().assign(null_change=[0.02, 0.0, 0.0])
+    finding = functional.fine_tuning(moves)
+    assert finding.verdict == CANNOT_TELL
+    assert "the same term grew no more than under shuffled grades" in finding.reason
+    assert functional.fine_tuning(moves.assign(null_change=0.001)).verdict == AGREES
+
+
+def heads(changes: list[float], width: float, matter: list[str], detectable: float = 0.015) -> pd.DataFrame:
+    verdict = [*matter, *["no detectable effect"] * (len(changes) - len(matter))]
     return pd.DataFrame(
-        {"layer": layer, "head": head, "function": name, "phase": "after", "score": score, "chance": chance}
-        for name in functions
-        for layer, head, score in scores
+        {"layer": 0, "head": head, **example.measures(change, width), "verdict": one, "detectable": detectable}
+        for head, (change, one) in enumerate(zip(changes, verdict, strict=True))
     )
 
 
 @pytest.mark.parametrize(
-    ("judged", "group", "functions"),
+    ("frame", "verdict"),
     [
-        (functional.segmentation, "segmentation", ["segmentation"]),
-        (functional.word_order, "word_order", ["previous_term", "next_term"]),
+        (heads([-0.05] + [0.0] * 9, 0.015, ["needed"]), AGREES),
+        (heads([-0.05] * 6 + [0.0] * 4, 0.015, ["needed"] * 6), DIFFERS),
+        (heads([0.0] * 10, 0.015, []), DIFFERS),  # none matters, and an effect would have been seen
+        (heads([-0.05] + [0.0] * 9, 0.03, ["needed"]), CANNOT_TELL),
+        (heads([0.0] * 10, 0.015, [], detectable=0.05), CANNOT_TELL),
+        (heads([np.nan] * 10, 0.015, []), CANNOT_TELL),
     ],
 )
-@pytest.mark.parametrize(
-    ("low", "change", "draws", "verdict"),
-    [
-        (0.6, -0.1, TIMID, AGREES),
-        (0.06, -0.1, TIMID, DIFFERS),
-        (0.6, 0.0, TIMID, DIFFERS),
-        (0.1, -0.1, TIMID, CANNOT_TELL),
-        (np.nan, -0.1, TIMID, DIFFERS),  # the other low head is defined and at chance
-        (0.6, -0.015, TIMID, CANNOT_TELL),  # beyond the median, within the range
-        (0.6, -0.1, [-0.01, 0.0], CANNOT_TELL),
-    ],
-)
-def test_low_functions(judged, group: str, functions: list[str], low: float, change: float, draws, verdict: str):
-    assert judged(masked(group, change, draws), scored(functions, low)).verdict == verdict
-
-
-def test_a_function_that_only_high_heads_have_differs():
-    finding = functional.segmentation(masked("segmentation", -0.1, TIMID), scored(["segmentation"], low=0.05, high=0.9))
-    assert finding.verdict == DIFFERS
-
-
-def test_a_high_score_below_twice_chance_cannot_tell():
-    profiles = scored(["segmentation"], low=0.7, chance=0.5, high=0.5)
-    assert functional.segmentation(masked("segmentation", -0.1, TIMID), profiles).verdict == CANNOT_TELL
-
-
-def test_an_undefined_function_cannot_tell():
-    profiles = scored(["segmentation"], low=0.6).assign(score=np.nan)
-    unmasked = pd.DataFrame([group_row("baseline", "baseline", 0.0)])
-    finding = functional.segmentation(unmasked, profiles)
-    assert finding.verdict == CANNOT_TELL
-    assert "undefined in the low layers" in finding.reason
+def test_single_heads(frame: pd.DataFrame, verdict: str):
+    assert redundancy.single_heads(frame, MARGIN).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("change", "draws", "lower", "kept", "verdict"),
+    ("frame", "verdict"),
     [
-        (-0.455, TIMID, -0.62, -0.02, AGREES),
-        (0.0, TIMID, -0.62, -0.02, DIFFERS),
-        (-0.455, TIMID, -0.62, -0.62, DIFFERS),
-        (-0.08, TIMID, -0.62, -0.02, CANNOT_TELL),  # more than random, not much more
-        (-0.455, TIMID, -0.62, -0.57, CANNOT_TELL),
-        (-0.455, [-0.01, -0.02], -0.62, -0.02, CANNOT_TELL),
-        (np.nan, TIMID, -0.62, np.nan, CANNOT_TELL),
+        (heads([0.05] + [0.0] * 9, 0.015, ["harmful"]), AGREES),
+        (heads([0.0] * 10, 0.015, []), DIFFERS),
+        (heads([0.0] * 10, 0.03, []), CANNOT_TELL),
+        (heads([np.nan] * 3, 0.03, []), CANNOT_TELL),
     ],
 )
-def test_term_match(change: float, draws: list[float], lower: float, kept: float, verdict: str):
-    others = [group_row("half", "lower", lower), group_row("lower_except", "term_match", kept)]
-    assert functional.term_match(masked("term_match", change, draws, *others)).verdict == verdict
+def test_harmful_heads(frame: pd.DataFrame, verdict: str):
+    assert redundancy.harmful_heads(frame, MARGIN).verdict == verdict
 
 
-def test_term_match_heads_that_are_the_whole_lower_half_cannot_tell():
-    others = [group_row("half", "lower", -0.6), group_row("lower_except", "term_match", 0.0, masked=0)]
-    finding = functional.term_match(masked("term_match", -0.455, TIMID, *others))
-    assert finding.verdict == CANNOT_TELL
-    assert "the whole lower half" in finding.reason
+def predictions(right: int, pairs: int = 200) -> pd.DataFrame:
+    predicted = np.where(np.arange(pairs) < right, 1, 0)
+    return pd.DataFrame({"query_id": np.arange(pairs), "grade": 1, "predicted": predicted})
 
 
 @pytest.mark.parametrize(
-    ("moves", "verdict"),
-    [
-        ({"term_match": (0.04, 0.05), "self": (0.05, 0.04), "sep": (0.09, 0.08)}, AGREES),
-        ({"term_match": (0.04, 0.03), "self": (0.05, 0.04), "sep": (0.09, 0.08)}, DIFFERS),
-        ({"term_match": (0.04, 0.05), "self": (0.05, 0.06), "sep": (0.09, 0.08)}, DIFFERS),
-        ({"term_match": (0.04, 0.05), "self": (0.05, 0.04), "sep": (0.088, 0.0879)}, DIFFERS),
-        ({"term_match": (np.nan, np.nan), "self": (0.05, 0.04), "sep": (0.09, 0.08)}, CANNOT_TELL),
-        ({"term_match": (np.nan, np.nan), "self": (0.05, 0.06), "sep": (0.09, 0.08)}, DIFFERS),
-        ({"self": (0.05, 0.04), "sep": (0.09, 0.08)}, CANNOT_TELL),
-    ],
+    ("bert", "baseline", "verdict"), [(180, 120, AGREES), (120, 180, DIFFERS), (150, 149, CANNOT_TELL)]
 )
-def test_fine_tuning(moves: dict[str, tuple[float, float]], verdict: str):
-    """Every score is the mean of two heads, one of them 0.01 above it and one below."""
-    rows = [
-        {"layer": 0, "head": head, "function": function, "phase": phase, "score": score + 0.01 * (-1) ** head}
-        for function, both in moves.items()
-        for phase, score in zip(("before", "after"), both, strict=True)
-        for head in range(2)
-    ]
-    assert functional.fine_tuning(pd.DataFrame(rows)).verdict == verdict
+def test_against_the_baseline(bert: int, baseline: int, verdict: str):
+    finding = against_baseline(predictions(bert), predictions(baseline), 300, seed=0)
+    assert finding.verdict == verdict
+    assert f"BERT {bert / 200:.3f}, BiLSTM {baseline / 200:.3f}" in finding.measured
 
 
-def test_fine_tuning_says_which_part_differs():
-    profiles = profiles_frame()
-    grown = profiles["score"].where(~((profiles["function"] == "self") & (profiles["phase"] == "after")), 0.9)
-    reason = functional.fine_tuning(profiles.assign(score=grown)).reason
-    assert "attention to itself did not shrink" in reason
-    assert "Attention to the same term grew" in reason
-
-
-def singles(changes: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({"layer": 0, "head": range(len(changes)), "relative_accuracy_change": changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "pairs", "verdict"),
-    [
-        ([0.0] * 18 + [-0.03, -0.05], 400, AGREES),
-        ([0.0] * 20, 400, DIFFERS),
-        ([0.0] * 14 + [-0.05] * 6, 400, DIFFERS),
-        ([-0.05] * 20, 400, DIFFERS),
-        ([0.0] * 19 + [-0.015], 400, CANNOT_TELL),
-        ([0.0] * 12 + [0.015] * 7 + [-0.05], 400, CANNOT_TELL),
-        ([0.0] * 18 + [-0.03, -0.05], 80, CANNOT_TELL),
-        ([np.nan] * 20, 400, CANNOT_TELL),
-    ],
-)
-def test_single_heads(changes: list[float], pairs: int, verdict: str):
-    assert redundancy.single_heads(singles(changes), pairs).verdict == verdict
+def baseline_finding():
+    return against_baseline(predictions(180), predictions(120), 100, seed=0)
 
 
 def test_all_findings_in_the_articles_order():
-    findings = judge(heads_frame(), groups_frame(), profiles_frame())
+    findings = judge(example.tables(), baseline_finding())
     assert [finding.id for finding in findings] == list(CLAIMS)
-    assert {finding.verdict for finding in findings} <= set(verdicts.VERDICTS)
-    assert all(finding.reason.endswith(".") and finding.measured for finding in findings)
+    assert all(finding.reason.endswith(".") and finding.verdict in verdicts.VERDICTS for finding in findings)
 
 
 def test_a_model_that_predicts_one_grade_says_nothing_about_masking():
-    groups = pd.concat(
-        [pd.DataFrame([group_row("baseline", "baseline", 0.0, collapsed=True)]), groups_frame().iloc[1:]]
-    )
-    found = {finding.id: finding.verdict for finding in judge(heads_frame(), groups, profiles_frame())}
-    assert found.pop("T1") == AGREES
-    assert set(found.values()) == {CANNOT_TELL}
+    groups = example.groups_frame()
+    groups.loc[0, [f"predicted_{grade}" for grade in range(5)]] = [0, 0, example.PAIRS, 0, 0]
+    told = {finding.id: finding.verdict for finding in judge(example.tables(groups=groups), baseline_finding())}
+    assert {verdict for name, verdict in told.items() if name not in ("R0", "T1")} == {CANNOT_TELL}
+    assert told["T1"] == AGREES
+
+
+def test_an_estimate_is_above_or_below_an_edge_only_as_a_whole():
+    assert Estimate(0.0, -0.1, 0.1).above(0.05) is None
+    assert Estimate(0.0, -0.1, 0.1).above(-0.2) is True
+    assert Estimate(0.0, -0.1, 0.1).below(-0.2) is False
+    assert Estimate(np.nan, np.nan, np.nan).above(0.0) is None
+    assert Estimate(-0.5, -0.6, -0.4).text() == "-50.0% (-60.0% to -40.0%)"
 
 
 @pytest.mark.parametrize(("value", "text"), [(-0.524, "-52.4%"), (-0.0001, "+0.0%"), (np.nan, "undefined")])

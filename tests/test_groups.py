@@ -8,16 +8,15 @@ from pipeline.analysis import groups
 from pipeline.errors import InputError
 
 
-def profiles(scores: dict[str, list[list[float]]], chance: float = 0.1) -> pd.DataFrame:
+def labels(bounds: dict[str, list[list[float]]]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (layer, head, function, phase, score if phase == "after" else 1 - score, chance)
-            for function, table in scores.items()
+            (layer, head, function, low)
+            for function, table in bounds.items()
             for layer, row in enumerate(table)
-            for head, score in enumerate(row)
-            for phase in ("before", "after")
+            for head, low in enumerate(row)
         ],
-        columns=["layer", "head", "function", "phase", "score", "chance"],
+        columns=["layer", "head", "function", "low"],
     )
 
 
@@ -56,8 +55,8 @@ def test_layers_and_halves_cover_every_head_once():
     assert {layer for layer, _ in upper.heads} == {2, 3, 4}
 
 
-def test_functional_groups_take_the_highest_after_fine_tuning():
-    table = profiles(
+def test_functional_groups_take_the_surest():
+    table = labels(
         {"term_match": [[0.9, 0.1], [0.5, 0.2]], "previous_term": [[0, 0.8], [0, 0]], "next_term": [[0, 0], [0.7, 0]]}
     )
     found = {group.group: group.heads for group in groups.functional(table, 2)}
@@ -66,10 +65,57 @@ def test_functional_groups_take_the_highest_after_fine_tuning():
     assert "segmentation" not in found
 
 
-def test_a_function_scored_nowhere_has_no_group():
-    table = profiles({"segmentation": [[np.nan, np.nan]], "term_match": [[0.2, np.nan]]})
+def test_a_function_bounded_nowhere_has_no_group():
+    table = labels({"segmentation": [[np.nan, np.nan]], "term_match": [[0.2, np.nan]]})
     found = groups.functional(table, 2)
     assert [(group.group, group.heads) for group in found] == [("term_match", ((0, 0),))]
+
+
+def test_the_best_one_two_three_of_a_function_grow_from_each_other():
+    found = groups.best_up_to(labels({"term_match": [[0.9, 0.1], [0.5, 0.2]]}), 3)
+    assert [group.heads for group in found] == [((0, 0),), ((0, 0), (1, 0)), ((0, 0), (1, 0), (1, 1))]
+    assert [group.draw for group in found] == [1, 2, 3]
+
+
+@given(seed=st.integers(0, 50), layers=st.sets(st.integers(0, 5), min_size=1, max_size=3), each=st.integers(1, 3))
+def test_layer_matched_groups_have_as_many_heads_in_each_layer(seed, layers, each):
+    own = groups.Group(
+        "function", "term_match", tuple((layer, head) for layer in sorted(layers) for head in range(each))
+    )
+    drawn = groups.layer_matched(own, 12, 20, seed)
+    per_layer = (groups.masks([own], 6, 12) == 0).sum(axis=2)
+    assert ((groups.masks(drawn, 6, 12) == 0).sum(axis=2) == per_layer).all()
+    assert len({group.heads for group in drawn} | {own.heads}) == len(drawn) + 1
+    assert len(drawn) == (20 if (len(layers), each) != (1, 1) else 11)
+    assert drawn == groups.layer_matched(own, 12, 20, seed)
+
+
+def test_layer_matched_groups_are_uniform_over_a_layers_heads():
+    own = groups.Group("function", "term_match", ((1, 0), (1, 1)))
+    counts = sum((groups.masks(groups.layer_matched(own, 30, 100, seed), 2, 30) == 0).sum(axis=0) for seed in range(40))
+    assert counts[0].sum() == 0
+    assert counts[1][2:] == pytest.approx(np.full(28, 4000 * 2 / 30), rel=0.25)
+
+
+def test_where_fewer_exist_all_of_them_are_taken():
+    own = groups.Group("function", "term_match", ((0, 0), (1, 2)))
+    drawn = groups.layer_matched(own, 3, 30, seed=0)
+    assert len(drawn) == 3 * 3 - 1
+    assert own.heads not in {group.heads for group in drawn}
+
+
+def test_removal_goes_up_and_down_the_order_of_importance():
+    importance = pd.DataFrame(
+        {"layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "gradient_importance": [0.3, 0.1, 0.4, 0.2]}
+    )
+    found = groups.removal(importance, [0.25, 0.5])
+    assert [group.heads for group in found] == [((0, 1),), ((0, 1), (1, 1)), ((1, 0),), ((0, 0), (1, 0))]
+
+
+def test_a_head_alone_is_its_layers_only_one_and_the_other_layers_stay_whole():
+    mask = groups.masks(groups.alone(3, 4), 3, 4)
+    assert (mask == 0).sum(axis=(1, 2)).tolist() == [3] * 12
+    assert mask[5].tolist() == [[1] * 4, [0, 1, 0, 0], [1] * 4]
 
 
 def test_lower_except_spares_the_function():

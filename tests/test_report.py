@@ -13,10 +13,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from pipeline import files, paths
+from pipeline.analysis.article import CLAIMS
 from pipeline.reporting import grades, heads, html, maps, masking, profiles, style, tables
 from tests import example_results as example
 
@@ -62,6 +64,16 @@ def write_inputs(folder: Path) -> None:
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     files.write_csv(folder / paths.HEADS, results.heads)
     files.write_csv(folder / paths.GROUPS, results.groups)
+    files.write_csv(folder / paths.CONTROLS, results.tables.controls)
+    files.write_csv(folder / paths.CONTRASTS, results.tables.contrasts)
+    files.write_csv(folder / paths.LABELS, results.tables.labels)
+    files.write_csv(folder / paths.MEAN_MOVES, results.tables.moves)
+    files.write_csv(folder / paths.ALONE, results.alone)
+    files.write_csv(folder / paths.SLICES, results.slices)
+    files.write_csv(folder / paths.PLACES, results.places)
+    files.write_json(folder / paths.HEAD_METRICS, results.head_ablation)
+    for file in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS):
+        files.write_parquet(folder / file, pd.DataFrame({"query_id": [0, 1, 2], "grade": [0, 1, 2], "predicted": 1}))
     files.write_csv(folder / paths.PROFILES, shown)
     files.write_csv(folder / paths.CURVE, results.curve)
     files.write_json(folder / paths.PREPARE_METRICS, results.prepare)
@@ -123,14 +135,14 @@ def test_nothing_is_fetched_from_elsewhere(source: str, page: Page):
 
 def test_every_figure_has_alternative_text_and_a_caption(page: Page):
     images, captions = page.all("img"), page.all("figcaption")
-    assert len(images) == len(captions) == len(page.all("figure")) == 10
+    assert len(images) == len(captions) == len(page.all("figure")) == 14
     assert all(len(image["alt"] or "") > 20 for image in images)
 
 
 def test_the_contents_lead_to_sections_that_exist(page: Page):
     targets = [(link["href"] or "").removeprefix("#") for link in page.all("a")]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(targets) == len(page.all("section")) == 12
+    assert len(targets) == len(page.all("section")) == 14
     assert set(targets) <= set(ids)
     assert len(ids) == len(set(ids))
 
@@ -159,9 +171,22 @@ def test_accuracy_stands_beside_its_floors():
 def test_the_extremes_are_sorted_and_split_by_sign():
     results = example.results(2, 4)
     changes = results.heads["relative_accuracy_change"]
-    assert tables.most_needed(results).rows[0][:2] == ["layer 1 head 1", "-5.2%"]
+    assert tables.most_needed(results).rows[0][:3] == ["layer 1 head 1", "-5.2% (-6.7% to -3.7%)", "needed"]
     assert len(tables.most_needed(results).rows) == (changes < 0).sum()
-    assert tables.most_harmful(results).rows[0][1] == f"{100 * changes.max():+.1f}%"
+    assert tables.most_harmful(results).rows[0][1].startswith(f"{100 * changes.max():+.1f}% (")
+
+
+def test_labelled_heads_stand_by_function_and_heads_that_matter_under_zero_alone_apart():
+    results = example.results(2, 4)
+    assert tables.labelled(results).rows[0] == ["term_match", "1", "0.0", "0.360 against 0.060"]
+    assert [row[0] for row in tables.stand_ins(results).rows] == ["layer 1 head 1"]
+
+
+def test_groups_needed_elsewhere_than_expected_are_told():
+    rows = {row[0]: row[1:] for row in tables.worst_slices(example.results(2, 4)).rows}
+    assert rows["term_match"][0] == "word_order"
+    assert rows["term_match"][-1] == "not as expected"
+    assert rows["word_order"][-1] == "as expected"
 
 
 def test_a_large_model_with_many_maps_stays_below_two_megabytes():
@@ -188,7 +213,7 @@ def test_the_same_inputs_give_the_same_bytes(runs: list[tuple[Path, str]]):
 def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     folder, printed = runs[0]
     figures = {path.name for path in (folder / paths.FIGURES).iterdir()}
-    assert len(figures) == 2 * 10
+    assert len(figures) == 2 * 14
     assert {f"{Path(name).stem}.{ending}" for name in figures for ending in ("png", "svg")} == figures
     assert {
         "heads_heatmap.png",
@@ -197,7 +222,7 @@ def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
         "maps_pair_0_layer_0_head_0.svg",
     } <= figures
     findings = json.loads((folder / paths.FINDINGS).read_text(encoding="utf-8"))
-    assert [finding["id"] for finding in findings] == ["R1", "R2", "F1", "F2", "F3", "T1", "S1"]
+    assert [finding["id"] for finding in findings] == list(CLAIMS)
     assert all(list(finding) == ["id", "statement", "article", "measured", "verdict", "reason"] for finding in findings)
     assert "'findings_agrees': " in printed
     assert "['reports/report.html', 'reports/figures', 'reports/findings.json']" in printed

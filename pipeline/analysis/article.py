@@ -21,6 +21,10 @@ class Claim(NamedTuple):
 
 
 CLAIMS = {
+    "R0": Claim(
+        "The fine-tuned BERT grades better than a BiLSTM with interactive attention.",
+        "BERT is better (margin not stated)",
+    ),
     "R1": Claim(
         "Heads are redundant: masking under 20% of them at random costs nothing, masking more costs steadily more.",
         "under 20%: no loss, at 10% even a rise; beyond 20%: a steady fall (figures not stated)",
@@ -49,5 +53,9 @@ CLAIMS = {
     "S1": Claim(
         "Most heads masked alone change about nothing; a few matter.",
         "most of the 144 heads: about 0; a low term-match head and one head in layer 10 matter (figures not stated)",
+    ),
+    "S2": Claim(
+        "Some heads' removal helps.",
+        "some do (heads and figures not stated); why is left open",
     ),
 }

@@ -1,54 +1,100 @@
-"""What masking does to the grades: one row an intervention, each measure beside its change from the unmasked model."""
+"""What masking does to the grades: one row an intervention, each change from the unmasked model with its interval."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
 
-from pipeline.analysis.metrics import confusions, quadratic_weighted_kappa
+from pipeline.analysis.inference import Bootstrap, bootstrap, detectable, mcnemar, q_values, sign_flips
+from pipeline.analysis.sums import by_query, changes, measures
 
-CHANGES = ("qwk", "mae", "log_loss")
+NEEDED, HARMFUL, NOTHING = "needed", "harmful", "no detectable effect"
+SIGNIFICANT = 0.05  # q-value below which an effect is one
+FEWEST = 6  # queries that must all change one way before any sign test at 0.05 can find it: 2 / 2^6 < 0.05
+CHANGE = "relative_accuracy_change"
 
 
-def effects(baseline: np.ndarray, logits: np.ndarray, grades: np.ndarray) -> pd.DataFrame:
-    """Measures of every intervention.
+@dataclass(frozen=True)
+class Judged:
+    """The pairs on which interventions are judged, and how queries are drawn again from them.
 
-    Args:
+    Attributes:
+        grades: gold, 0 worst, [pair].
+        query_ids: [pair].
         baseline: unmasked logits [pair, grade].
-        logits: masked logits [intervention, pair, grade].
-        grades: gold grades [pair], 0 worst.
+        draws: of the bootstrap.
+        seed: of the bootstrap and of the sign flips.
+    """
+
+    grades: np.ndarray
+    query_ids: np.ndarray
+    baseline: np.ndarray
+    draws: int
+    seed: int
+
+    @property
+    def queries(self) -> int:
+        return len(np.unique(self.query_ids))
+
+    def drawn(self) -> Bootstrap:
+        return bootstrap(self.queries, self.draws, self.seed)
+
+    def of(self, pairs: np.ndarray) -> "Judged":
+        """The same on some of the pairs, [pair] numbers or bool."""
+        return Judged(self.grades[pairs], self.query_ids[pairs], self.baseline[pairs], self.draws, self.seed)
+
+
+def effects(logits: np.ndarray, judged: Judged) -> pd.DataFrame:
+    """Measures of every intervention, from masked logits [intervention, pair, grade].
 
     Returns:
         One row an intervention: ``accuracy``; ``relative_accuracy_change``, a fraction of the baseline's accuracy, the
-        article's measure (NaN where that is 0); ``qwk``, ``mae``, ``log_loss`` each with ``_change`` (masked minus
-        baseline; log_loss in nats); ``right_to_wrong`` and ``wrong_to_right``, counts of pairs.
+        article's measure (NaN where that is 0); the measures of `sums` with their ``_change`` (masked minus baseline);
+        every change with ``_low`` and ``_high``, its 95% interval; ``right_to_wrong`` and ``wrong_to_right``, pairs.
     """
-    before, after = measures(baseline[None], grades).iloc[0], measures(logits, grades)
-    right, right_before = logits.argmax(-1) == grades, baseline.argmax(-1) == grades
-    columns = {"accuracy": after.accuracy}
-    relative = after.accuracy / before.accuracy - 1 if before.accuracy > 0 else after.accuracy * np.nan
-    columns["relative_accuracy_change"] = relative
-    for name in CHANGES:
-        columns |= {name: after[name], f"{name}_change": after[name] - before[name]}
-    columns["right_to_wrong"] = (right_before & ~right).sum(axis=1)
-    columns["wrong_to_right"] = (~right_before & right).sum(axis=1)
+    sums = by_query(np.concatenate([judged.baseline[None], logits]), judged.grades, judged.query_ids)
+    drawn, base = judged.drawn(), sums[0]
+    base_drawn = drawn.sums(base)
+    values, moved = measures(sums[1:].sum(axis=1)), changes(sums[1:].sum(axis=1), base.sum(axis=0))
+    again = (changes(drawn.sums(one), base_drawn) for one in sums[1:])
+    intervals = [{name: drawn.interval(values) for name, values in one.items()} for one in again]
+    columns = {"accuracy": values.pop("accuracy")}
+    for name in moved:
+        of = name.removesuffix("_change")
+        columns |= {of: values[of]} if of in values else {}
+        columns[name] = moved[name]
+        lows, highs = zip(*(one[name] for one in intervals), strict=True)
+        columns |= {f"{name}_low": np.array(lows), f"{name}_high": np.array(highs)}
+    right, before = logits.argmax(-1) == judged.grades, judged.baseline.argmax(-1) == judged.grades
+    columns["right_to_wrong"], columns["wrong_to_right"] = (before & ~right).sum(axis=1), (~before & right).sum(axis=1)
     return pd.DataFrame(columns)
 
 
-def measures(logits: np.ndarray, grades: np.ndarray) -> pd.DataFrame:
-    """accuracy, qwk, mae and log_loss of logits [intervention, pair, grade], one row an intervention.
+def significance(logits: np.ndarray, judged: Judged) -> pd.DataFrame:
+    """Whether each intervention's effect on accuracy is more than chance, corrected over all of them.
 
-    qwk is NaN where gold and predictions are both one and the same grade.
+    Returns:
+        One row an intervention: ``p`` (sign flips per query), ``mcnemar_p``, ``q`` (Benjamini-Hochberg over the rows),
+        ``verdict`` and the ``metric`` it is about, ``detectable``: the smallest relative change this sample would find.
     """
-    predicted = logits.argmax(-1)
-    confusion = confusions(predicted, grades, logits.shape[-1])
-    gold = np.broadcast_to(grades[None, :, None], (*predicted.shape, 1))
-    likelihood = np.take_along_axis(log_softmax(logits.astype(np.float64), axis=-1), gold, axis=-1)
+    right, before = logits.argmax(-1) == judged.grades, judged.baseline.argmax(-1) == judged.grades
+    moved = right.astype(float) - before  # [intervention, pair]
+    queries, query = np.unique(judged.query_ids, return_inverse=True)
+    differences = moved @ (query[:, None] == np.arange(len(queries)))  # [intervention, query]
+    p = sign_flips(differences.astype(np.float32), judged.seed)
+    q = q_values(p)
+    drawn = judged.drawn().means(differences.T, np.bincount(query)[:, None])
+    direction = np.where(differences.sum(axis=1) < 0, NEEDED, HARMFUL)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        smallest = np.maximum(detectable(drawn), FEWEST / len(before)) / before.mean()
     return pd.DataFrame(
         {
-            "accuracy": (predicted == grades).mean(axis=1),
-            "qwk": quadratic_weighted_kappa(confusion),
-            "mae": np.abs(predicted - grades).mean(axis=1),
-            "log_loss": -likelihood.mean(axis=(1, 2)),
+            "p": p,
+            "mcnemar_p": mcnemar((before & ~right).sum(axis=1), (~before & right).sum(axis=1)),
+            "q": q,
+            "verdict": np.where(q < SIGNIFICANT, direction, NOTHING),
+            "metric": "accuracy",
+            "detectable": smallest,
         }
     )
 

@@ -1,7 +1,7 @@
 """What heads do: the article's findings on heads of a function and on fine-tuning (F1, F2, F3, T1), judged.
 
-A finding is a few parts; how they make a verdict stands in `pipeline.analysis.verdicts`. Thresholds are the constants
-below; changes are relative accuracy changes as fractions, scores are shares of attention.
+A finding is a few parts; how they make a verdict stands in `pipeline.analysis.verdicts`. Changes are relative accuracy
+changes as fractions, scores are shares of attention; a part holds or fails only where its whole 95% interval says so.
 """
 
 from collections.abc import Sequence
@@ -10,112 +10,139 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis import readings
-from pipeline.analysis.verdicts import MIN_DRAWS, Finding, Part, at_least, conclude, percent, spread
+from pipeline.analysis.inference import equivalent
+from pipeline.analysis.verdicts import MIN_DRAWS, Estimate, Finding, Part, conclude
 
-# F1, F2, F3
-ABOVE_CHANCE = (0.10, 0.03)  # attention above chance from which a head has a function, up to which it has not
-TIMES_CHANCE = 2.0  # and its score is at least so many times chance
-COSTS_MORE = 0.02  # F1, F2: extra loss over the median random group
-COSTS_MUCH_MORE = 0.10  # F3: the same
-MILDER = (0.10, 0.0)  # F3: loss spared by keeping the group from which it is milder, up to which it is not
+RARE = 0.05  # p up to which as much is not lost by chance
+COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
 
-# T1
-MOVED = 0.02  # change of a mean score, relative to before, beyond which attention grew or shrank
-MOVES = {  # function -> direction, what is attended to, and how the move is worded
+MOVES = {  # T1: function -> direction, what is attended to, and how the move is worded
     "term_match": (1, "the same term", "grew", "did not grow"),
     "self": (-1, "itself", "shrank", "did not shrink"),
     "sep": (-1, "[SEP]", "shrank", "did not shrink"),
 }
 
 
-def segmentation(groups: pd.DataFrame, profiles: pd.DataFrame) -> Finding:
-    """F1: a low head attends within its own word, well above chance, and masking the top heads beats random ones."""
-    return _low_function("F1", "segmentation", ["segmentation"], groups, profiles)
+def segmentation(tables: readings.Tables) -> Finding:
+    """F1: a low head attends within its own word, and masking the best such heads costs more than random ones."""
+    return _low_function("F1", "segmentation", ["segmentation"], tables)
 
 
-def word_order(groups: pd.DataFrame, profiles: pd.DataFrame) -> Finding:
-    """F2: a low head attends to the term before or after, well above chance, and masking the top heads costs more."""
-    return _low_function("F2", "word_order", ["previous_term", "next_term"], groups, profiles)
+def word_order(tables: readings.Tables) -> Finding:
+    """F2: a low head attends to the term before or after, and masking the best such heads costs more."""
+    return _low_function("F2", "word_order", ["previous_term", "next_term"], tables)
 
 
-def _low_function(
-    name: str, group: str, functions: Sequence[str], groups: pd.DataFrame, profiles: pd.DataFrame
-) -> Finding:
-    parts = [_exists_low(profiles, functions), _costs_more(groups, group, COSTS_MORE)]
-    return conclude(name, _against_random(groups, group), parts)
+def _low_function(name: str, group: str, functions: Sequence[str], tables: readings.Tables) -> Finding:
+    parts = [_exists_low(tables.labels, functions, tables.label_margin), _costs_more(tables, group, 0.0)]
+    return conclude(name, _against_random(tables, group), parts)
 
 
-def _exists_low(profiles: pd.DataFrame, functions: Sequence[str]) -> Part:
-    """Whether some head of the lower half scores well above chance after fine-tuning."""
-    low = profiles["layer"] < (profiles["layer"].max() + 1) / 2
-    after = profiles[low & profiles["function"].isin(functions) & (profiles["phase"] == "after")]
-    after = after.dropna(subset=["score", "chance"])
-    if after.empty:
+def _exists_low(labels: pd.DataFrame, functions: Sequence[str], label_margin: float) -> Part:
+    """Whether some head of the lower half is labelled with one of the functions."""
+    low = labels["layer"] < (labels["layer"].max() + 1) / 2
+    found = labels[low & labels["function"].isin(functions)].dropna(subset=["low"])
+    if found.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
-    best = after.loc[(after["score"] - after["chance"]).idxmax()]
-    score, chance = float(best["score"]), float(best["chance"])
-    above = at_least(score - chance, *ABOVE_CHANCE)
+    best = found.loc[found["low"].idxmax()]
+    nowhere = bool((found["high"] < label_margin).all())
     return Part.judged(
-        None if above and score < TIMES_CHANCE * chance else above,
-        yes="such a head exists in the low layers",
+        True if found["label"].any() else False if nowhere else None,
+        yes=f"{_heads(int(found['label'].sum()))} of the low layers do so",
         no="no low head attends so",
-        unsure="low heads attend so only somewhat above chance",
-        figures=f"layer {best['layer']} head {best['head']}, {best['function']}: {score:.2f}, chance {chance:.2f}",
+        unsure="low heads attend so too little for a label",
+        figures=f"layer {best['layer']} head {best['head']}, {best['function']}: {best['score']:.2f}, control "
+        f"{best['control']:.2f}",
     )
 
 
-def _against_random(groups: pd.DataFrame, function: str) -> str:
-    change, draws = readings.change(groups, "function", function), readings.random_k(groups)
-    return f"top heads masked: {percent(change)}; as many at random: {spread(draws)}"
+def _heads(count: int) -> str:
+    return "1 head" if count == 1 else f"{count} heads"
 
 
-def _costs_more(groups: pd.DataFrame, function: str, margin: float) -> Part:
-    """Whether masking a function's heads costs more than every random group, and `margin` more than their median."""
-    change, draws = readings.change(groups, "function", function), readings.random_k(groups)
-    if len(draws) < MIN_DRAWS or np.isnan(change):
-        return Part(None, f"masking them ({percent(change)}) has {len(draws)} random groups to compare with")
-    beyond = change < draws.min() and np.median(draws) - change >= margin
+def _against_random(tables: readings.Tables, function: str) -> str:
+    own = readings.estimate(tables.groups, "function", function)
+    random = [f"{row.control} {readings.spread(row)}" for row in readings.controls(tables.controls, function)]
+    return f"best heads masked: {own.text()}; as many at random: {'; '.join(random) or 'none drawn'}"
+
+
+def _costs_more(tables: readings.Tables, function: str, extra: float) -> Part:
+    """Whether masking a function's heads costs what layer-matched random groups hardly ever do, and `extra` more.
+
+    Where every such group was masked, none of them may cost as much.
+    """
+    own, control = readings.estimate(tables.groups, "function", function), readings.matched(tables.controls, function)
+    if control is None or control.draws < MIN_DRAWS or np.isnan(own.value):
+        return Part(None, f"masking them ({own.text()}) has too few random groups to compare with")
+    rare = control.p <= RARE or (control.exhaustive and control.percentile == 0)
+    usual = control.percentile >= 0.5 or bool(equivalent(own.low, own.high, tables.margin))
     return Part.judged(
-        True if beyond else False if change >= np.median(draws) else None,
-        yes="masking them costs more than any random group",
+        True if rare and control.median - own.value >= extra else False if usual else None,
+        yes="masking them costs more than random groups",
         no="masking them costs no more than most random groups",
         unsure="masking them costs hardly more than random groups",
-        figures=f"{percent(change)} against {percent(draws.min())} at worst",
+        figures=f"p {control.p:.3f} among {_every(control)}{control.draws} groups of as many heads in each layer",
     )
 
 
-def term_match(groups: pd.DataFrame) -> Finding:
+def _every(control: readings.Control) -> str:
+    return "all " if control.exhaustive else ""
+
+
+def term_match(tables: readings.Tables) -> Finding:
     """F3: the term-match heads cost much more than random ones; keeping them spares much of the lower half's loss."""
-    lower, kept = readings.change(groups, "half", "lower"), readings.change(groups, "lower_except", "term_match")
-    measured = f"{_against_random(groups, 'term_match')}; lower half {percent(lower)}, except them {percent(kept)}"
-    return conclude("F3", measured, [_costs_more(groups, "term_match", COSTS_MUCH_MORE), _spared(groups, lower, kept)])
+    lower = readings.estimate(tables.groups, "half", "lower")
+    kept = readings.estimate(tables.groups, "lower_except", "term_match")
+    measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {kept.text()}"
+    parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
+    return conclude("F3", measured, parts)
 
 
-def _spared(groups: pd.DataFrame, lower: float, kept: float) -> Part:
+def _spared(tables: readings.Tables) -> Part:
     """Whether the lower half of the layers costs less where the term-match heads in it stay."""
-    if readings.heads_masked(groups, "lower_except", "term_match") == 0:
+    if readings.heads_masked(tables.groups, "lower_except", "term_match") == 0:
         return Part(None, "they are the whole lower half, so that nothing is left to mask but them")
+    spared = readings.contrast(tables.contrasts, "lower_except_term_match_minus_lower")
     return Part.judged(
-        at_least(kept - lower, *MILDER),
+        spared.above(0.0),
         yes="the lower half costs less where they stay",
         no="the lower half costs as much where they stay",
-        unsure="the lower half costs hardly less where they stay",
-        figures=f"{percent(kept)} against {percent(lower)}",
+        unsure="the lower half is not shown to cost less where they stay",
+        figures=f"difference {spared.text()}",
     )
 
 
-def fine_tuning(profiles: pd.DataFrame) -> Finding:
-    """T1: averaged over heads, term_match grew, self shrank and sep shrank; not moving counts as failing."""
-    means = profiles.groupby(["function", "phase"])["score"].mean()
-    scores = {name: tuple(means.get((name, phase), np.nan) for phase in ("before", "after")) for name in MOVES}
-    measured = "; ".join(f"{name} {before:.3f} -> {after:.3f}" for name, (before, after) in scores.items())
-    parts = [_moved(name, *both) for name, both in scores.items()]
+def _random_cost(tables: readings.Tables) -> Part:
+    """What as many random heads cost: a remark, since the finding is about the difference."""
+    median = readings.contrast(tables.contrasts, "random_k random")
+    none = bool(equivalent(median.low, median.high, tables.margin))
+    shown = f"within {tables.margin:.0%} of nothing" if none else "not shown to be nothing"
+    return Part(True, f"the median random group costs {median.text()}, {shown}")
+
+
+def fine_tuning(moves: pd.DataFrame) -> Finding:
+    """T1: averaged over heads, term_match grew, self and sep shrank; beyond the drift null where there is one."""
+    rows = {name: moves[moves["function"] == name] for name in MOVES}
+    measured = "; ".join(
+        f"{name} {row['before'].iloc[0]:.3f} -> {row['after'].iloc[0]:.3f}" for name, row in rows.items() if len(row)
+    )
+    parts = [_moved(name, row.iloc[0] if len(row) else None) for name, row in rows.items()]
     return conclude("T1", f"mean over heads, before -> after: {measured}", parts)
 
 
-def _moved(function: str, before: float, after: float) -> Part:
-    if np.isnan(before) or np.isnan(after):
+def _moved(function: str, row: pd.Series | None) -> Part:
+    if row is None or np.isnan(row["change"]):
         return Part(None, f"{function} is undefined in this data")
     sign, target, did, did_not = MOVES[function]
-    holds = sign * (after - before) > MOVED * before
-    return Part(holds, f"attention to {target} {did if holds else did_not} ({before:.3f} -> {after:.3f})")
+    change = Estimate(row["change"], row["low"], row["high"])
+    moved = change.above(0.0) if sign > 0 else change.below(0.0)
+    figures = f"{row['change']:+.4f}, {row['low']:+.4f} to {row['high']:+.4f}"
+    if moved and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
+        return Part(None, f"attention to {target} {did} no more than under shuffled grades ({figures})")
+    return Part.judged(
+        moved,
+        yes=f"attention to {target} {did}",
+        no=f"attention to {target} {did_not}",
+        unsure=f"whether attention to {target} {did} stays open",
+        figures=figures,
+    )

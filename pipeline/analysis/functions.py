@@ -24,16 +24,28 @@ attention, so its chance is 1 and 0 means that each row falls on one key.
 
 A pair in which no query counts leaves the function undefined: NaN for that pair, which means over pairs leave out.
 
+Each function has a control, in which it should vanish where the head does what the function says and nothing else:
+
+- term_match: the same score on the pair with the shared terms of its title replaced (`counterfactuals.replace_terms`).
+- segmentation: for the same queries, the tokens that would share a word with them were every boundary one token later,
+  and do not: what a head that reads neighbours whatever the word would score as well.
+- previous_term, next_term: the mean attention to a term at another offset in the same text, the own one left out.
+- self, cls, sep, cross_text: chance.
+- entropy: the threshold from which a head is called broad.
+
 The quantities follow Clark et al. 2019 (arXiv 1906.04341, attention to the next and previous token, [SEP], entropy),
 carried from tokens to words and from one text to a pair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 TARGETED = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text")
 FUNCTIONS = (*TARGETED, "entropy")
+# Functions whose control is other targets under the same attention, and the one whose control is another input.
+RETARGETED = ("segmentation", "previous_term", "next_term")
+REPLACED = "term_match"
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,39 @@ def mass_weights(targets: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         weights = targets / counting[:, None, None]
     return np.moveaxis(weights, 0, -1).astype(np.float32)
+
+
+def control_weights(tokens: Tokens) -> np.ndarray:
+    """`mass_weights` of the controls of RETARGETED: float32 [query, key, function]."""
+    own, shifted = (
+        targets(one)[TARGETED.index("segmentation")] for one in (tokens, replace(tokens, word=_shifted(tokens)))
+    )
+    boundaries = mass_weights((shifted & ~own & own.any(axis=1)[:, None])[None])[..., 0]
+    return np.stack([boundaries, _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
+
+
+def _shifted(tokens: Tokens) -> np.ndarray:
+    """The words with every boundary moved by one token: each token in a word takes the word of the token before it."""
+    word = tokens.word.copy()
+    inside = (word[1:] >= 0) & (word[:-1] >= 0) & (tokens.segment[1:] == tokens.segment[:-1])
+    word[1:][inside] = tokens.word[:-1][inside]
+    return word
+
+
+def _other_offsets(tokens: Tokens, offset: int) -> np.ndarray:
+    """Weights [query, key] of the mean attention to a term of the same text at neither this offset nor 0.
+
+    Queries without a term at this offset do not count, nor those without another.
+    """
+    step = _steps(tokens.word)
+    in_word = tokens.word >= 0
+    same_text = in_word[:, None] & in_word[None, :] & (tokens.segment[:, None] == tokens.segment[None, :])
+    others = same_text & (step != 0) & (step != offset)
+    terms = np.array([len(np.unique(tokens.word[row])) for row in others])
+    counting = (same_text & (step == offset)).any(axis=1) & (terms > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weights = np.where(counting[:, None] & others, 1 / terms[:, None], 0) / counting.sum()
+    return weights.astype(np.float32)
 
 
 def entropy_weights(tokens: Tokens) -> np.ndarray:

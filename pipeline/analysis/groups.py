@@ -1,7 +1,10 @@
 """Which heads are masked together: named groups, as masks [intervention, layer, head] and as a frame."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
+from math import comb, prod
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,7 @@ FUNCTIONS = {
     "next_term": ("next_term",),
     "word_order": ("previous_term", "next_term"),
 }
+CONTROLLED = ("term_match", "segmentation", "word_order")  # those set beside layer-matched random groups
 
 
 @dataclass(frozen=True)
@@ -98,21 +102,73 @@ def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
     return tuple(every_head(layers // 2, heads))
 
 
-def functional(profiles: pd.DataFrame, k: int) -> list[Group]:
-    """F1-F3: for each of FUNCTIONS the k heads with the largest score minus chance after fine-tuning.
+def ranked(labels: pd.DataFrame, name: str) -> list[Head]:
+    """The heads by how surely they do what FUNCTIONS calls `name`: lower confidence bound of score minus control.
 
     Args:
-        profiles: layer, head, function, phase, score, chance; on dev. A function without a score has no group.
-        k: heads a group.
+        labels: layer, head, function, low; on dev. Heads without a bound are left out.
     """
-    after = profiles[profiles.phase == "after"].assign(excess=lambda rows: rows.score - rows.chance)
-    groups = []
-    for name, parts in FUNCTIONS.items():
-        best = after[after.function.isin(parts)].groupby(["layer", "head"]).excess.max().dropna()
-        top = best.sort_values(ascending=False, kind="stable").index[:k]
-        if len(top):
-            groups.append(Group("function", name, tuple(sorted((int(layer), int(head)) for layer, head in top))))
-    return groups
+    bounds = labels[labels.function.isin(FUNCTIONS[name])].groupby(["layer", "head"]).low.max().dropna()
+    return [(int(layer), int(head)) for layer, head in bounds.sort_values(ascending=False, kind="stable").index]
+
+
+def functional(labels: pd.DataFrame, k: int) -> list[Group]:
+    """F1-F3: for each of FUNCTIONS its k best heads; a function without any has no group."""
+    best = {name: tuple(sorted(ranked(labels, name)[:k])) for name in FUNCTIONS}
+    return [Group("function", name, heads) for name, heads in best.items() if heads]
+
+
+def best_up_to(labels: pd.DataFrame, largest: int) -> list[Group]:
+    """For each of CONTROLLED its best 1, 2, ... heads; `draw` is their number."""
+    orders = {name: ranked(labels, name) for name in CONTROLLED}
+    return [
+        Group("top_k", name, tuple(sorted(order[:k])), k)
+        for name, order in orders.items()
+        for k in range(1, min(largest, len(order)) + 1)
+    ]
+
+
+def matched_groups(group: Group, heads: int) -> int:
+    """How many other groups have as many heads in each layer, of `heads` a layer."""
+    return prod(comb(heads, count) for count in Counter(layer for layer, _ in group.heads).values()) - 1
+
+
+def layer_matched(group: Group, heads: int, draws: int, seed: int) -> list[Group]:
+    """Random groups with as many heads in each layer as this one, each drawn once; all of them where fewer exist."""
+    counts = Counter(layer for layer, _ in group.heads)
+    if matched_groups(group, heads) <= draws:
+        layers = [combinations([(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
+        found = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
+    else:
+        rng, found = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
+        while len(found) <= draws:
+            drawn = [random_heads([(layer, h) for h in range(heads)], n, rng) for layer, n in counts.items()]
+            found.add(tuple(sorted(head for part in drawn for head in part)))
+    matched = sorted(found - {group.heads})
+    return [Group("layer_matched", group.group, members, draw) for draw, members in enumerate(matched)]
+
+
+def removal(importance: pd.DataFrame, shares: Iterable[float]) -> list[Group]:
+    """The heads removed in order of importance, the least and the most important first, up to each share of them.
+
+    Args:
+        importance: layer, head, gradient_importance; from dev.
+    """
+    rising = importance.sort_values("gradient_importance", kind="stable")
+    order = [(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
+    return [
+        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), draw)
+        for name, heads in (("least_important_first", order), ("most_important_first", order[::-1]))
+        for draw, share in enumerate(shares)
+    ]
+
+
+def alone(layers: int, heads: int) -> list[Group]:
+    """Every head kept as its layer's only one, by layer, then head (Michel et al. 2019, section 3.3)."""
+    return [
+        Group("alone", f"{layer}.{head}", tuple((layer, other) for other in range(heads) if other != head))
+        for layer, head in every_head(layers, heads)
+    ]
 
 
 def lower_except(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:

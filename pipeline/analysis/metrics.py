@@ -6,6 +6,7 @@ What has no value on the data at hand is None with a reason, never NaN and never
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
+from scipy.stats import rankdata
 
 CUTOFF = 10
 # Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
@@ -40,7 +41,7 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     if len(grades) == 0 or not np.isfinite(logits).all():
         raise ValueError(f"metrics need pairs and finite logits; got logits of shape {logits.shape}")
     log_shares = log_softmax(logits.astype(np.float64), axis=1)
-    expected = (np.exp(log_shares) @ np.arange(logits.shape[1])).round(RANKED_DECIMALS)
+    expected = expected_grades(log_shares)
     predicted = logits.argmax(axis=1)
     (counts,) = confusions(predicted[None], grades, logits.shape[1])
     values = {
@@ -53,6 +54,27 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
         "ndcg_at_10": ndcg(expected, grades, query_ids),
     }
     return values, {name: UNDEFINED[name] for name, value in values.items() if value is None}
+
+
+def expected_grades(log_shares: np.ndarray) -> np.ndarray:
+    """The mean grade under log-probabilities [..., grade], rounded to what float32 logits can tell apart."""
+    return (np.exp(log_shares) @ np.arange(log_shares.shape[-1])).round(RANKED_DECIMALS)
+
+
+def split_metrics(split: pd.DataFrame, logits: np.ndarray) -> Metrics:
+    """`grade_metrics` of a prepared split (columns grade and query_id) and its logits [pair, grade]."""
+    return grade_metrics(logits, split["grade"].to_numpy(), split["query_id"].to_numpy())
+
+
+def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarray]) -> Metrics:
+    """The metrics of every split as <split>_<metric>, and the reasons of the undefined ones."""
+    scores: dict[str, float | None] = {}
+    undefined: dict[str, str] = {}
+    for name, split in splits.items():
+        values, reasons = split_metrics(split, logits[name])
+        scores |= {f"{name}_{metric}": value for metric, value in values.items()}
+        undefined |= {f"{name}_{metric}": reason for metric, reason in reasons.items()}
+    return scores, undefined
 
 
 def confusions(predicted: np.ndarray, grades: np.ndarray, size: int) -> np.ndarray:
@@ -104,29 +126,36 @@ def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> f
 
 
 def ndcg(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
-    """Normalised discounted cumulative gain of the first ten titles by score, averaged over queries of two or more.
+    """`ndcg_by_query` averaged over the queries that have it. None where none has."""
+    found = ndcg_by_query(scores, grades, query_ids)
+    return float(np.nanmean(found)) if np.isfinite(found).any() else None
 
-    The gain of a title is 2^grade - 1, the discount log2(1 + rank); titles of equal score share their gains, which
-    is the mean over their orders. Queries without any gain are left out. None where no query is left.
+
+def ndcg_by_query(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
+    """Normalised discounted cumulative gain of the first ten titles by score, [..., query] of scores [..., pair].
+
+    The gain of a title is 2^grade - 1, the discount log2(1 + rank); titles of equal score share their discounts, which
+    is the mean over their orders. NaN for queries of one title or without any gain. Queries by rising id.
 
     Burges et al. 2005, Learning to rank using gradient descent; for ties McSherry and Najork 2008.
     """
-    table = pd.DataFrame({"query": query_ids, "score": scores, "gain": 2.0**grades - 1})
-    table = table[table.groupby("query")["gain"].transform("size") > 1]
-    table = table[table.groupby("query")["gain"].transform("max") > 0]
-    if table.empty:
-        return None
-    table["shared"] = table.groupby(["query", "score"])["gain"].transform("mean")
-    reached = _cumulative_gain(table["query"], table["score"], table["shared"])
-    best = _cumulative_gain(table["query"], table["gain"], table["gain"])
-    return float((reached / best).mean())
+    queries, place = np.unique(query_ids, return_inverse=True)
+    found = np.full((*scores.shape[:-1], len(queries)), np.nan)
+    order = np.argsort(place, kind="stable")
+    for query, titles in enumerate(np.split(order, np.cumsum(np.bincount(place))[:-1])):
+        gains = 2.0 ** grades[titles] - 1
+        if len(titles) > 1 and gains.any():
+            found[..., query] = _cumulative_gain(scores[..., titles], gains) / _cumulative_gain(gains, gains)
+    return found
 
 
-def _cumulative_gain(query: pd.Series, score: pd.Series, gain: pd.Series) -> pd.Series:
-    """By query: the discounted gains of its titles, best score first, up to the cut-off."""
-    rank = score.groupby(query).rank(method="first", ascending=False)
-    discounted = (gain / np.log2(1 + rank)).where(rank <= CUTOFF, 0.0)
-    return discounted.groupby(query).sum()
+def _cumulative_gain(scores: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Discounted gains of scores [..., title], summed."""
+    discounts = np.append(0.0, np.cumsum(1 / np.log2(2 + np.arange(CUTOFF))))
+    above = len(gains) - rankdata(scores, "max", axis=-1).astype(int)
+    down_to = len(gains) - rankdata(scores, "min", axis=-1).astype(int) + 1
+    spread = discounts[np.minimum(down_to, CUTOFF)] - discounts[np.minimum(above, CUTOFF)]
+    return (gains * spread / (down_to - above)).sum(axis=-1)
 
 
 def defined(value: float) -> float | None:

@@ -73,3 +73,20 @@ def headline(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, float | i
         numbers |= {f"{name}_{key}": float(value) if defining[index] else None for key, value in values.items()}
         numbers[f"{name}_pairs"] = int(defining[index])
     return numbers
+
+
+def counts(labelled: pd.DataFrame, moved: pd.DataFrame) -> dict[str, float | int | None]:
+    """For each function, how many heads are labelled with it, and how many moved up and down in fine-tuning."""
+    heads = labelled.groupby("function")["label"].sum()
+    numbers: dict[str, float | int | None] = {f"{name}_labelled": int(heads[name]) for name in FUNCTIONS}
+    return numbers | _moved(moved, "")
+
+
+def drift(moved: pd.DataFrame) -> dict[str, float | int | None]:
+    """How many heads moved when the same fine-tuning saw shuffled grades."""
+    return _moved(moved, "null_")
+
+
+def _moved(moved: pd.DataFrame, prefix: str) -> dict[str, float | int | None]:
+    numbers = moved.groupby(["function", "moved"]).size()
+    return {f"{name}_{prefix}{way}": int(numbers.get((name, way), 0)) for name in FUNCTIONS for way in ("up", "down")}

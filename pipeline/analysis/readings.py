@@ -3,11 +3,103 @@
 `relative_accuracy_change` is (masked - baseline) / baseline accuracy, a fraction; -0.5 means that half of it is lost.
 """
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
+from pipeline.analysis.verdicts import Estimate, percent
+
 CHANGE = "relative_accuracy_change"
 COLLAPSED = 0.9  # share of all predictions on one grade from which a model no longer grades
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the stages wrote, as frames.
+
+    Attributes:
+        heads, groups, controls, contrasts: of the ablation stages.
+        labels, moves: of the attention stage (labels.csv, mean_moves.csv).
+        margin: a relative accuracy change whose interval lies within it counts as none.
+        label_margin: what a head's score has to exceed its control by for a label.
+    """
+
+    heads: pd.DataFrame
+    groups: pd.DataFrame
+    controls: pd.DataFrame
+    contrasts: pd.DataFrame
+    labels: pd.DataFrame
+    moves: pd.DataFrame
+    margin: float
+    label_margin: float
+
+
+class Control(NamedTuple):
+    """A functional group beside random ones, see `controls.controls`."""
+
+    control: str
+    draws: int
+    median: float
+    lowest: float
+    highest: float
+    percentile: float
+    p: float
+    exhaustive: bool
+
+
+def controls(frame: pd.DataFrame, group: str) -> list[Control]:
+    """The group's controls of either kind, in the frame's order."""
+    own = frame.loc[frame["group"] == group, list(Control._fields)]
+    return [Control(*row) for row in own.itertuples(index=False)]
+
+
+def matched(frame: pd.DataFrame, group: str) -> Control | None:
+    """The group's layer-matched control, None without one."""
+    return next((row for row in controls(frame, group) if row.control == "layer_matched"), None)
+
+
+def spread(control: Control) -> str:
+    """The random groups' median, number and range, in percent."""
+    return (
+        f"median {percent(control.median)} ({control.draws} draws, {percent(control.lowest)} to "
+        f"{percent(control.highest)})"
+    )
+
+
+def of_row(row: pd.Series) -> Estimate:
+    """The relative accuracy change of a row of effects."""
+    return Estimate(float(row[CHANGE]), float(row[f"{CHANGE}_low"]), float(row[f"{CHANGE}_high"]))
+
+
+def estimates(groups: pd.DataFrame, experiment: str) -> dict[str, Estimate]:
+    """Group -> its relative accuracy change, NaN where undefined."""
+    return {str(row["group"]): of_row(row) for _, row in rows(groups, experiment).iterrows()}
+
+
+def estimate(groups: pd.DataFrame, experiment: str, group: str) -> Estimate:
+    """The group's relative accuracy change, NaN where it was not masked."""
+    return estimates(groups, experiment).get(group, Estimate(np.nan, np.nan, np.nan))
+
+
+def contrast(contrasts: pd.DataFrame, name: str) -> Estimate:
+    """A row of contrasts.csv, NaN where there is none."""
+    found = contrasts[contrasts["name"] == name]
+    if found.empty:
+        return Estimate(np.nan, np.nan, np.nan)
+    row = found.iloc[0]
+    return Estimate(float(row[CHANGE]), float(row["low"]), float(row["high"]), int(row["draws"]))
+
+
+def averages(contrasts: pd.DataFrame, experiment: str) -> dict[float, Estimate]:
+    """Share of all heads masked -> mean change over its draws, by rising share; undefined ones are left out."""
+    found = {}
+    for name in contrasts["name"]:
+        kind, _, share = str(name).partition(" ")
+        if kind == experiment and np.isfinite((mean := contrast(contrasts, str(name))).value):
+            found[float(share)] = mean
+    return dict(sorted(found.items()))
 
 
 def rows(groups: pd.DataFrame, experiment: str) -> pd.DataFrame:

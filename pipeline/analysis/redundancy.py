@@ -1,150 +1,166 @@
-"""How much can go: the article's findings on random heads, whole layers and single heads (R1, R2, S1), judged.
+"""How much can go: the article's findings on random heads, whole layers and single heads (R1, R2, S1, S2), judged.
 
-A finding is a few parts; how they make a verdict stands in `pipeline.analysis.verdicts`. Thresholds are the constants
-below; changes are relative accuracy changes as fractions.
+A finding is a few parts; how they make a verdict stands in `pipeline.analysis.verdicts`. Changes are relative accuracy
+changes as fractions; a part holds or fails only where its whole 95% interval says so.
 """
 
 import numpy as np
 import pandas as pd
 
 from pipeline.analysis import article, readings
-from pipeline.analysis.verdicts import MIN_DRAWS, Finding, Part, at_least, conclude, percent
+from pipeline.analysis.effects import HARMFUL, NEEDED
+from pipeline.analysis.inference import equivalent
+from pipeline.analysis.verdicts import MIN_DRAWS, Estimate, Finding, Part, conclude, percent
 
-# R1
-NO_LOSS = -0.03  # a draw that loses no more than this counts as "no loss"
-NO_LOSS_DRAWS = (2 / 3, 1 / 3)  # share of such draws from which a share of heads is safe, up to which it is not
-FALL = (0.10, 0.03)  # loss at the largest share (median) from which accuracy fell, up to which it did not
-STEADY = (0.8, 0.0)  # rank correlation of share and median loss from which the fall is steady, up to which it is not
-
-# R2
-HALVES_APART = 0.05  # lower half's extra loss that counts as more; as much the other way counts as less
-LAYER_LOSS = (-0.10, -0.20)  # a layer's change down to which it hurts little, from which it hurts much
-
-# S1
-ABOUT_ZERO = 0.01  # size of a change that counts as nothing
-MOST = (2 / 3, 1 / 2)  # share of heads about zero from which it is most of them, up to which it is not
-MATTERS = -0.02  # a head's change from which it matters
-FEW = 0.20  # share of heads up to which those that matter are a few
+STEADY = 0.8  # rank correlation of share and mean loss from which the fall is steady
+LAYER_LITTLE = -0.10  # a layer's change that still counts as little
+STILL = 2 / 3  # S1: share of heads shown to change nothing from which it is most of them
+MATTER = 1 / 2  # S1: share of heads that matter from which it is not
+FEW = 0.20  # S1: share of heads up to which those that matter are a few
 
 
-def random_heads(groups: pd.DataFrame) -> Finding:
-    """R1: under 20% of heads at random cost nothing in most draws; from there on accuracy falls, and steadily."""
-    shares = readings.random_shares(groups)
-    medians = {share: float(np.median(draws)) for share, draws in shares.items()}
-    measured = ", ".join(f"{share:.0%}: {percent(median)}" for share, median in medians.items())
-    few = [f"{share:.0%}" for share, draws in shares.items() if len(draws) < MIN_DRAWS]
-    parts = [_safe_below(shares), _falls_beyond(medians)]
+def random_heads(contrasts: pd.DataFrame, margin: float) -> Finding:
+    """R1: under 20% of the heads at random cost nothing on average; from there on accuracy falls, and steadily."""
+    shares = readings.averages(contrasts, "random_share")
+    measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
+    few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.draws < MIN_DRAWS]
+    parts = [_safe_below(shares, margin), _falls_beyond(shares, margin)]
     if few:
         parts = [Part(None, f"fewer than {MIN_DRAWS} random draws of {', '.join(few)} of the heads")]
-    return conclude("R1", f"share masked: median change; {measured}" if measured else "not measured", parts)
+    return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
 
 
-def _safe_below(shares: dict[float, np.ndarray]) -> Part:
-    """Whether even the worst of the shares under 20% leaves most draws without loss."""
-    below = {share: draws >= NO_LOSS for share, draws in shares.items() if share < article.SAFE_SHARE}
+def _safe_below(shares: dict[float, Estimate], margin: float) -> Part:
+    """Whether the share under 20% that costs most loses less than the margin."""
+    below = {share: estimate for share, estimate in shares.items() if share < article.SAFE_SHARE}
     if not below:
         return Part(None, "no share under 20% was masked")
-    share = min(below, key=lambda share: below[share].mean())
-    safe = below[share]
+    share = min(below, key=lambda share: below[share].value)
     return Part.judged(
-        at_least(float(safe.mean()), *NO_LOSS_DRAWS),
-        yes=f"masking {share:.0%} costs about nothing",
+        below[share].above(-margin),
+        yes=f"masking {share:.0%} costs less than {margin:.0%}",
         no=f"masking {share:.0%} already costs accuracy",
-        unsure=f"masking {share:.0%} costs accuracy in some draws and nothing in others",
-        figures=f"{safe.sum()} of {len(safe)} draws lose no more than {-NO_LOSS:.0%}",
+        unsure=f"masking {share:.0%} is not shown to cost less than {margin:.0%}, nor more",
+        figures=below[share].text(),
     )
 
 
-def _falls_beyond(medians: dict[float, float]) -> Part:
-    """Whether the median falls beyond 20%, by how much at the largest share, and steadily over the shares from 20%."""
-    beyond = {share: median for share, median in medians.items() if share >= article.SAFE_SHARE}
+def _falls_beyond(shares: dict[float, Estimate], margin: float) -> Part:
+    """Whether the mean falls beyond 20%, surely at the largest share, and steadily over the shares from 20%."""
+    beyond = {share: estimate for share, estimate in shares.items() if share >= article.SAFE_SHARE}
     if max(beyond, default=0.0) <= article.SAFE_SHARE:
         return Part(None, "no share beyond 20% was masked")
     largest, steadiness = max(beyond), _steadiness(beyond)
-    fell, steady = at_least(-beyond[largest], *FALL), at_least(steadiness, *STEADY)
+    fell = beyond[largest].below(-margin)
+    steady = len(beyond) < 3 or steadiness >= STEADY
     return Part.judged(
-        fell if not fell or len(beyond) == 1 else steady,
-        yes="beyond 20% accuracy falls",
+        steady if fell else fell,
+        yes="beyond 20% accuracy falls steadily",
         no="beyond 20% accuracy does not fall steadily",
         unsure="beyond 20% no clear fall shows",
-        figures=f"{percent(beyond[largest])} at {largest:.0%}, rank correlation of share and loss {steadiness:.2f}",
+        figures=f"{beyond[largest].text()} at {largest:.0%}, rank correlation of share and loss {steadiness:.2f}",
     )
 
 
-def _steadiness(medians: dict[float, float]) -> float:
+def _steadiness(shares: dict[float, Estimate]) -> float:
     """Spearman's correlation of share and loss; NaN for a single share or equal losses."""
-    ranks = pd.DataFrame({"share": list(medians), "loss": [-median for median in medians.values()]}).rank()
+    ranks = pd.DataFrame({"share": list(shares), "loss": [-one.value for one in shares.values()]}).rank()
     return float(ranks["share"].corr(ranks["loss"]))
 
 
-def layers(groups: pd.DataFrame) -> Finding:
+def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
     """R2: the lower half costs more than the upper, and no layer masked alone costs much."""
-    lower, upper = (readings.change(groups, "half", half) for half in ("lower", "upper"))
+    lower, upper = (readings.estimate(groups, "half", half) for half in ("lower", "upper"))
+    apart = readings.contrast(contrasts, "lower_minus_upper")
     halves = Part.judged(
-        at_least(upper - lower, HALVES_APART, -HALVES_APART),
+        apart.below(0.0),
         yes="the lower half costs more than the upper",
         no="the lower half costs less than the upper",
         unsure="neither half clearly costs more",
-        figures=f"{percent(lower)} against {percent(upper)}",
+        figures=f"difference {apart.text()}",
     )
-    single = readings.rows(groups, "layer").set_index("group")[readings.CHANGE].astype(float).dropna()
-    if single.empty:
-        return conclude("R2", halves.text, [halves, Part(None, "no single layer was masked")])
-    worst = f"layer {single.idxmin()} at {percent(single.min())}"
-    measured = f"lower half {percent(lower)}, upper half {percent(upper)}; single layers: median "
-    return conclude("R2", f"{measured}{percent(single.median())}, worst {worst}", [halves, _each_layer(single, worst)])
+    every = readings.estimates(groups, "layer")
+    single = {layer: one for layer, one in every.items() if np.isfinite(one.value)}
+    measured = f"lower half {lower.text()}, upper half {upper.text()}; worst single layer "
+    if not single:
+        return conclude("R2", f"{measured}not masked", [halves, Part(None, "no single layer was masked")])
+    worst = min(single, key=lambda layer: single[layer].value)
+    return conclude("R2", f"{measured}{worst} at {single[worst].text()}", [halves, _each_layer(single)])
 
 
-def _each_layer(changes: pd.Series, worst: str) -> Part:
+def _each_layer(single: dict[str, Estimate]) -> Part:
+    above = [one.above(LAYER_LITTLE) for one in single.values()]
+    much = [f"layer {layer} {one.text()}" for layer, one in single.items() if one.below(LAYER_LITTLE)]
     return Part.judged(
-        at_least(float(changes.min()), *LAYER_LOSS),
-        yes="every single layer costs little",
-        no="not every single layer costs little",
-        unsure="one single layer costs more than little and less than much",
-        figures=f"the worst is {worst}",
+        False if False in above else None if None in above else True,
+        yes=f"every single layer costs less than {-LAYER_LITTLE:.0%}",
+        no=f"{len(much)} of {len(single)} single layers cost more than {-LAYER_LITTLE:.0%}",
+        unsure=f"not every single layer is shown to cost less than {-LAYER_LITTLE:.0%}",
+        figures="; ".join(much) or f"worst {min(single.values(), key=lambda one: one.value).text()}",
     )
 
 
-def single_heads(heads: pd.DataFrame, pairs: int) -> Finding:
-    """S1: most heads masked alone change about nothing, and some, but few, matter.
+def single_heads(heads: pd.DataFrame, margin: float) -> Finding:
+    """S1: most heads masked alone are shown to change about nothing, and some, but few, matter.
 
     Args:
-        heads: one row a head.
-        pairs: how many pairs the heads were tested on; too few cannot show a change about zero.
+        heads: one row a head (heads.csv).
     """
     ranked = heads.dropna(subset=[readings.CHANGE]).sort_values([readings.CHANGE, "layer", "head"])
     if ranked.empty:
         return conclude("S1", "undefined", [Part(None, "the baseline accuracy is zero, so no change is defined")])
-    changes, worst = ranked[readings.CHANGE].to_numpy(dtype=float), ranked.iloc[0]
+    still = equivalent(_edge(ranked, "low"), _edge(ranked, "high"), margin)
+    matter = ranked["verdict"].isin([NEEDED, HARMFUL]).to_numpy()
     measured = (
-        f"{(np.abs(changes) <= ABOUT_ZERO).sum()} of {len(changes)} heads within {ABOUT_ZERO:.0%}; "
-        f"strongest layer {worst['layer']:.0f} head {worst['head']:.0f} at {percent(changes[0])}"
+        f"{still.sum()} of {len(ranked)} heads within {margin:.0%} (whole interval), {matter.sum()} matter; "
+        f"most costly {_head(ranked.iloc[0])}"
     )
-    parts = [_most_are_still(changes), _a_few_matter(changes)]
-    if 1 / pairs > ABOUT_ZERO:
-        parts = [Part(None, f"one of {pairs} pairs alone moves accuracy by more than {ABOUT_ZERO:.0%}")]
-    return conclude("S1", measured, parts)
+    return conclude("S1", measured, [_most_are_still(still, matter, margin), _a_few_matter(ranked, matter, margin)])
 
 
-def _most_are_still(changes: np.ndarray) -> Part:
-    still = np.abs(changes) <= ABOUT_ZERO
+def _edge(heads: pd.DataFrame, end: str) -> np.ndarray:
+    return heads[f"{readings.CHANGE}_{end}"].to_numpy(dtype=float)
+
+
+def _head(row: pd.Series) -> str:
+    return f"layer {row['layer']:.0f} head {row['head']:.0f} at {readings.of_row(row).text()}"
+
+
+def _most_are_still(still: np.ndarray, matter: np.ndarray, margin: float) -> Part:
     return Part.judged(
-        at_least(float(still.mean()), *MOST),
+        True if still.mean() >= STILL else False if matter.mean() >= MATTER else None,
         yes="most heads change about nothing",
-        no="fewer than half of the heads change about nothing",
-        unsure="about half of the heads change about nothing",
-        figures=f"{still.mean():.0%} stay within {ABOUT_ZERO:.0%}",
+        no="at least half of the heads matter",
+        unsure="this sample does not show that most heads change nothing",
+        figures=f"{still.mean():.0%} stay within {margin:.0%}",
     )
 
 
-def _a_few_matter(changes: np.ndarray) -> Part:
-    """Whether some heads, but no more than FEW of them, matter; undecided where the strongest nearly does."""
-    matter = changes <= MATTERS
-    nearly = not matter.any() and changes.min() < -ABOUT_ZERO
+def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Part:
+    """Whether some heads, but no more than FEW of them, matter; undecided where the sample is too small."""
+    unseen = not matter.any() and heads["detectable"].median() > margin
     return Part.judged(
-        None if nearly else bool(0 < matter.mean() <= FEW),
+        None if unseen else bool(0 < matter.mean() <= FEW),
         yes="a few matter",
         no="none matters" if not matter.any() else "more than a few matter",
-        unsure="the strongest hardly matters",
-        figures=f"{matter.sum()} lose {-MATTERS:.0%} or more",
+        unsure=f"an effect of {margin:.0%} would not have been found",
+        figures=f"{matter.sum()} of {len(heads)} heads, corrected for their number",
     )
+
+
+def harmful_heads(heads: pd.DataFrame, margin: float) -> Finding:
+    """S2: some head's removal helps."""
+    defined = heads.dropna(subset=[readings.CHANGE])
+    if defined.empty:
+        return conclude("S2", "undefined", [Part(None, "the baseline accuracy is zero, so no change is defined")])
+    best = defined.sort_values([readings.CHANGE, "layer", "head"], ascending=[False, True, True]).iloc[0]
+    helped = int((defined["verdict"] == HARMFUL).sum())
+    none = bool((defined[f"{readings.CHANGE}_high"] < margin).all())
+    part = Part.judged(
+        True if helped else False if none else None,
+        yes=f"{helped} heads' removal helps",
+        no=f"no head's removal helps by {margin:.0%}",
+        unsure="no head's removal is shown to help, nor that none's does",
+        figures=f"at best {_head(best)}",
+    )
+    return conclude("S2", f"{helped} of {len(defined)} heads harmful; best {percent(best[readings.CHANGE])}", [part])

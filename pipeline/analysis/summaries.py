@@ -3,27 +3,42 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.effects import measures
+from pipeline.analysis.effects import CHANGE, HARMFUL, NEEDED, Judged
 from pipeline.analysis.metrics import defined
+from pipeline.analysis.replaced import agreement
+from pipeline.analysis.sums import by_query, measures
+
+Metrics = dict[str, float | int | None]
 
 
-def head_metrics(heads: pd.DataFrame, baseline: np.ndarray, grades: np.ndarray) -> dict[str, float | int | None]:
-    """From heads.csv's frame, the unmasked logits [pair, grade] and the gold grades [pair]."""
-    change = heads.relative_accuracy_change
-    return {
-        "heads_pairs": len(grades),
-        "heads_baseline_accuracy": float((baseline.argmax(-1) == grades).mean()),
-        "heads_baseline_qwk": defined(measures(baseline[None], grades).qwk[0]),
-        "heads_largest_loss": defined(change.min()),
-        "heads_largest_gain": defined(change.max()),
-        "heads_median_change": defined(change.median()),
-        "heads_within_1_percent": float((change.abs() < 0.01).mean()),
+def head_metrics(heads: pd.DataFrame, judged: Judged) -> Metrics:
+    """From heads.csv's frame and the pairs it was judged on."""
+    change = heads[CHANGE]
+    unmasked = measures(by_query(judged.baseline[None], judged.grades, judged.query_ids)[0].sum(axis=0))
+    numbers: dict[str, float] = {
+        "baseline_accuracy": float(unmasked["accuracy"]),
+        "baseline_qwk": float(unmasked["qwk"]),
+        "largest_loss": change.min(),
+        "largest_gain": change.max(),
+        "median_change": change.median(),
+        "within_1_percent": float((change.abs() < 0.01).mean()),
+        "importance_rank_correlation": float(heads.gradient_importance.rank().corr((-heads.margin_change).rank())),
+        **{f"rank_agreement_zero_{name}": value for name, value in agreement(heads).items()},
     }
+    counts = {
+        "pairs": len(judged.grades),
+        "queries": judged.queries,
+        "needed": int((heads.verdict == NEEDED).sum()),
+        "harmful": int((heads.verdict == HARMFUL).sum()),
+        "only_zero": int(heads.only_zero.sum()),
+    }
+    every: Metrics = counts | {name: defined(value) for name, value in numbers.items()}
+    return {f"heads_{name}": value for name, value in every.items()}
 
 
-def group_metrics(groups: pd.DataFrame) -> dict[str, float | int | None]:
+def group_metrics(groups: pd.DataFrame) -> Metrics:
     """Relative accuracy change of the named groups, and the mean over draws of the random ones."""
-    change = groups.groupby(["experiment", "group"], sort=False).relative_accuracy_change.mean()
+    change = groups.groupby(["experiment", "group"], sort=False)[CHANGE].mean()
     names = {
         "groups_lower_half": ("half", "lower"),
         "groups_upper_half": ("half", "upper"),

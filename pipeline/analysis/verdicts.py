@@ -14,6 +14,29 @@ MIN_DRAWS = 3  # random draws below which nothing is said about them
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval, NaN where undefined; `draws`: random groups behind it, 1 where none is random."""
+
+    value: float
+    low: float
+    high: float
+    draws: int = 1
+
+    def above(self, edge: float) -> bool | None:
+        """True where the whole interval lies above, False where it lies below, None where it holds the edge."""
+        return True if self.low > edge else False if self.high < edge else None
+
+    def below(self, edge: float) -> bool | None:
+        above = self.above(edge)
+        return above if above is None else not above
+
+    def text(self) -> str:
+        if np.isnan(self.value):
+            return "undefined"
+        return f"{percent(self.value)} ({percent(self.low)} to {percent(self.high)})"
+
+
+@dataclass(frozen=True)
 class Part:
     """One thing a finding says: `holds` is True, False, or None where the data does not decide; `text` says why."""
 
@@ -61,25 +84,8 @@ def conclude(name: str, measured: str, parts: Sequence[Part]) -> Finding:
     return Finding(name, claim.statement, claim.figure, measured, verdict, f"{reason[0].upper()}{reason[1:]}.")
 
 
-def at_least(value: float, holds: float, fails: float) -> bool | None:
-    """True from `holds` up, False from `fails` down, None between or where the value is NaN. `holds` > `fails`."""
-    if np.isnan(value):
-        return None
-    return True if value >= holds else False if value <= fails else None
-
-
 def percent(fraction: float) -> str:
     """A signed percentage with one decimal; "undefined" for NaN, and never "-0.0%"."""
     if np.isnan(fraction):
         return "undefined"
     return f"{round(100 * fraction, 1) + 0.0:+.1f}%"
-
-
-def spread(draws: np.ndarray) -> str:
-    """The median of random draws, their number and their range, in percent."""
-    if not len(draws):
-        return "none drawn"
-    return (
-        f"median {percent(float(np.median(draws)))} ({len(draws)} draws, "
-        f"{percent(float(draws.min()))} to {percent(float(draws.max()))})"
-    )

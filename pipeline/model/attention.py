@@ -35,14 +35,28 @@ def scores(model: PreTrainedModel, encoded: Encoded, weigh: Weigh, pad_id: int, 
     """
     order: list[np.ndarray] = []
     parts: list[np.ndarray] = []
+    for pairs, layers in batched(model, encoded, pad_id, max_tokens):
+        mass, rows = _stack([weigh(pair) for pair in pairs.tolist()], model.device)
+        parts.append(torch.stack([_reduce(layer, mass, rows) for layer in layers], dim=1).cpu().numpy())
+        order.append(pairs)
+    return np.concatenate(parts)[np.argsort(np.concatenate(order))]
+
+
+def batched(
+    model: PreTrainedModel, encoded: Encoded, pad_id: int, max_tokens: int
+) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
+    """Every pair's attention, a batch at a time, with progress shown.
+
+    Args: as of `scores`.
+
+    Yields:
+        The batch's pair indices [pair], and for each layer [pair, head, query, key]. Keys that are padding get 0;
+        queries that are padding have rows too, which mean nothing.
+    """
     with tqdm(total=len(encoded), desc="attention", unit="pair", delay=5, mininterval=5) as progress:
         for pairs in _batches(model, encoded.lengths, max_tokens):
-            mass, rows = _stack([weigh(pair) for pair in pairs.tolist()], model.device)
-            layers = _attention(model, collate(encoded, pairs, pad_id, model.device))
-            parts.append(torch.stack([_reduce(layer, mass, rows) for layer in layers], dim=1).cpu().numpy())
-            order.append(pairs)
+            yield pairs, _attention(model, collate(encoded, pairs, pad_id, model.device))
             progress.update(len(pairs))
-    return np.concatenate(parts)[np.argsort(np.concatenate(order))]
 
 
 def maps(model: PreTrainedModel, encoded: Encoded, pairs: Iterable[int]) -> list[np.ndarray]:

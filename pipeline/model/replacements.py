@@ -75,19 +75,24 @@ class Resample:
         return [found[None] for found in contexts(blocks, blocks.embed_pairs(encoded, self.donors[pairs]), unmasked)]
 
 
-def draw_donors(encoded: Encoded, seed: int) -> np.ndarray:
-    """A donor for each pair, int64 [pair]: another of equal length and query/title boundary; -1 where there is none.
+def forms(encoded: Encoded) -> np.ndarray:
+    """A number for each pair, the same where length and query/title boundary are, int64 [pair]."""
+    queries = np.add.reduceat(encoded.segment == QUERY, encoded.starts[:-1])
+    titles = np.add.reduceat(encoded.segment == TITLE, encoded.starts[:-1])
+    _, form = np.unique(np.stack([encoded.lengths, queries, titles], axis=1), axis=0, return_inverse=True)
+    return form.reshape(-1)
 
-    Within each such set the donors are a random cyclic shift, so every pair gives once.
+
+def draw_donors(encoded: Encoded, seed: int) -> np.ndarray:
+    """A donor for each pair, int64 [pair]: another of the same form; -1 where there is none.
+
+    Among the pairs of a form the donors are a random cyclic shift, so every pair gives once.
     """
     rng = np.random.default_rng(seed)
-    boundaries = np.add.reduceat(encoded.segment == QUERY, encoded.starts[:-1])
-    titles = np.add.reduceat(encoded.segment == TITLE, encoded.starts[:-1])
     donors = np.full(len(encoded), -1)
-    kinds = np.stack([encoded.lengths, boundaries, titles], axis=1)
-    _, kind = np.unique(kinds, axis=0, return_inverse=True)
-    for number in range(kind.max() + 1):
-        pairs = rng.permutation(np.flatnonzero(kind.reshape(-1) == number))
+    form = forms(encoded)
+    for number in range(form.max() + 1):
+        pairs = rng.permutation(np.flatnonzero(form == number))
         if len(pairs) > 1:
             donors[pairs] = np.roll(pairs, 1)
     return donors

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import paths
 from pipeline.corpus.split import sample_queries
@@ -36,10 +36,13 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Subject:
+    """The model, and the pairs it is judged on: `table` holds their rows of the test split, `pairs` the row numbers."""
+
     model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
     encoded: Encoded
     pairs: np.ndarray
-    grades: np.ndarray
+    table: pd.DataFrame
     settings: Ablation
     seed: int
 
@@ -47,6 +50,16 @@ class Subject:
     def shape(self) -> tuple[int, int]:
         """(layers, heads)."""
         return dimensions(self.model)
+
+    @property
+    def grades(self) -> np.ndarray:
+        """Gold, 0 worst, [pair]."""
+        return self.table["grade"].to_numpy()
+
+    @property
+    def query_ids(self) -> np.ndarray:
+        """[pair]."""
+        return self.table["query_id"].to_numpy()
 
     def sweep(self, masks: np.ndarray, stage: str) -> tuple[Sweep, dict[str, float | int]]:
         """Evaluate masks [intervention, layer, head] and the unmasked model; a killed one goes on where it was.
@@ -75,4 +88,4 @@ def load_subject(params: Params) -> Subject:
     sample = test.iloc[pairs]
     model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
     encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)
-    return Subject(model, encoded, pairs, sample["grade"].to_numpy(), params.ablation, params.base.seed)
+    return Subject(model, tokenizer, encoded, pairs, sample, params.ablation, params.base.seed)

@@ -23,6 +23,7 @@ class Row:
         colour: the bar's.
         article: the article's figure, None where it gives none.
         draws: changes of random groups, drawn as dots in place of a bar; None for a bar.
+        interval: lower and upper end, drawn as a line; None or NaN for none.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Row:
     colour: str
     article: float | None = None
     draws: np.ndarray | None = None
+    interval: tuple[float, float] | None = None
 
 
 def described(rows: list[Row]) -> str:
@@ -58,6 +60,8 @@ def _draw(axes: Axes, row: Row, index: int) -> None:
         axes.plot([100 * row.change], [index], "|", color=style.INK, ms=12)
     elif np.isfinite(row.change):
         axes.barh(index, 100 * row.change, height=0.65, color=row.colour)
+    if row.interval is not None:
+        axes.plot(100 * np.array(row.interval), [index, index], color=style.INK, lw=1)
     if row.article is not None:
         axes.plot([100 * row.article], [index], "D", mfc="white", mec=style.INK, ms=5, zorder=3)
     axes.text(1.02, index, percent(row.change), transform=axes.get_yaxis_transform(), va="center")

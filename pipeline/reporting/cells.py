@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.patches import Rectangle
 
 from pipeline.reporting import style
 from pipeline.reporting.picture import figure_of, inches, panel
 
 PAD = 0.06  # inches between cells and labels
 BAR = 0.12  # inches, a colour bar's width
+SLANT = 45  # degrees of labels over columns
 LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd number has a middle
 
 
@@ -34,6 +36,14 @@ def annotate(axes: Axes, values: np.ndarray, norm: Normalize, colours: str, writ
         axes.text(column, row, write(value) if defined else "–", ha="center", va="center", fontsize=7, color=ink)
 
 
+def frame(axes: Axes, marked: np.ndarray, values: np.ndarray, norm: Normalize, colours: str) -> None:
+    """Draw a line inside the border of the marked cells, bool [row, column], in the ink of their text."""
+    colour_map = _colour_map(colours)
+    for row, column in np.argwhere(marked):
+        ink = _ink(colour_map(norm(values[row, column])))
+        axes.add_patch(Rectangle((column - 0.45, row - 0.42), 0.9, 0.84, fill=False, ec=ink, lw=0.9))
+
+
 def label_rows(axes: Axes, labels: Sequence[str], **font: Any) -> None:
     for row, label in enumerate(labels):
         label_row(axes, row, label, **font)
@@ -48,6 +58,23 @@ def label_columns(axes: Axes, labels: Sequence[str], **font: Any) -> None:
     bottom = -PAD / inches(axes)[3]
     for column, label in enumerate(labels):
         axes.text(column, bottom, label, transform=axes.get_xaxis_transform(), ha="center", va="top", **font)
+
+
+def head_columns(axes: Axes, labels: Sequence[str], above: float, **font: Any) -> None:
+    """Slanted labels over the columns, `above` inches from the cells."""
+    top = 1 + above / inches(axes)[3]
+    for column, label in enumerate(labels):
+        axes.text(
+            column,
+            top,
+            label,
+            transform=axes.get_xaxis_transform(),
+            rotation=SLANT,
+            rotation_mode="anchor",
+            ha="left",
+            va="center",
+            **font,
+        )
 
 
 def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
@@ -67,6 +94,13 @@ def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
     for place, align in ((0, "bottom"), (0.5, "center"), (1, "top")):
         bar.text(1 + PAD / BAR, place, _short(norm.inverse(place)), va=align, fontsize=8)
     bar.text(1 + 0.5 / BAR, 0.5, label, rotation=90, ha="center", va="center", fontsize=8)
+
+
+def signed(value: float) -> str:
+    """One decimal and a sign, never "-0.0"; without the decimal where three digits would crowd the cell."""
+    rounded = round(value, 1) + 0.0
+    text = f"{rounded:+.1f}" if abs(rounded) < 100 else f"{rounded:+.0f}"
+    return text if rounded else "0.0"
 
 
 def _colour_map(name: str) -> Colormap:

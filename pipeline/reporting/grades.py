@@ -9,13 +9,14 @@ from pipeline.reporting.picture import Picture, Words, canvas, panel, picture
 from pipeline.reporting.results import Results
 from pipeline.reporting.text import shortened
 
-RANDOM = ("random_share", "random_k")
+NAMED = ("baseline", "layer", "half", "function", "lower_except", "user")
+RANDOM = ("random_share", "random_k", "layer_matched")
 LEFT = 2.5  # inches for the groups' names
 
 
 def predicted_grades(results: Results) -> Picture:
     """One row a named group, one column a grade: the share of pairs put on it, in percent."""
-    named = results.groups[~results.groups["experiment"].isin(RANDOM)]
+    named = results.groups[results.groups["experiment"].isin(NAMED)]
     shares = 100 * readings.grade_shares(named).to_numpy()
     collapsed = readings.collapsed(named).to_numpy()
     names = [_label(row) for row in named.itertuples()]

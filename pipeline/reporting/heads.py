@@ -14,17 +14,10 @@ def heads_heatmap(results: Results) -> Picture:
     figure = canvas(grids.LEFT + width + grids.SCALE, grids.BOTTOM + height + grids.TOP)
     axes = panel(figure, grids.LEFT, grids.BOTTOM, width, height)
     norm = grids.centred(change, least=0.1)
-    grids.draw(axes, change, norm, style.CHANGES, _percent)
+    grids.draw(axes, change, norm, style.CHANGES, cells.signed)
     axes.set_title("one head masked")
     cells.colour_bar(axes, norm, style.CHANGES, "relative accuracy change (%)")
     return picture(figure, _words(results))
-
-
-def _percent(value: float) -> str:
-    """One decimal and a sign, never "-0.0"; without the decimal where three digits would crowd the cell."""
-    rounded = round(value, 1) + 0.0
-    text = f"{rounded:+.1f}" if abs(rounded) < 100 else f"{rounded:+.0f}"
-    return text if rounded else "0.0"
 
 
 def _words(results: Results) -> Words:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis import article, readings
+from pipeline.analysis.verdicts import Estimate
 from pipeline.reporting import style
 from pipeline.reporting.bars import Row, chart, described
 from pipeline.reporting.picture import Picture, Words, canvas, panel, picture
@@ -48,17 +49,17 @@ def _random_share_words(results: Results, draws: dict[float, np.ndarray]) -> Wor
 
 def layers_and_halves(results: Results) -> Picture:
     """R2: each layer masked whole, and the lower and upper half of them."""
-    layers = readings.rows(results.groups, "layer")
-    rows = [Row(f"layer {group}", change, style.BLUE) for group, change in _changes(layers)]
+    layers = readings.estimates(results.groups, "layer")
+    rows = [_bar(f"layer {group}", change, style.BLUE) for group, change in layers.items()]
     for half, theirs in (("lower", article.LOWER_HALF), ("upper", None)):
-        rows.append(Row(f"{half} half", readings.change(results.groups, "half", half), style.ORANGE, theirs))
+        rows.append(_bar(f"{half} half", readings.estimate(results.groups, "half", half), style.ORANGE, theirs))
     figure, _ = chart(rows, AXIS)
     words = Words(
         name="layers_and_halves",
         title="Whole layers masked, and halves of them",
         alt=f"Bars of the accuracy change. {described(rows)}.",
         caption=f"Change of accuracy when all heads of the named layers are masked, {results.unit}. Layers count from "
-        f"0; the longer a bar to the left, the more is lost. {ARTICLE_MARK}",
+        f"0; the longer a bar to the left, the more is lost. Thin lines are 95% intervals. {ARTICLE_MARK}",
     )
     return picture(figure, words)
 
@@ -66,7 +67,8 @@ def layers_and_halves(results: Results) -> Picture:
 def functions(results: Results) -> Picture:
     """F1, F2, F3: heads of one function against random groups, and the lower half with and without them."""
     random = readings.random_k(results.groups)
-    rows = [*_random(random), *_of_functions(results.groups), *_own(results.groups), *_lower(results.groups)]
+    rows = [*_random("random heads", random, article.RANDOM_FIVE), *_of_functions(results.groups)]
+    rows += [*_own(results.groups), *_lower(results.groups)]
     figure, axes = chart(rows, AXIS)
     if len(random):
         axes.axvspan(100 * random.min(), 100 * random.max(), color=style.GREY, alpha=0.3, lw=0, zorder=0)
@@ -76,40 +78,45 @@ def functions(results: Results) -> Picture:
         alt=f"Bars of the accuracy change. {described(rows)}.",
         caption=f"Change of accuracy when the heads that score highest on a function are masked together, "
         f"{results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random groups of as "
-        f"many heads: a bar that ends inside the strip does nothing special. {ARTICLE_MARK}",
+        "many heads; those below a function have as many in each layer as it has. A bar that ends among its dots "
+        f"does nothing special. Thin lines are 95% intervals. {ARTICLE_MARK}",
     )
     return picture(figure, words)
 
 
-def _random(draws: np.ndarray) -> list[Row]:
+def _random(what: str, draws: np.ndarray, theirs: float | None = None) -> list[Row]:
     if not len(draws):
         return []
-    label = f"random heads ({len(draws)} draws, median)"
-    return [Row(label, float(np.median(draws)), style.GREY, article.RANDOM_FIVE, draws)]
+    return [Row(f"{what} ({len(draws)} draws)", float(np.median(draws)), style.GREY, theirs, draws)]
 
 
 def _of_functions(groups: pd.DataFrame) -> list[Row]:
+    """Each function's best heads, and the random groups matched to them where there are any."""
     theirs = {"term_match": article.TERM_MATCH_FIVE}
-    masked = readings.rows(groups, "function")
-    return [Row(group, change, style.BLUE, theirs.get(group)) for group, change in _changes(masked)]
+    matched = readings.rows(groups, "layer_matched")
+    rows = []
+    for group, change in readings.estimates(groups, "function").items():
+        rows.append(_bar(group, change, style.BLUE, theirs.get(group)))
+        draws = matched.loc[matched["group"] == group, readings.CHANGE].dropna().to_numpy(dtype=float)
+        rows += _random("same layers, random", draws)
+    return rows
+
+
+def _bar(label: str, change: Estimate, colour: str, theirs: float | None = None) -> Row:
+    return Row(label, change.value, colour, theirs, interval=(change.low, change.high))
 
 
 def _own(groups: pd.DataFrame) -> list[Row]:
-    masked = readings.rows(groups, "user")
-    return [Row(f"own: {shortened(group, 24)}", change, style.INK) for group, change in _changes(masked)]
+    masked = readings.estimates(groups, "user")
+    return [_bar(f"own: {shortened(group, 24)}", change, style.INK) for group, change in masked.items()]
 
 
 def _lower(groups: pd.DataFrame) -> list[Row]:
     """The lower half of the layers, then the same except each function's heads."""
     theirs = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
-    spared = readings.rows(groups, "lower_except")
-    whole = Row("lower half", readings.change(groups, "half", "lower"), style.ORANGE, article.LOWER_HALF)
+    whole = _bar("lower half", readings.estimate(groups, "half", "lower"), style.ORANGE, article.LOWER_HALF)
+    spared = readings.estimates(groups, "lower_except")
     return [
         whole,
-        *(Row(f"lower half except {g}", change, style.GREEN, theirs.get(g)) for g, change in _changes(spared)),
+        *(_bar(f"lower half except {g}", change, style.GREEN, theirs.get(g)) for g, change in spared.items()),
     ]
-
-
-def _changes(rows: pd.DataFrame) -> list[tuple[str, float]]:
-    """(group, relative accuracy change) in the frame's order."""
-    return list(zip(rows["group"].astype(str), rows[readings.CHANGE].astype(float), strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis import readings
+from pipeline.analysis.inference import FEW_QUERIES
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,41 @@ class Results:
     Attributes:
         setting: what was run, as (name, value) in the order shown.
         grades: labels from worst to best.
-        heads: one row a head masked alone (heads.csv).
-        groups: one row a group masked together (groups.csv).
+        tables: what the findings are judged on.
+        alone: one row a head kept as its layer's only one (alone.csv).
+        slices: one row a group and part of the test split (slices.csv).
+        places: one row a head, where it lies among the others (places.csv).
         profiles: one row a layer, head, function and phase (profiles.csv).
         curve: one row an epoch (curve.csv), empty where nothing was fine-tuned.
-        prepare, finetune, attention: the stages' metrics.json.
+        prepare, finetune, attention, head_ablation: the stages' metrics.json.
         showcase: pairs with their maps.
         showcase_heads: how many heads are drawn for each.
     """
 
     setting: list[tuple[str, str]]
     grades: list[str]
-    heads: pd.DataFrame
-    groups: pd.DataFrame
+    tables: readings.Tables
+    alone: pd.DataFrame
+    slices: pd.DataFrame
+    places: pd.DataFrame
     profiles: pd.DataFrame
     curve: pd.DataFrame
     prepare: Mapping[str, Any]
     finetune: Mapping[str, Any]
     attention: Mapping[str, Any]
+    head_ablation: Mapping[str, Any]
     showcase: list[Showcase] = field(default_factory=list)
     showcase_heads: int = 0
+
+    @property
+    def heads(self) -> pd.DataFrame:
+        """One row a head masked alone (heads.csv)."""
+        return self.tables.heads
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """One row a group masked together (groups.csv)."""
+        return self.tables.groups
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,6 +88,12 @@ class Results:
     def accuracy(self) -> float:
         """Accuracy of the unmasked model on those pairs."""
         return float(readings.rows(self.groups, "baseline")["accuracy"].iloc[0])
+
+    @property
+    def few_queries(self) -> int | None:
+        """How many queries the effects come from, where they are too few for good intervals."""
+        queries = int(self.head_ablation["heads_queries"])
+        return queries if queries < FEW_QUERIES else None
 
     @property
     def unit(self) -> str:

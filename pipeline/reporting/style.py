@@ -13,6 +13,8 @@ from pipeline.reporting.text import has_cjk
 
 # Colours told apart without red-green vision (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#9A9A9A", "#222222"
+# Seven kinds of thing at once: Okabe and Ito's colours without black and with their yellow darkened to show on white.
+KINDS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00")
 SCORES = "Purples"  # sequential: how much
 CHANGES = "RdBu"  # diverging: red lost, blue gained, white nothing
 GREW, SHRANK = "Blues", "Reds"

@@ -12,9 +12,23 @@ from pipeline.reporting.results import Results
 
 SPLITS = ("train", "dev", "test")
 EVALUATED = ("dev", "test")
+# Function -> the phenomena of the generated corpus that its heads should be needed for most: which words are shared
+# decides the lexical ones.
+LEXICAL = ("exact", "missing_modifier", "wrong_modifier", "same_category", "high_overlap_trap")
+EXPECTED = {
+    "term_match": LEXICAL,
+    "previous_term": ("word_order",),
+    "next_term": ("word_order",),
+    "word_order": ("word_order",),
+}
+STAND_INS = {"zero": "nothing", "mean": "its mean", "resample": "its output on another pair"}
 SHOWN = 10  # heads in a table of extremes
 HEAD_COLUMNS = {
-    "relative_accuracy_change": "accuracy, relative",
+    "relative_accuracy_change": "accuracy, relative (95% interval)",
+    "verdict": "verdict (accuracy)",
+    "q": "q",
+    "detectable": "smallest effect seen",
+    "margin_change": "gold-logit margin",
     "qwk_change": "qwk",
     "mae_change": "mae (grades)",
     "log_loss_change": "log loss (nats)",
@@ -65,16 +79,63 @@ def _extremes(what: str, heads: pd.DataFrame, results: Results) -> Table:
         f"{what}: changes against the unmasked model on {results.pairs} test pairs; layers and heads count from 0."
     )
     rows = [
-        [f"layer {row['layer']:.0f} head {row['head']:.0f}", *(_measure(name, row[name]) for name in HEAD_COLUMNS)]
+        [f"layer {row['layer']:.0f} head {row['head']:.0f}", *(_measure(name, row) for name in HEAD_COLUMNS)]
         for _, row in heads.head(SHOWN).iterrows()
     ]
     return Table(caption, ["head", *HEAD_COLUMNS.values()], rows)
 
 
-def _measure(name: str, value: float) -> str:
+def _measure(name: str, row: pd.Series) -> str:
+    value = row[name]
     if name == readings.CHANGE:
-        return percent(value)
+        return readings.of_row(row).text()
+    if name == "detectable":
+        return f"{value:.1%}"
+    if name in ("q", "verdict"):
+        return value if name == "verdict" else f"{value:.3f}"
     return f"{value:+.3f}" if name.endswith("_change") else f"{value:.0f}"
+
+
+def labelled(results: Results) -> Table:
+    """Each function, and the heads that do it."""
+    rows = []
+    for name, heads in results.tables.labels.groupby("function", sort=False):
+        own = heads[heads["label"]].sort_values("low", ascending=False)
+        best = ", ".join(f"{row.layer}.{row.head}" for row in own.head(SHOWN).itertuples())
+        more = f" and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
+        strongest = heads.sort_values("low", ascending=False).iloc[0]
+        figures = f"{strongest['score']:.3f} against {strongest['control']:.3f}"
+        rows.append([str(name), str(len(own)), f"{best}{more}" or "none", figures])
+    caption = (
+        "Heads by function, as layer.head, surest first: the score's lower bound exceeds the control's by more than "
+        f"{results.tables.label_margin:g}, on the dev split"
+    )
+    return Table(caption, ["function", "heads", "which", "strongest: score against control"], rows)
+
+
+def worst_slices(results: Results) -> Table:
+    """For each functional group the phenomenon it costs most, beside where it should; no row without phenomena."""
+    sliced = results.slices[results.slices["slice"] == "phenomenon"].dropna(subset=[readings.CHANGE])
+    rows = []
+    for group, expected in EXPECTED.items():
+        own = sliced[sliced["group"] == group].sort_values(readings.CHANGE, kind="stable")
+        if len(own):
+            worst = own.iloc[0]
+            verdict = "as expected" if worst["value"] in expected else "not as expected"
+            rows.append([group, str(worst["value"]), readings.of_row(worst).text(), ", ".join(expected), verdict])
+    columns = ["heads masked", "costs most on", "accuracy, relative (95% interval)", "should be", ""]
+    return Table("Where each function's heads are needed most, by phenomenon", columns, rows)
+
+
+def stand_ins(results: Results) -> Table:
+    """Heads whose accuracy changes detectably with nothing in their place, and with neither stand-in."""
+    heads = results.heads
+    rows = [
+        [f"layer {row['layer']} head {row['head']}", *(percent(row[f"{name}_change"]) for name in STAND_INS)]
+        for _, row in heads[heads["only_zero"].astype(str) == "True"].iterrows()
+    ]
+    caption = "Heads that matter only under zero: relative accuracy change by what takes the head's place"
+    return Table(caption, ["head", *STAND_INS.values()], rows)
 
 
 def metrics(finetune: Mapping[str, Any]) -> Table:

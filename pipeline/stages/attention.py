@@ -1,7 +1,9 @@
 """What the heads attend to, before and after fine-tuning: dev pairs -> data/attention/, reports/attention/.
 
 Writes profiles.csv (every head's score on each function of `pipeline.analysis.functions`, a row a head, function and
-phase), maps.safetensors and showcase.json (whole maps of a few pairs, and their tokens), metrics.json.
+phase), labels.csv (the same against its control: what each head does), moves.csv and mean_moves.csv (what fine-tuning
+changed, per head and averaged over heads), places.csv (heads that attend alike lie together), maps.safetensors and
+showcase.json (whole maps of a few pairs, and their tokens), metrics.json.
 """
 
 from typing import Any
@@ -11,43 +13,63 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import files, paths
-from pipeline.analysis import functions, profiles, showcase
+from pipeline.analysis import functions, labels, profiles, showcase
+from pipeline.analysis.metrics import split_metrics
+from pipeline.analysis.scaling import plane
 from pipeline.corpus.split import sample_queries
 from pipeline.corpus.terms import token_terms
 from pipeline.model import attention, checkpoints
+from pipeline.model.distances import head_distances
 from pipeline.model.encoding import SPECIAL, Encoded, encode
+from pipeline.model.finetuning import fine_tune
+from pipeline.model.prediction import predict
 from pipeline.params import Params
+from pipeline.stages.reading import Reader
 from pipeline.tracking import Record
+
+COMPARED = 300  # pairs that heads are compared with each other on
 
 
 def main(params: Params, record: Record) -> None:
+    settings, seed = params.attention, params.base.seed
     models, tokenizer = _load(params)
     dev = pd.read_parquet(paths.DEV)
-    dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), params.attention.max_pairs, params.base.seed)]
+    dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), settings.max_pairs, seed)]
     encoded = encode(tokenizer, dev["query"].tolist(), dev["title"].tolist(), params.model.max_length)
     tokens = _tokens(tokenizer, encoded, dev)
+    sample = labels.Sample.of(dev["query_id"].to_numpy(), params.base.draws, seed)
+    readers = {phase: Reader(model, encoded, tokens, settings.batch_tokens) for phase, model in models.items()}
 
-    def weigh(pair: int) -> tuple[np.ndarray, np.ndarray]:
-        return functions.weights(tokens[pair])
-
-    size = params.attention.batch_tokens
-    scores = {
-        phase: attention.scores(model, encoded, weigh, tokenizer.pad_token_id, size) for phase, model in models.items()
-    }
-    chances = np.stack([functions.chance(*weigh(pair)) for pair in range(len(tokens))])
+    scores = {phase: reader.scores() for phase, reader in readers.items()}
+    chances = np.stack([functions.chance(*functions.weights(one)) for one in tokens])
+    controls = readers["after"].controls(chances, settings.broad, seed)
+    shuffled = readers["after"].shuffled(labels.ORDER, seed)
     frame = profiles.profile(scores, chances)
-    metrics = profiles.headline(frame, chances)
+    labelled = labels.labels(scores["after"], controls, shuffled, sample, settings.label_margin)
+    moved, means = labels.moves(**scores, sample=sample), labels.mean_moves(**scores, sample=sample)
+    metrics = profiles.headline(frame, chances) | profiles.counts(labelled, moved)
+    if settings.drift_null:
+        drifted = Reader(_drifted(params), encoded, tokens, settings.batch_tokens).scores()
+        means = means.merge(labels.drift(labels.mean_moves(scores["before"], drifted, sample)))
+        metrics |= profiles.drift(labels.moves(scores["before"], drifted, sample))
+    places = _places(models["after"], encoded.take(np.arange(min(len(encoded), COMPARED))), settings.batch_tokens)
+    places["label"] = places.merge(labels.first(labelled), how="left")["label"]
     shown = _shown(params, dev, encoded, tokens)
     maps = {phase: attention.maps(model, encoded, shown) for phase, model in models.items()}
 
     files.write_csv(paths.PROFILES, frame)
+    files.write_csv(paths.LABELS, labelled)
+    files.write_csv(paths.MOVES, moved)
+    files.write_csv(paths.MEAN_MOVES, means)
+    files.write_csv(paths.PLACES, places)
     files.write_safetensors(
         paths.MAPS, {f"{phase}_{index}": one for phase, kept in maps.items() for index, one in enumerate(kept)}
     )
     files.write_json(paths.SHOWCASE, [_described(tokenizer, encoded, dev, pair) for pair in shown])
     files.write_json(paths.ATTENTION_METRICS, metrics)
     record.metrics = metrics
-    record.artifacts = [paths.PROFILES, paths.ATTENTION_METRICS, paths.MAPS, paths.SHOWCASE]
+    tables = [paths.PROFILES, paths.LABELS, paths.MOVES, paths.MEAN_MOVES, paths.PLACES]
+    record.artifacts = [*tables, paths.ATTENTION_METRICS, paths.MAPS, paths.SHOWCASE]
 
 
 def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
@@ -58,6 +80,35 @@ def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokeniz
     after = checkpoints.load_tuned(paths.MODEL, device, "eager")
     attention.check_comparable(before, after)
     return dict(zip(profiles.PHASES, (before[0], after[0]), strict=True)), after[1]
+
+
+def _drifted(params: Params) -> PreTrainedModel:
+    """The drift null: the same fine-tuning on the same pairs, their grades shuffled over the training split."""
+    train, dev = pd.read_parquet(paths.TRAIN), pd.read_parquet(paths.DEV)
+    grades = np.random.default_rng([params.base.seed, 7]).permutation(train["grade"].to_numpy())
+    texts = [*train["query"], *train["title"]]
+    device = checkpoints.pick_device(params.base.device)
+    model, tokenizer = checkpoints.load_before(params, texts, device, "eager")
+    encoded, judged = (
+        encode(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
+        for split in (train, dev)
+    )
+    pad_id = tokenizer.pad_token_id
+
+    def judge() -> dict[str, float | None]:
+        return split_metrics(dev, predict(model, judged, pad_id))[0]
+
+    fine_tune(model, encoded, grades, pad_id, judge, params.finetune, params.base.seed)
+    return model
+
+
+def _places(model: PreTrainedModel, encoded: Encoded, max_tokens: int) -> pd.DataFrame:
+    """Where heads lie by how alike they attend: layer, head, x, y, and each axis's share of the variance."""
+    found = plane(head_distances(model, encoded, model.config.pad_token_id, max_tokens))
+    layers, heads = checkpoints.dimensions(model)
+    layer, head = np.divmod(np.arange(layers * heads), heads)
+    (x, y), (share_x, share_y) = found.points.T, found.shares
+    return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "share_x": share_x, "share_y": share_y})
 
 
 def _tokens(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, dev: pd.DataFrame) -> list[functions.Tokens]:

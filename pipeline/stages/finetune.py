@@ -4,12 +4,11 @@ A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0
 the accuracies that need no model.
 """
 
-import numpy as np
 import pandas as pd
 
 from pipeline import files, paths
 from pipeline.analysis.floors import floor_accuracies
-from pipeline.analysis.metrics import Metrics, grade_metrics
+from pipeline.analysis.metrics import metrics_by_split, split_metrics
 from pipeline.model.checkpoints import load_start, pick_device, save_tuned
 from pipeline.model.encoding import encode
 from pipeline.model.finetuning import curve_points, curve_table, fine_tune
@@ -33,12 +32,12 @@ def main(params: Params, record: Record) -> None:
         encoded["train"],
         train["grade"].to_numpy(),
         pad_id,
-        lambda: _judge(dev, predict(model, encoded["dev"], pad_id))[0],
+        lambda: split_metrics(dev, predict(model, encoded["dev"], pad_id))[0],
         params.finetune,
         params.base.seed,
     )
     logits = {name: predict(model, encoded[name], pad_id) for name in evaluated}
-    scores, undefined = _scores(evaluated, logits)
+    scores, undefined = metrics_by_split(evaluated, logits)
     metrics: dict[str, float | None] = {
         "epochs": params.finetune.epochs,
         "best_epoch": best,
@@ -59,18 +58,3 @@ def main(params: Params, record: Record) -> None:
     record.curve = curve_points(epochs)
     if params.finetune.epochs:
         record.model = paths.MODEL
-
-
-def _judge(split: pd.DataFrame, logits: np.ndarray) -> Metrics:
-    return grade_metrics(logits, split["grade"].to_numpy(), split["query_id"].to_numpy())
-
-
-def _scores(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarray]) -> Metrics:
-    """The metrics of every split as <split>_<metric>, and the reasons of the undefined ones."""
-    scores: dict[str, float | None] = {}
-    undefined: dict[str, str] = {}
-    for name, split in splits.items():
-        values, reasons = _judge(split, logits[name])
-        scores |= {f"{name}_{metric}": value for metric, value in values.items()}
-        undefined |= {f"{name}_{metric}": reason for metric, reason in reasons.items()}
-    return scores, undefined

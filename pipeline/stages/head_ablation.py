@@ -1,31 +1,83 @@
-"""The fine-tuned model -> what masking every head alone does to the test grades.
+"""The fine-tuned model -> what masking every head alone does to the test grades, and what every head does alone.
 
-Writes data/ablation/heads.safetensors and reports/head_ablation/{heads.csv,metrics.json}.
+Writes data/ablation/heads.safetensors and reports/head_ablation/{heads.csv,alone.csv,metrics.json}. heads.csv also has
+what changes where a head's mean or its output on another pair takes its place, and its gradient importance on dev.
 """
 
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from pipeline import paths
-from pipeline.analysis.effects import effects
-from pipeline.analysis.groups import every_head, masks, single_heads
-from pipeline.analysis.summaries import head_metrics
+from pipeline.analysis import summaries
+from pipeline.analysis.effects import Judged, effects, significance
+from pipeline.analysis.groups import alone, every_head, masks, single_heads
+from pipeline.analysis.replaced import replaced
+from pipeline.corpus.split import sample_queries
 from pipeline.files import write_csv, write_json, write_safetensors
-from pipeline.model.subject import load_subject
+from pipeline.model.blocks import take_apart
+from pipeline.model.encoding import Encoded, encode
+from pipeline.model.engine import Engine, chunks_of_one_length
+from pipeline.model.importance import gradient_importance
+from pipeline.model.replacements import Resample, draw_donors, forms, head_means
+from pipeline.model.subject import Subject, load_subject
 from pipeline.params import Params
 from pipeline.tracking import Record
+
+GRADIENT_TOKENS = 1024  # tokens in a batch of gradients: more is slower, and all that a batch computes is kept
 
 
 def main(params: Params, record: Record) -> None:
     subject = load_subject(params)
-    sweep, notes = subject.sweep(masks(single_heads(*subject.shape), *subject.shape), "head_ablation")
-    measured = effects(sweep.baseline, sweep.logits, subject.grades)
-    heads = pd.concat([pd.DataFrame(every_head(*subject.shape), columns=["layer", "head"]), measured], axis=1)
-    metrics = head_metrics(heads, sweep.baseline, subject.grades) | {f"heads_{name}": n for name, n in notes.items()}
+    shape, draws = subject.shape, params.base.draws
+    every = pd.DataFrame(every_head(*shape), columns=["layer", "head"])
+    single, kept = masks(single_heads(*shape), *shape), masks(alone(*shape), *shape)
+    sweep, notes = subject.sweep(np.concatenate([single, kept]), "head_ablation")
+    judged = Judged(subject.grades, subject.query_ids, sweep.baseline, draws, subject.seed)
+    logits, logits_alone = np.split(sweep.logits, 2)
+    stand_ins = _replaced(subject, params, single, logits, judged)
+    heads = pd.concat([every, effects(logits, judged), significance(logits, judged), stand_ins], axis=1)
+    heads["gradient_importance"] = _importance(subject, params).ravel()
+    kept_alone = pd.concat([every, effects(logits_alone, judged)], axis=1)
+    metrics = summaries.head_metrics(heads, judged) | {f"heads_{name}": value for name, value in notes.items()}
 
     write_safetensors(paths.HEAD_LOGITS, asdict(sweep))
     write_csv(paths.HEADS, heads)
+    write_csv(paths.ALONE, kept_alone)
     write_json(paths.HEAD_METRICS, metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.HEADS, paths.HEAD_METRICS]
+    record.artifacts += [paths.HEADS, paths.ALONE, paths.HEAD_METRICS]
+
+
+def _replaced(subject: Subject, params: Params, single: np.ndarray, zero: np.ndarray, judged: Judged) -> pd.DataFrame:
+    """The heads masked on a few pairs with nothing, with their mean on dev, and with another pair's output."""
+    seed, size = params.base.seed, params.ablation.batch_tokens
+    form = forms(subject.encoded)
+    shared = np.flatnonzero(np.bincount(form)[form] > 1)
+    pairs = shared[sample_queries(form[shared], params.ablation.replaced_pairs, seed)]
+    here, (dev, _) = subject.encoded.take(pairs), _dev(subject, params)
+    engine = Engine(take_apart(subject.model), size)
+    logits = {
+        "zero": zero[:, pairs],
+        "mean": engine.evaluate(
+            here, single, replacement=head_means(engine.blocks, dev, chunks_of_one_length(dev.lengths, size))
+        )["logits"],
+        "resample": engine.evaluate(here, single, replacement=Resample(draw_donors(here, seed)))["logits"],
+    }
+    return replaced(logits, judged.of(pairs))
+
+
+def _importance(subject: Subject, params: Params) -> np.ndarray:
+    """Gradient importance on dev, [layer, head]."""
+    dev, grades = _dev(subject, params)
+    pad_id = subject.model.config.pad_token_id
+    return gradient_importance(subject.model, dev, grades, pad_id, GRADIENT_TOKENS)
+
+
+def _dev(subject: Subject, params: Params) -> tuple[Encoded, np.ndarray]:
+    """As many dev pairs as test pairs are masked, and their grades: what is chosen or fitted is so on these."""
+    dev = pd.read_parquet(paths.DEV)
+    dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), params.ablation.max_pairs, params.base.seed)]
+    texts = dev["query"].tolist(), dev["title"].tolist()
+    return encode(subject.tokenizer, *texts, params.model.max_length), dev["grade"].to_numpy()

@@ -15,6 +15,7 @@ from pipeline.tracking.record import Record
 METRICS = {
     "prepare": paths.PREPARE_METRICS,
     "finetune": paths.FINETUNE_METRICS,
+    "baseline": paths.BASELINE_METRICS,
     "attention": paths.ATTENTION_METRICS,
     "head_ablation": paths.HEAD_METRICS,
     "group_ablation": paths.GROUP_METRICS,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import files, paths
-from pipeline.analysis.findings import judge
-from pipeline.analysis.verdicts import VERDICTS
+from pipeline.analysis.findings import against_baseline, judge
+from pipeline.analysis.readings import Tables
+from pipeline.analysis.verdicts import VERDICTS, Finding
 from pipeline.params import Params
 from pipeline.reporting import gallery, html, style
 from pipeline.reporting.picture import Picture
@@ -20,7 +21,7 @@ def main(params: Params, record: Record) -> None:
     results = read(params)
     if advice := style.advice(results.texts()):
         print(advice)
-    findings = judge(results.heads, results.groups, results.profiles)
+    findings = judge(results.tables, _baseline(params))
     drawn = gallery.draw(results)
 
     files.write_json(paths.FINDINGS, [asdict(finding) for finding in findings])
@@ -31,20 +32,43 @@ def main(params: Params, record: Record) -> None:
     record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS]
 
 
+def _baseline(params: Params) -> Finding:
+    bert, baseline = (
+        pd.read_parquet(path) for path in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS)
+    )
+    return against_baseline(bert, baseline, params.base.draws, params.base.seed)
+
+
 def read(params: Params) -> Results:
     """Everything that is shown, from the files of the stages before."""
     return Results(
         setting=_setting(params),
         grades=params.data.grades,
-        heads=pd.read_csv(paths.HEADS),
-        groups=_read_groups(paths.GROUPS),
+        tables=_tables(params),
+        alone=pd.read_csv(paths.ALONE),
+        slices=_read_groups(paths.SLICES),
+        places=pd.read_csv(paths.PLACES),
         profiles=pd.read_csv(paths.PROFILES),
         curve=pd.read_csv(paths.CURVE).dropna(subset=["train_loss"]),
         prepare=files.read_json(paths.PREPARE_METRICS),
         finetune=files.read_json(paths.FINETUNE_METRICS),
         attention=files.read_json(paths.ATTENTION_METRICS),
+        head_ablation=files.read_json(paths.HEAD_METRICS),
         showcase=_read_showcase(),
         showcase_heads=params.report.showcase_heads,
+    )
+
+
+def _tables(params: Params) -> Tables:
+    return Tables(
+        heads=pd.read_csv(paths.HEADS, keep_default_na=False, na_values=[""]),
+        groups=_read_groups(paths.GROUPS),
+        controls=_read_groups(paths.CONTROLS),
+        contrasts=pd.read_csv(paths.CONTRASTS),
+        labels=pd.read_csv(paths.LABELS),
+        moves=pd.read_csv(paths.MEAN_MOVES),
+        margin=params.ablation.margin,
+        label_margin=params.attention.label_margin,
     )
 
 
@@ -62,7 +86,7 @@ def _setting(params: Params) -> list[tuple[str, str]]:
 
 def _read_groups(path: Path) -> pd.DataFrame:
     """Group names as text: "0.1" is a share and "NA" may be a user's."""
-    return pd.read_csv(path, dtype={"group": str, "members": str}, keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype={"group": str, "members": str, "value": str}, keep_default_na=False, na_values=[""])
 
 
 def _read_showcase() -> list[Showcase]:

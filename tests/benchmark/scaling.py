@@ -36,7 +36,7 @@ def _masked_together(count: int) -> tuple[Workload, object]:
 
 
 def _interventions(count: int) -> tuple[Workload, object]:
-    workload = embedded(32)
+    workload = embedded(8)
     return workload, random_masks(count, 5, *workload.shape)
 
 
@@ -48,7 +48,7 @@ def _layers(count: int) -> tuple[Workload, object]:
 SETTINGS = {
     "pairs": (128, 256, 512),
     "heads masked together": (1, 5, 36),
-    "interventions": (72, 720),
+    "interventions": (360, 3600),
     "layers": (6, 12),
 }
 BUILDERS = {

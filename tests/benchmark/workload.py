@@ -43,7 +43,7 @@ def random_encoder(layers: int, pairs: int) -> Workload:
 
 def generated_pairs(tokenizer, pairs: int) -> Encoded:
     """Generated pairs of 22 tokens or more, about 24 on average: shorter ones flatter whoever does not pad."""
-    corpus = generate(language="en", train_pairs=4 * pairs, dev_pairs=10, test_pairs=10, label_noise=0.0, seed=0)
+    corpus = generate(language="en", train_pairs=8 * pairs, dev_pairs=10, test_pairs=10, label_noise=0.0, seed=0)
     train = corpus[corpus["split"] == "train"]
     encoded = encode(tokenizer, train["query"].tolist(), train["title"].tolist(), 128)
     return encoded.take(np.flatnonzero(encoded.lengths >= 22)[:pairs])
