@@ -9,7 +9,17 @@ from pipeline import tracking
 from pipeline.errors import InputError
 from pipeline.params import Params, load_params
 
-STAGES = ("prepare", "finetune", "baseline", "attention", "head_ablation", "group_ablation", "report", "publish")
+STAGES = (
+    "prepare",
+    "finetune",
+    "baseline",
+    "attention",
+    "head_ablation",
+    "group_ablation",
+    "dependency",
+    "report",
+    "publish",
+)
 
 
 def main() -> int:

@@ -39,17 +39,26 @@ ATTENTION_METRICS = Path("reports/attention/metrics.json")
 
 # head_ablation
 HEAD_LOGITS = Path("data/ablation/heads.safetensors")
+HEAD_ROWS = Path("data/ablation/head_rows.safetensors")
 HEADS = Path("reports/head_ablation/heads.csv")
 ALONE = Path("reports/head_ablation/alone.csv")
 HEAD_METRICS = Path("reports/head_ablation/metrics.json")
 
 # group_ablation
 GROUP_LOGITS = Path("data/ablation/groups.safetensors")
+GROUP_ROWS = Path("data/ablation/group_rows.safetensors")
 GROUPS = Path("reports/group_ablation/groups.csv")
 CONTROLS = Path("reports/group_ablation/controls.csv")
 CONTRASTS = Path("reports/group_ablation/contrasts.csv")
 SLICES = Path("reports/group_ablation/slices.csv")
 GROUP_METRICS = Path("reports/group_ablation/metrics.json")
+
+# dependency
+SHOWN = Path("data/dependency/shown.json")
+EDGES = Path("reports/dependency/edges.csv")
+GROUP_EDGES = Path("reports/dependency/group.csv")
+READERS = Path("reports/dependency/readers.csv")
+DEPENDENCY_METRICS = Path("reports/dependency/metrics.json")
 
 # report
 REPORT = Path("reports/report.html")

@@ -183,6 +183,42 @@ def places_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """The upper half; its first head is a reader that looks away from shared terms and depends on the low heads."""
+    rows = []
+    for layer, head in np.ndindex(layers, heads):
+        if layer >= layers // 2:
+            reader = (layer, head) == (layers // 2, 0)
+            change = -0.2 if reader else 0.0
+            effects = {"total": -2.0, "indirect": -0.8 if reader else 0.0, "direct": -1.2, "mediated": 0.4}
+            bounds = {f"{name}_{end}": value for name, value in effects.items() for end in ("low", "high")}
+            rows.append(
+                {"layer": layer, "head": head, "reader": reader, "share": 0.3, "chance": 0.5, "difference": -0.2}
+                | {"difference_low": -0.22, "difference_high": -0.18, "share_change": change, "control_median": 0.01}
+                | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "control_draws": 30}
+                | {"percentile": 1.0, "p": 1 / 31 if reader else 0.5, **effects, **bounds}
+            )
+    return pd.DataFrame(rows)
+
+
+def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """Every head of the first layer to the head of its number in each later one."""
+    rows = [
+        {"source_layer": 0, "source_head": head, "target_layer": layer, "target_head": head}
+        | {"js": 0.02 * (head + 1), "match_share_change": 0.1 * (-1) ** head, "p": 0.001, "q": 0.01}
+        for layer in range(1, layers)
+        for head in range(heads)
+    ]
+    return pd.DataFrame(rows)
+
+
+def shown_reader(tokens: list[str]) -> dict:
+    even, uneven = np.full(len(tokens), 1 / len(tokens)), np.arange(len(tokens)) / sum(range(len(tokens)))
+    words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1]), "grade": 3, "layer": 3, "head": 0}
+    matched = [tokens.count(token) > 1 and token != "[SEP]" for token in tokens]
+    return words | {"tokens": tokens, "matched": matched, "unmasked": even.tolist(), "masked": uneven.tolist()}
+
+
 def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
     frames = {
         "heads": heads_frame(layers, heads),
@@ -191,6 +227,7 @@ def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
         "contrasts": contrasts_frame(),
         "labels": labels_frame(layers, heads),
         "moves": moves_frame(),
+        "readers": readers_frame(layers, heads),
     }
     return Tables(**{**frames, "margin": 0.02, "label_margin": 0.05, **changed})
 
@@ -239,6 +276,8 @@ def results(layers: int = 6, heads: int = 12, pairs: list[Showcase] | None = Non
         alone=heads_frame(layers, heads),
         slices=slices_frame(),
         places=places_frame(layers, heads),
+        edges=edges_frame(layers, heads),
+        shown=[shown_reader(ENGLISH)],
         profiles=profiles_frame(layers, heads),
         curve=pd.DataFrame(
             {"epoch": [1, 2], "train_loss": [0.9, 0.4], "dev_accuracy": [0.8, 0.88], "dev_qwk": [0.9, 0.94]}

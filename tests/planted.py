@@ -9,7 +9,19 @@ import numpy as np
 from transformers import BertForSequenceClassification, BertTokenizer
 
 from pipeline.model.encoding import Encoded, encode
-from tests.planted_weights import HEADS, LAYERS, MAX_LENGTH, SPECIAL_TOKENS, TERMS, WORDS, Head, build
+from tests.planted_weights import (
+    HEADS,
+    LAYERS,
+    MAX_LENGTH,
+    SPECIAL_TOKENS,
+    TERMS,
+    WORDS,
+    Head,
+    Plant,
+    build,
+    gazing_head,
+    reader_head,
+)
 
 TITLES = 5  # of one query
 TITLE_WORDS = (4, 8)
@@ -56,6 +68,11 @@ def planted_two_paths(seed: int, pairs: int = 400) -> Planted:
     return _plant(seed, pairs, matchers=1, readers=2)
 
 
+def planted_gaze(seed: int, pairs: int = 400) -> Planted:
+    """One matcher, one reader whose attention follows what is matched; its grades are right less often."""
+    return _plant(seed, pairs, matchers=1, readers=1, reader=gazing_head)
+
+
 def mask_of(heads: tuple[Head, ...]) -> np.ndarray:
     """The mask [layer, head] that takes these heads away."""
     mask = np.ones((LAYERS, HEADS))
@@ -64,13 +81,13 @@ def mask_of(heads: tuple[Head, ...]) -> np.ndarray:
     return mask
 
 
-def _plant(seed: int, pairs: int, matchers: int, readers: int) -> Planted:
+def _plant(seed: int, pairs: int, matchers: int, readers: int, reader: Plant = reader_head) -> Planted:
     rng = np.random.default_rng(seed)
     low = int(rng.integers(LAYERS // 2))
     matching = tuple((low, int(head)) for head in rng.choice(HEADS, matchers, replace=False))
     places = rng.choice(np.arange(LAYERS // 2 * HEADS, LAYERS * HEADS), readers, replace=False)
     reading = tuple(divmod(int(place), HEADS) for place in places)
-    model = build(rng, matching, reading)  # before the pairs, so that it is the same for any number of them
+    model = build(rng, matching, reading, reader)  # before the pairs, so that it is the same for any number of them
     tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate([*SPECIAL_TOKENS, *WORDS])})
     query_ids, grades = np.arange(pairs) // TITLES, rng.integers(0, TERMS + 1, pairs)
     queries, titles = _texts(rng, query_ids, grades)

@@ -8,11 +8,12 @@ What the model holds beside the planted directions is noise.
 2. A matcher looks from a token to the same word in the other text or, where there is none, to the other text's [SEP];
    it writes SEEN on the tokens that found one.
 3. The feed-forward part of its layer makes a step of SEEN: FLAG from HIGH on, -FLAG up to LOW, both of one length.
-4. A reader looks from [CLS] to the query's words and writes ANSWER there, their share that is matched.
+4. A reader looks from [CLS] to the query's words and writes ANSWER there, their share that is matched. A gazing reader
+   looks to the matched words alone and, as much as to REST of them, to [CLS] itself.
 5. Pooler and classifier are linear in the answer, with the grades' borders half-way between the shares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ LOW, HIGH, STEEP = 0.3, 0.6, 10.0  # the step lies below half of SEEN, so that o
 
 # Attention scores: the same word over [SEP] over other words over the own text, by 10 or more.
 MATCH, SINK, ACROSS = 20.0, 10.0, 20.0
-READ = 3.0
+READ, REST = 3.0, 3.0
 
 # Noise: of scores; the lengths of outputs, a head's before its values are averaged; of single readout weights.
 NOISE_SCORE, NOISE_HEAD, NOISE_FEED_FORWARD, NOISE_POSITION, NOISE_READOUT = 0.7, 0.9, 0.3, 0.3, 0.01
@@ -105,6 +106,16 @@ def reader_head(at: Directions, share: float) -> HeadWeights:
     )
 
 
+def gazing_head(at: Directions, share: float) -> HeadWeights:
+    """[CLS] looks to the query's flagged words and to itself, and writes `share` of ANSWER for the flags."""
+    return HeadWeights(
+        query=ROOT * _rows([_read(READ * at.cls / CODE)]),
+        key=_rows([_read(at.side / SIDE + at.flag / FLAG + (2 + np.log(REST) / READ) * at.cls / CODE)]),
+        value=_rows([_read(at.flag / FLAG / 2, 0.5)]),
+        output=_rows([share * ANSWER * (TERMS + REST) / TERMS * at.answer]).T,
+    )
+
+
 def _read(weight: np.ndarray, bias: float = 0) -> np.ndarray:
     return np.append(weight, bias)
 
@@ -118,8 +129,13 @@ def _rows(rows: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([rows, np.zeros((HEAD_SIZE - len(rows), len(rows[0])))])
 
 
+Plant = Callable[[Directions, float], HeadWeights]
+
+
 @torch.no_grad()
-def build(rng: np.random.Generator, matchers: Sequence[Head], readers: Sequence[Head]) -> BertForSequenceClassification:
+def build(
+    rng: np.random.Generator, matchers: Sequence[Head], readers: Sequence[Head], reader: Plant = reader_head
+) -> BertForSequenceClassification:
     """The model with these heads planted; heads of one kind each write an even share of what one alone would."""
     config = BertConfig(
         vocab_size=len(SPECIAL_TOKENS) + len(WORDS),
@@ -138,7 +154,7 @@ def build(rng: np.random.Generator, matchers: Sequence[Head], readers: Sequence[
         for head in range(HEADS):
             _set_head(layer.attention, head, noise_head(rng))
         _set_noise(layer, rng)
-    for places, weights in ((matchers, matcher_head), (readers, reader_head)):
+    for places, weights in ((matchers, matcher_head), (readers, reader)):
         for layer, head in places:
             _set_head(model.bert.encoder.layer[layer].attention, head, weights(at, 1 / len(places)))
     for layer in {layer for layer, _ in matchers}:

@@ -20,7 +20,7 @@ class FirstKeys:
     name = "first_keys"
     layers = (2, 0)
 
-    def reduce(self, rows: torch.Tensor, pairs: np.ndarray) -> torch.Tensor:
+    def reduce(self, layer: int, rows: torch.Tensor, pairs: np.ndarray) -> torch.Tensor:
         return rows[..., :4]
 
 

@@ -65,7 +65,9 @@ def analysed(truth: Planted, k: int) -> Analysed:
     heads = pd.concat([every, effects(logits[single], judged), significance(logits[single], judged)], axis=1)
     beside = controls(chosen, table[CHANGE], groups.CONTROLLED, HEADS)
     together = contrasts(chosen, logits[1:], judged)
-    return Analysed(truth, found, heads, Tables(heads, table, beside, together, found, pd.DataFrame(), 0.02, MARGIN))
+    return Analysed(
+        truth, found, heads, Tables(heads, table, beside, together, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN)
+    )
 
 
 def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:

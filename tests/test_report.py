@@ -71,6 +71,10 @@ def write_inputs(folder: Path) -> None:
     files.write_csv(folder / paths.ALONE, results.alone)
     files.write_csv(folder / paths.SLICES, results.slices)
     files.write_csv(folder / paths.PLACES, results.places)
+    files.write_csv(folder / paths.READERS, results.tables.readers)
+    files.write_csv(folder / paths.EDGES, results.edges)
+    hostile = example.shown_reader(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
+    files.write_json(folder / paths.SHOWN, [hostile])
     files.write_json(folder / paths.HEAD_METRICS, results.head_ablation)
     for file in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS):
         files.write_parquet(folder / file, pd.DataFrame({"query_id": [0, 1, 2], "grade": [0, 1, 2], "predicted": 1}))
@@ -135,14 +139,14 @@ def test_nothing_is_fetched_from_elsewhere(source: str, page: Page):
 
 def test_every_figure_has_alternative_text_and_a_caption(page: Page):
     images, captions = page.all("img"), page.all("figcaption")
-    assert len(images) == len(captions) == len(page.all("figure")) == 14
+    assert len(images) == len(captions) == len(page.all("figure")) == 16
     assert all(len(image["alt"] or "") > 20 for image in images)
 
 
 def test_the_contents_lead_to_sections_that_exist(page: Page):
     targets = [(link["href"] or "").removeprefix("#") for link in page.all("a")]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(targets) == len(page.all("section")) == 14
+    assert len(targets) == len(page.all("section")) == 15
     assert set(targets) <= set(ids)
     assert len(ids) == len(set(ids))
 
@@ -182,6 +186,17 @@ def test_labelled_heads_stand_by_function_and_heads_that_matter_under_zero_alone
     assert [row[0] for row in tables.stand_ins(results).rows] == ["layer 1 head 1"]
 
 
+def test_readers_stand_with_what_they_mediate():
+    table = tables.readers(example.results(2, 4))
+    assert table.rows == [
+        [
+            *["layer 1 head 0", "0.30 (0.50)", "-0.20 (-0.22 to -0.18)", "+0.01", "0.032"],
+            *["-0.80 (-0.80 to -0.80)", "-1.20 (-1.20 to -1.20)", "40% (40% to 40%)"],
+        ]
+    ]
+    assert "-2.00 (-2.00 to -2.00)" in table.caption
+
+
 def test_groups_needed_elsewhere_than_expected_are_told():
     rows = {row[0]: row[1:] for row in tables.worst_slices(example.results(2, 4)).rows}
     assert rows["term_match"][0] == "word_order"
@@ -213,7 +228,7 @@ def test_the_same_inputs_give_the_same_bytes(runs: list[tuple[Path, str]]):
 def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     folder, printed = runs[0]
     figures = {path.name for path in (folder / paths.FIGURES).iterdir()}
-    assert len(figures) == 2 * 14
+    assert len(figures) == 2 * 16
     assert {f"{Path(name).stem}.{ending}" for name in figures for ending in ("png", "svg")} == figures
     assert {
         "heads_heatmap.png",

@@ -58,4 +58,12 @@ CLAIMS = {
         "Some heads' removal helps.",
         "some do (heads and figures not stated); why is left open",
     ),
+    "D1": Claim(
+        "What high heads read through [CLS] depends on the low term-match heads.",
+        "one pair: with five low heads masked, a layer-10 head's attention scatters (no figure)",
+    ),
+    "D1-direction": Claim(
+        "That reading falls on the terms that query and title share.",
+        "one pair: the whole shared phrase (no figure)",
+    ),
 }

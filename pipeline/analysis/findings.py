@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis import functional, readings, redundancy
+from pipeline.analysis import functional, reading_low, readings, redundancy
 from pipeline.analysis.inference import bootstrap
 from pipeline.analysis.verdicts import CANNOT_TELL, Estimate, Finding, Part, conclude
 
-NEEDS_A_GRADER = ("R1", "R2", "F1", "F2", "F3", "S1", "S2")
+NEEDS_A_GRADER = ("R1", "R2", "F1", "F2", "F3", "S1", "S2", "D1", "D1-direction")
 
 
 def judge(tables: readings.Tables, baseline: Finding) -> list[Finding]:
@@ -24,6 +24,8 @@ def judge(tables: readings.Tables, baseline: Finding) -> list[Finding]:
         functional.fine_tuning(tables.moves),
         redundancy.single_heads(tables.heads, tables.margin),
         redundancy.harmful_heads(tables.heads, tables.margin),
+        reading_low.dependence(tables.readers),
+        reading_low.direction(tables.readers),
     ]
     if readings.collapsed(readings.rows(tables.groups, "baseline")).all():
         return [_undecidable(finding) if finding.id in NEEDS_A_GRADER else finding for finding in findings]

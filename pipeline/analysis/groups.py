@@ -21,6 +21,7 @@ FUNCTIONS = {
     "next_term": ("next_term",),
     "word_order": ("previous_term", "next_term"),
 }
+MATCHERS = "term_match"  # the group whose readers the dependency stage looks for
 CONTROLLED = ("term_match", "segmentation", "word_order")  # those set beside layer-matched random groups
 
 

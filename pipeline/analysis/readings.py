@@ -21,6 +21,7 @@ class Tables:
 
     Attributes:
         heads, groups, controls, contrasts: of the ablation stages.
+        readers: of the dependency stage (readers.csv).
         labels, moves: of the attention stage (labels.csv, mean_moves.csv).
         margin: a relative accuracy change whose interval lies within it counts as none.
         label_margin: what a head's score has to exceed its control by for a label.
@@ -32,6 +33,7 @@ class Tables:
     contrasts: pd.DataFrame
     labels: pd.DataFrame
     moves: pd.DataFrame
+    readers: pd.DataFrame
     margin: float
     label_margin: float
 

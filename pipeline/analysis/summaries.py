@@ -36,6 +36,23 @@ def head_metrics(heads: pd.DataFrame, judged: Judged) -> Metrics:
     return {f"heads_{name}": value for name, value in every.items()}
 
 
+def dependency_metrics(edges: pd.DataFrame, readers: pd.DataFrame) -> Metrics:
+    """From edges.csv's and readers.csv's frames."""
+    own, others = readers[readers.reader], readers[~readers.reader.astype(bool)]
+    numbers = {
+        "dependency_strongest_js": edges.js.max(),
+        "dependency_readers_share": own.share.mean() if len(own) else np.nan,
+        "dependency_readers_share_change": own.share_change.mean() if len(own) else np.nan,
+        "dependency_readers_mediated": own.mediated.median() if len(own) else np.nan,
+        "dependency_others_mediated": others.mediated.median() if len(others) else np.nan,
+    }
+    counts: Metrics = {
+        "dependency_readers": len(own),
+        "dependency_readers_dependent": int((own.p <= 0.05).sum()) if len(own) else 0,
+    }
+    return counts | {name: defined(value) for name, value in numbers.items()}
+
+
 def group_metrics(groups: pd.DataFrame) -> Metrics:
     """Relative accuracy change of the named groups, and the mean over draws of the random ones."""
     change = groups.groupby(["experiment", "group"], sort=False)[CHANGE].mean()

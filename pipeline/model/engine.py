@@ -38,11 +38,14 @@ class Observer(Protocol):
         layers: the layers it wants, in the order of that array.
     """
 
-    name: str
-    layers: Sequence[int]
+    @property
+    def name(self) -> str: ...
 
-    def reduce(self, rows: Tensor, pairs: np.ndarray) -> Tensor:
-        """From rows [state, pair, head, key] to [state, pair, ...]."""
+    @property
+    def layers(self) -> Sequence[int]: ...
+
+    def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
+        """From a layer's rows [state, pair, head, key] to [state, pair, ...]."""
         ...
 
 
@@ -115,7 +118,7 @@ class Engine:
         def see(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
             for observer in observers:
                 if layer in observer.layers:
-                    reduced = observer.reduce(rows, pairs).float().cpu().numpy()
+                    reduced = observer.reduce(layer, rows, pairs).float().cpu().numpy()
                     array = results.array(observer.name, (len(observer.layers), *reduced.shape[2:]))
                     place = observer.layers.index(layer)
                     for own, values in zip(members, reduced, strict=True):

@@ -1,5 +1,6 @@
 """A sweep in bfloat16 whose close calls are evaluated again in float32."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from transformers import PreTrainedModel
 from pipeline.model.blocks import take_apart
 from pipeline.model.chunks import Chunks, NotKept
 from pipeline.model.encoding import Encoded
-from pipeline.model.engine import Engine
+from pipeline.model.engine import Engine, Observer
 
 SAMPLE = 32  # pairs on which the result is compared with float32
 
@@ -20,11 +21,13 @@ class Rounded:
 
     Attributes:
         error: largest difference of a logit from float32 on the unmasked model, over all pairs.
+        observed: the observers' arrays, as rounded.
         evaluated_again: share of (intervention, pair) done again in float32: those whose two best logits lie within
             twice that error, since either may have moved by it.
     """
 
     logits: np.ndarray
+    observed: dict[str, np.ndarray]
     error: float
     evaluated_again: float
 
@@ -52,12 +55,14 @@ def sweep_in_bfloat16(
     interventions: np.ndarray,
     batch_tokens: int,
     chunks: Chunks | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Rounded:
     """Evaluate multipliers [intervention, layer, head]; see `Rounded`."""
     exact = Engine(take_apart(model), batch_tokens)
     rounded = Engine(take_apart(model, torch.bfloat16), batch_tokens, chunks or NotKept())
     unmasked = np.ones((1, *interventions.shape[1:]), dtype=np.float32)
-    logits = rounded.evaluate(encoded, np.concatenate([unmasked, interventions]))["logits"]
+    found = rounded.evaluate(encoded, np.concatenate([unmasked, interventions]), observers=observers)
+    logits = found.pop("logits")
     error = float(np.abs(logits[0] - exact.evaluate(encoded, unmasked)["logits"][0]).max())
     logits = logits[1:]
 
@@ -65,7 +70,7 @@ def sweep_in_bfloat16(
     for pair in np.flatnonzero(close.any(axis=0)):
         again = np.flatnonzero(close[:, pair])
         logits[again, pair] = exact.evaluate(encoded.take(np.array([pair])), interventions[again])["logits"][:, 0]
-    return Rounded(logits, error, float(close.mean()))
+    return Rounded(logits, {name: array[1:] for name, array in found.items()}, error, float(close.mean()))
 
 
 def audit(

@@ -1,6 +1,8 @@
-"""What is ablated: the fine-tuned model and the test pairs it is judged on."""
+"""What is ablated: the fine-tuned model and the pairs it is judged on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from pipeline.model import chunks
 from pipeline.model.blocks import take_apart
 from pipeline.model.checkpoints import dimensions, load_tuned, pick_device
 from pipeline.model.encoding import Encoded, encode
-from pipeline.model.engine import Engine
+from pipeline.model.engine import Engine, Observer
 from pipeline.model.precision import audit, sweep_in_bfloat16
 from pipeline.params import Ablation, Params
 
@@ -25,7 +27,7 @@ class Sweep:
         masks: float32 [intervention, layer, head].
         logits: float32 [intervention, pair, grade].
         baseline: of the unmasked model, float32 [pair, grade].
-        pairs: row numbers of the test split, int64 [pair].
+        pairs: row numbers of the split, int64 [pair].
     """
 
     masks: np.ndarray
@@ -35,8 +37,20 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """A sweep, what the chosen precision has to report (nothing for float32), and the observers' arrays.
+
+    `observed` arrays are [1 + intervention, pair, ...], the unmasked model first.
+    """
+
+    sweep: Sweep
+    notes: dict[str, float | int]
+    observed: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Subject:
-    """The model, and the pairs it is judged on: `table` holds their rows of the test split, `pairs` the row numbers."""
+    """The model, and the pairs it is judged on: `table` holds their rows of the split, `pairs` the row numbers."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
@@ -61,31 +75,30 @@ class Subject:
         """[pair]."""
         return self.table["query_id"].to_numpy()
 
-    def sweep(self, masks: np.ndarray, stage: str) -> tuple[Sweep, dict[str, float | int]]:
-        """Evaluate masks [intervention, layer, head] and the unmasked model; a killed one goes on where it was.
-
-        Returns:
-            The sweep, and what the chosen precision has to report (nothing for float32).
-        """
+    def sweep(self, masks: np.ndarray, stage: str, observers: Sequence[Observer] = ()) -> Swept:
+        """Evaluate masks [intervention, layer, head] and the unmasked model; a killed one goes on where it was."""
         precision, size = self.settings.precision, self.settings.batch_tokens
         every = np.concatenate([np.ones((1, *masks.shape[1:]), dtype=masks.dtype), masks])
         parts = (self.encoded.ids, self.encoded.types, self.encoded.starts, every)
-        key = chunks.key(self.model, f"{precision} {size} {self.model.device.type}", *parts)
+        seen = [(observer.name, list(observer.layers)) for observer in observers]
+        key = chunks.key(self.model, f"{precision} {size} {self.model.device.type} {seen}", *parts)
         with chunks.kept(paths.SWEEPS / stage, key) as finished:
             if precision == "bfloat16":
-                found = sweep_in_bfloat16(self.model, self.encoded, every, size, finished)
-                logits, report = found.logits, audit(self.model, self.encoded, every, size, found, self.seed).report()
+                found = sweep_in_bfloat16(self.model, self.encoded, every, size, finished, observers)
+                logits, observed = found.logits, found.observed
+                notes = audit(self.model, self.encoded, every, size, found, self.seed).report()
             else:
                 engine = Engine(take_apart(self.model), size, finished)
-                logits, report = engine.evaluate(self.encoded, every)["logits"], {}
-        return Sweep(masks, logits[1:], logits[0], self.pairs), report
+                observed, notes = engine.evaluate(self.encoded, every, observers=observers), {}
+                logits = observed.pop("logits")
+        return Swept(Sweep(masks, logits[1:], logits[0], self.pairs), notes, observed)
 
 
-def load_subject(params: Params) -> Subject:
-    """The tuned model and up to `ablation.max_pairs` test pairs, sampled by whole queries."""
-    test = pd.read_parquet(paths.TEST)
-    pairs = sample_queries(test.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
-    sample = test.iloc[pairs]
+def load_subject(params: Params, split: Path) -> Subject:
+    """The tuned model and up to `ablation.max_pairs` pairs of a prepared split, sampled by whole queries."""
+    table = pd.read_parquet(split)
+    pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
+    sample = table.iloc[pairs]
     model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
     encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)
     return Subject(model, tokenizer, encoded, pairs, sample, params.ablation, params.base.seed)

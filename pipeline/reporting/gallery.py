@@ -4,6 +4,7 @@ import pandas as pd
 
 from pipeline.analysis import readings
 from pipeline.reporting import (
+    dependency,
     grades,
     growing,
     head_map,
@@ -23,7 +24,7 @@ from pipeline.reporting.results import Results
 def draw(results: Results) -> dict[str, list[Picture]]:
     """Section -> its figures; a section without data has none.
 
-    Sections: heads, random, layers, functions, removal, places, grades, profiles, maps, learning.
+    Sections: heads, random, layers, functions, removal, dependency, places, grades, profiles, maps, learning.
     """
     with style.house(style.families(results.texts())):
         return {
@@ -32,6 +33,7 @@ def draw(results: Results) -> dict[str, list[Picture]]:
             "layers": [masking.layers_and_halves(results)],
             "functions": [masking.functions(results), *_grown(results), *_sliced(results)],
             "removal": _removed(results),
+            "dependency": [dependency.graph(results), *dependency.shown(results)] if len(results.edges) else [],
             "places": [head_map.head_map(results.places, _shares(results.places), "pairs of the dev split")],
             "grades": [grades.predicted_grades(results)],
             "profiles": [profiles.profile(results, function) for function in profiles.functions(results)],

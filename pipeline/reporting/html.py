@@ -33,6 +33,7 @@ def render(results: Results, findings: list[Finding], gallery: dict[str, list[Pi
             harmful=tables.most_harmful(results),
             labelled=tables.labelled(results),
             worst_slices=tables.worst_slices(results),
+            readers=tables.readers(results),
             stand_ins=tables.stand_ins(results),
             few=results.few_queries,
             metrics=tables.metrics(results.finetune),

@@ -1,6 +1,6 @@
 """Everything the report shows, as plain values: what the stages before it wrote."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class Results:
         alone: one row a head kept as its layer's only one (alone.csv).
         slices: one row a group and part of the test split (slices.csv).
         places: one row a head, where it lies among the others (places.csv).
+        edges: one row a masked head and later head (edges.csv).
+        shown: what one reader's [CLS] attends to on a few pairs (shown.json).
         profiles: one row a layer, head, function and phase (profiles.csv).
         curve: one row an epoch (curve.csv), empty where nothing was fine-tuned.
         prepare, finetune, attention, head_ablation: the stages' metrics.json.
@@ -55,6 +57,8 @@ class Results:
     alone: pd.DataFrame
     slices: pd.DataFrame
     places: pd.DataFrame
+    edges: pd.DataFrame
+    shown: Sequence[Mapping[str, Any]]
     profiles: pd.DataFrame
     curve: pd.DataFrame
     prepare: Mapping[str, Any]
@@ -107,3 +111,5 @@ class Results:
         yield from self.groups["group"].astype(str)
         for pair in self.showcase:
             yield from (pair.query, pair.title, *pair.tokens)
+        for one in self.shown:
+            yield from (one["query"], one["title"], *one["tokens"])

@@ -127,6 +127,37 @@ def worst_slices(results: Results) -> Table:
     return Table("Where each function's heads are needed most, by phenomenon", columns, rows)
 
 
+def readers(results: Results) -> Table:
+    """The high heads that read shared terms, and what of that they owe to the term-match heads."""
+    own = results.tables.readers[results.tables.readers["reader"].astype(bool)]
+    rows = [
+        [
+            f"layer {row['layer']} head {row['head']}",
+            f"{row['share']:.2f} ({row['chance']:.2f})",
+            _interval(row, "share_change", "{:+.2f}"),
+            f"{row['control_median']:+.2f}",
+            f"{row['p']:.3f}",
+            _interval(row, "indirect", "{:+.2f}"),
+            _interval(row, "direct", "{:+.2f}"),
+            _interval(row, "mediated", "{:.0%}"),
+        ]
+        for _, row in own.iterrows()
+    ]
+    total = _interval(own.iloc[0], "total", "{:+.2f}") if len(own) else "not measured"
+    caption = (
+        "Reader heads, chosen on dev: share of [CLS]'s attention to terms on shared ones, its change with "
+        f"the term-match heads masked, and what they mediate of that masking's effect on the margin ({total})"
+    )
+    columns = ["head", "share (chance)", "change", "random heads", "p", "indirect", "direct", "mediated"]
+    return Table(caption, columns, rows)
+
+
+def _interval(row: pd.Series, name: str, form: str) -> str:
+    if pd.isna(row[name]):
+        return "not told"
+    return f"{form} ({form} to {form})".format(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
 def stand_ins(results: Results) -> Table:
     """Heads whose accuracy changes detectably with nothing in their place, and with neither stand-in."""
     heads = results.heads

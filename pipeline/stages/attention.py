@@ -17,14 +17,13 @@ from pipeline.analysis import functions, labels, profiles, showcase
 from pipeline.analysis.metrics import split_metrics
 from pipeline.analysis.scaling import plane
 from pipeline.corpus.split import sample_queries
-from pipeline.corpus.terms import token_terms
 from pipeline.model import attention, checkpoints
 from pipeline.model.distances import head_distances
-from pipeline.model.encoding import SPECIAL, Encoded, encode
+from pipeline.model.encoding import Encoded, encode
 from pipeline.model.finetuning import fine_tune
 from pipeline.model.prediction import predict
 from pipeline.params import Params
-from pipeline.stages.reading import Reader
+from pipeline.stages.reading import Reader, read_tokens
 from pipeline.tracking import Record
 
 COMPARED = 300  # pairs that heads are compared with each other on
@@ -36,7 +35,7 @@ def main(params: Params, record: Record) -> None:
     dev = pd.read_parquet(paths.DEV)
     dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), settings.max_pairs, seed)]
     encoded = encode(tokenizer, dev["query"].tolist(), dev["title"].tolist(), params.model.max_length)
-    tokens = _tokens(tokenizer, encoded, dev)
+    tokens = read_tokens(tokenizer, encoded, dev)
     sample = labels.Sample.of(dev["query_id"].to_numpy(), params.base.draws, seed)
     readers = {phase: Reader(model, encoded, tokens, settings.batch_tokens) for phase, model in models.items()}
 
@@ -109,22 +108,6 @@ def _places(model: PreTrainedModel, encoded: Encoded, max_tokens: int) -> pd.Dat
     layer, head = np.divmod(np.arange(layers * heads), heads)
     (x, y), (share_x, share_y) = found.points.T, found.shares
     return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "share_x": share_x, "share_y": share_y})
-
-
-def _tokens(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, dev: pd.DataFrame) -> list[functions.Tokens]:
-    """Each pair's tokens with their words and terms; a special token's name inside a text is text."""
-    tokens = []
-    for pair, texts in enumerate(zip(dev["query"], dev["title"], strict=True)):
-        span = encoded.tokens(pair)
-        ids, segment = encoded.ids[span], encoded.segment[span]
-        word, key = token_terms(texts, encoded.offsets[span], segment)
-        cls, sep = ((segment == SPECIAL) & (ids == special) for special in _ends(tokenizer))
-        tokens.append(functions.Tokens(word, key, segment, cls, sep))
-    return tokens
-
-
-def _ends(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:
-    return tokenizer.cls_token_id, tokenizer.sep_token_id
 
 
 def _shown(params: Params, dev: pd.DataFrame, encoded: Encoded, tokens: list[functions.Tokens]) -> list[int]:

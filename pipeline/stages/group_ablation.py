@@ -13,20 +13,23 @@ from pipeline import paths
 from pipeline.analysis import groups
 from pipeline.analysis.contrasts import contrasts
 from pipeline.analysis.controls import controls
+from pipeline.analysis.edges import Rows
 from pipeline.analysis.effects import CHANGE, Judged, effects, predicted_counts
 from pipeline.analysis.slices import by_slice, slices
 from pipeline.analysis.summaries import group_metrics
 from pipeline.files import write_csv, write_json, write_safetensors
-from pipeline.model.subject import load_subject
+from pipeline.model.subject import Subject, load_subject
 from pipeline.params import GroupAblation, Params
+from pipeline.stages.reading import observed_sweep
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    subject = load_subject(params)
+    subject = load_subject(params, paths.TEST)
     labels, importance = pd.read_csv(paths.LABELS), pd.read_csv(paths.HEADS)
     chosen = choose_groups(params.group_ablation, labels, importance, *subject.shape, params.base.seed)
-    sweep, notes = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
+    swept = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
+    sweep = swept.sweep
     judged = Judged(subject.grades, subject.query_ids, sweep.baseline, params.base.draws, params.base.seed)
     # The baseline is the group of no heads: its row shows the grades that the unmasked model predicts.
     logits = np.concatenate([sweep.baseline[None], sweep.logits])
@@ -37,9 +40,10 @@ def main(params: Params, record: Record) -> None:
     apart = [number for number, group in enumerate(chosen) if group.experiment in SLICED]
     parts = slices(subject.table, _extra(params), params.data.grades)
     sliced = by_slice([chosen[number].group for number in apart], sweep.logits[apart], judged, parts)
-    metrics = group_metrics(table) | {f"groups_{name}": value for name, value in notes.items()}
+    metrics = group_metrics(table) | {f"groups_{name}": value for name, value in swept.notes.items()}
 
     write_safetensors(paths.GROUP_LOGITS, asdict(sweep))
+    write_safetensors(paths.GROUP_ROWS, asdict(_rows(subject, chosen)))
     write_csv(paths.GROUPS, table)
     write_csv(paths.CONTROLS, beside)
     write_csv(paths.CONTRASTS, together)
@@ -47,6 +51,13 @@ def main(params: Params, record: Record) -> None:
     write_json(paths.GROUP_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES, paths.GROUP_METRICS]
+
+
+def _rows(subject: Subject, chosen: list[groups.Group]) -> Rows:
+    """What becomes of [CLS]'s attention without the term-match heads, and without each of their random groups."""
+    own = [one for one in chosen if one.group == groups.MATCHERS and one.experiment in ("function", "layer_matched")]
+    masks = groups.masks(sorted(own, key=lambda one: one.experiment), *subject.shape)
+    return Rows.of(observed_sweep(subject, masks, "group_rows")[1], subject.query_ids)
 
 
 SLICED = ("function", "user")  # experiments whose groups are looked at on slices

@@ -2,6 +2,7 @@
 
 Writes data/ablation/heads.safetensors and reports/head_ablation/{heads.csv,alone.csv,metrics.json}. heads.csv also has
 what changes where a head's mean or its output on another pair takes its place, and its gradient importance on dev.
+data/ablation/head_rows.safetensors keeps what each mask does to the later heads' [CLS] attention.
 """
 
 from dataclasses import asdict
@@ -11,38 +12,41 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.analysis import summaries
+from pipeline.analysis.edges import Rows
 from pipeline.analysis.effects import Judged, effects, significance
 from pipeline.analysis.groups import alone, every_head, masks, single_heads
 from pipeline.analysis.replaced import replaced
 from pipeline.corpus.split import sample_queries
 from pipeline.files import write_csv, write_json, write_safetensors
 from pipeline.model.blocks import take_apart
-from pipeline.model.encoding import Encoded, encode
 from pipeline.model.engine import Engine, chunks_of_one_length
 from pipeline.model.importance import gradient_importance
 from pipeline.model.replacements import Resample, draw_donors, forms, head_means
 from pipeline.model.subject import Subject, load_subject
 from pipeline.params import Params
+from pipeline.stages.reading import observed_sweep
 from pipeline.tracking import Record
 
 GRADIENT_TOKENS = 1024  # tokens in a batch of gradients: more is slower, and all that a batch computes is kept
 
 
 def main(params: Params, record: Record) -> None:
-    subject = load_subject(params)
+    subject = load_subject(params, paths.TEST)
     shape, draws = subject.shape, params.base.draws
     every = pd.DataFrame(every_head(*shape), columns=["layer", "head"])
     single, kept = masks(single_heads(*shape), *shape), masks(alone(*shape), *shape)
-    sweep, notes = subject.sweep(np.concatenate([single, kept]), "head_ablation")
+    swept, changes = observed_sweep(subject, single, "head_ablation")
+    sweep, logits = swept.sweep, swept.sweep.logits
+    logits_alone = subject.sweep(kept, "alone").sweep.logits
     judged = Judged(subject.grades, subject.query_ids, sweep.baseline, draws, subject.seed)
-    logits, logits_alone = np.split(sweep.logits, 2)
     stand_ins = _replaced(subject, params, single, logits, judged)
     heads = pd.concat([every, effects(logits, judged), significance(logits, judged), stand_ins], axis=1)
-    heads["gradient_importance"] = _importance(subject, params).ravel()
+    heads["gradient_importance"] = _importance(params).ravel()
     kept_alone = pd.concat([every, effects(logits_alone, judged)], axis=1)
-    metrics = summaries.head_metrics(heads, judged) | {f"heads_{name}": value for name, value in notes.items()}
+    metrics = summaries.head_metrics(heads, judged) | {f"heads_{name}": value for name, value in swept.notes.items()}
 
     write_safetensors(paths.HEAD_LOGITS, asdict(sweep))
+    write_safetensors(paths.HEAD_ROWS, asdict(Rows.of(changes, subject.query_ids)))
     write_csv(paths.HEADS, heads)
     write_csv(paths.ALONE, kept_alone)
     write_json(paths.HEAD_METRICS, metrics)
@@ -56,7 +60,7 @@ def _replaced(subject: Subject, params: Params, single: np.ndarray, zero: np.nda
     form = forms(subject.encoded)
     shared = np.flatnonzero(np.bincount(form)[form] > 1)
     pairs = shared[sample_queries(form[shared], params.ablation.replaced_pairs, seed)]
-    here, (dev, _) = subject.encoded.take(pairs), _dev(subject, params)
+    here, dev = subject.encoded.take(pairs), load_subject(params, paths.DEV).encoded
     engine = Engine(take_apart(subject.model), size)
     logits = {
         "zero": zero[:, pairs],
@@ -68,16 +72,7 @@ def _replaced(subject: Subject, params: Params, single: np.ndarray, zero: np.nda
     return replaced(logits, judged.of(pairs))
 
 
-def _importance(subject: Subject, params: Params) -> np.ndarray:
+def _importance(params: Params) -> np.ndarray:
     """Gradient importance on dev, [layer, head]."""
-    dev, grades = _dev(subject, params)
-    pad_id = subject.model.config.pad_token_id
-    return gradient_importance(subject.model, dev, grades, pad_id, GRADIENT_TOKENS)
-
-
-def _dev(subject: Subject, params: Params) -> tuple[Encoded, np.ndarray]:
-    """As many dev pairs as test pairs are masked, and their grades: what is chosen or fitted is so on these."""
-    dev = pd.read_parquet(paths.DEV)
-    dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), params.ablation.max_pairs, params.base.seed)]
-    texts = dev["query"].tolist(), dev["title"].tolist()
-    return encode(subject.tokenizer, *texts, params.model.max_length), dev["grade"].to_numpy()
+    dev = load_subject(params, paths.DEV)
+    return gradient_importance(dev.model, dev.encoded, dev.grades, dev.model.config.pad_token_id, GRADIENT_TOKENS)

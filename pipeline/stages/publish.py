@@ -18,6 +18,7 @@ METRICS = {
     "baseline": paths.BASELINE_METRICS,
     "attention": paths.ATTENTION_METRICS,
     "head_ablation": paths.HEAD_METRICS,
+    "dependency": paths.DEPENDENCY_METRICS,
     "group_ablation": paths.GROUP_METRICS,
 }
 

@@ -4,12 +4,52 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from transformers import PreTrainedModel
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.analysis import counterfactuals, functions
 from pipeline.analysis.functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
-from pipeline.model import attention
-from pipeline.model.encoding import Encoded
+from pipeline.corpus.terms import token_terms
+from pipeline.model import attention, rows
+from pipeline.model.blocks import take_apart
+from pipeline.model.encoding import SPECIAL, Encoded
+from pipeline.model.engine import Engine
+from pipeline.model.subject import Subject, Swept
+
+
+def read_tokens(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, table: pd.DataFrame) -> list[functions.Tokens]:
+    """Each pair's tokens with their words and terms; a special token's name inside a text is text."""
+    tokens = []
+    for pair, texts in enumerate(zip(table["query"], table["title"], strict=True)):
+        span = encoded.tokens(pair)
+        ids, segment = encoded.ids[span], encoded.segment[span]
+        word, key = token_terms(texts, encoded.offsets[span], segment)
+        cls, sep = ((segment == SPECIAL) & (ids == one) for one in (tokenizer.cls_token_id, tokenizer.sep_token_id))
+        tokens.append(functions.Tokens(word, key, segment, cls, sep))
+    return tokens
+
+
+def kinds(tokens: Tokens) -> np.ndarray:
+    """What each token is to a row of [CLS]'s attention, int [token]; see `pipeline.model.rows`."""
+    matched = functions.targets(tokens)[TARGETED.index(REPLACED)].any(axis=1)
+    found = np.where(tokens.word >= 0, rows.OTHER, -1)
+    found[matched], found[tokens.sep], found[tokens.cls] = rows.MATCHED, rows.SEP, rows.CLS
+    return found
+
+
+def observed_sweep(subject: Subject, masks: np.ndarray, stage: str) -> tuple[Swept, np.ndarray]:
+    """A sweep, and what each mask does to [CLS]'s attention in every layer but the first.
+
+    The second is [1 + intervention, pair, layer - 1, head, number], the unmasked model first; see `rows.Changes`.
+    """
+    layers, heads = subject.shape
+    kinds_of = [kinds(one) for one in read_tokens(subject.tokenizer, subject.encoded, subject.table)]
+    engine = Engine(take_apart(subject.model), subject.settings.batch_tokens)
+    if layers == 1:
+        return subject.sweep(masks, stage), np.zeros((1 + len(masks), len(subject.encoded), 0, heads, 7))
+    observer = rows.against_unmasked(engine, subject.encoded, range(1, layers), kinds_of)
+    swept = subject.sweep(masks, stage, [observer])
+    return swept, swept.observed[observer.name]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ def read(params: Params) -> Results:
         alone=pd.read_csv(paths.ALONE),
         slices=_read_groups(paths.SLICES),
         places=pd.read_csv(paths.PLACES),
+        edges=pd.read_csv(paths.EDGES),
+        shown=files.read_json(paths.SHOWN),
         profiles=pd.read_csv(paths.PROFILES),
         curve=pd.read_csv(paths.CURVE).dropna(subset=["train_loss"]),
         prepare=files.read_json(paths.PREPARE_METRICS),
@@ -67,6 +69,7 @@ def _tables(params: Params) -> Tables:
         contrasts=pd.read_csv(paths.CONTRASTS),
         labels=pd.read_csv(paths.LABELS),
         moves=pd.read_csv(paths.MEAN_MOVES),
+        readers=pd.read_csv(paths.READERS),
         margin=params.ablation.margin,
         label_margin=params.attention.label_margin,
     )

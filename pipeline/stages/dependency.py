@@ -1,0 +1,138 @@
+"""The states that the ablation stages saw -> how high heads read low ones, edge by edge, and how much they mediate.
+
+Writes reports/dependency/edges.csv (every head masked alone, on every later head), group.csv (the term-match heads
+masked together, on every later head), readers.csv (the high heads: chosen on dev, judged on test), metrics.json, and
+data/dependency/shown.json ([CLS]'s attention of one reader on a few pairs, unmasked and masked).
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import files, paths
+from pipeline.analysis import edges, groups, readers, showcase
+from pipeline.analysis.labels import Sample
+from pipeline.analysis.summaries import dependency_metrics
+from pipeline.analysis.sums import margins
+from pipeline.model.attention import readable
+from pipeline.model.blocks import take_apart
+from pipeline.model.engine import Engine
+from pipeline.model.replacements import Patch
+from pipeline.model.rows import Unreduced, shares_by_chance
+from pipeline.model.subject import Subject, load_subject
+from pipeline.params import Params
+from pipeline.stages.reading import kinds, observed_sweep, read_tokens
+from pipeline.tracking import Record
+
+
+def main(params: Params, record: Record) -> None:
+    test, dev = load_subject(params, paths.TEST), load_subject(params, paths.DEV)
+    layers, heads = test.shape
+    sample = Sample.of(test.query_ids, params.base.draws, params.base.seed)
+    by_head, by_group = (edges.Rows(**files.read_safetensors(file)) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS))
+    low, targets = _low_heads(), list(range(1, layers))
+    every = edges.edges(by_head, groups.every_head(layers, heads), targets, sample.drawn, params.base.seed)
+    together = edges.changes(by_group, by_group.differences(int(len(low) > 0)), targets, sample.drawn)
+
+    high = [head for head in groups.every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low]
+    candidates = high if low else []
+    chances = shares_by_chance([kinds(one) for one in read_tokens(test.tokenizer, test.encoded, test.table)])
+    found = [_chosen(dev, candidates, params)]
+    if candidates:
+        found.append(readers.dependence(candidates, by_group, targets, chances, sample))
+        found.append(_mediation(test, low, candidates, sample))
+    table = pd.concat(found, axis=1)
+    shown = _shown(test, low, table, params.attention.showcase_pairs)
+    metrics = dependency_metrics(every, table)
+
+    files.write_csv(paths.EDGES, every)
+    files.write_csv(paths.GROUP_EDGES, together)
+    files.write_csv(paths.READERS, table)
+    files.write_json(paths.SHOWN, shown)
+    files.write_json(paths.DEPENDENCY_METRICS, metrics)
+    record.metrics.update(metrics)
+    record.artifacts += [paths.EDGES, paths.GROUP_EDGES, paths.READERS, paths.DEPENDENCY_METRICS]
+
+
+def _low_heads() -> tuple[groups.Head, ...]:
+    """The term-match heads that group_ablation masked together; none where no pair defines the function."""
+    masked = pd.read_csv(paths.GROUPS, dtype=str, keep_default_na=False)
+    own = masked[(masked["experiment"] == "function") & (masked["group"] == groups.MATCHERS)]
+    return tuple(
+        (int(layer), int(head))
+        for members in own["members"]
+        for layer, head in (member.split(".") for member in members.split())
+    )
+
+
+def _mask(heads: tuple[groups.Head, ...], layers: int, count: int) -> np.ndarray:
+    return groups.masks([groups.Group("", "", heads)], layers, count)[0]
+
+
+def _chosen(dev: Subject, candidates: list[groups.Head], params: Params) -> pd.DataFrame:
+    """The candidates with what dev says of them; see `readers.choose`."""
+    alone = groups.masks([groups.Group("", "", (head,)) for head in candidates], *dev.shape)
+    swept, values = observed_sweep(dev, alone, "dependency")
+    at = tuple(np.array(candidates, dtype=int).reshape(-1, 2).T)
+    shares = values[0][:, at[0] - 1, at[1], edges.MATCH_SHARE].astype(np.float64)
+    unmasked = margins(swept.sweep.baseline[None], dev.grades)
+    losses = (margins(swept.sweep.logits, dev.grades) - unmasked).T
+    chances = shares_by_chance([kinds(one) for one in read_tokens(dev.tokenizer, dev.encoded, dev.table)])
+    sample = Sample.of(dev.query_ids, params.base.draws, params.base.seed)
+    return readers.choose(candidates, shares, chances, losses, sample, params.attention.label_margin)
+
+
+def _mediation(
+    test: Subject, low: tuple[groups.Head, ...], candidates: list[groups.Head], sample: Sample
+) -> pd.DataFrame:
+    """Each candidate's output taken from the other state: the low heads masked, or the unmasked model."""
+    without, count = _mask(low, *test.shape), len(candidates)
+    multipliers = np.stack([without, *[np.ones_like(without)] * count, *[without] * count])
+    sources = np.full(multipliers.shape, -1)
+    for number, (layer, head) in enumerate(candidates, start=1):
+        for place, source in ((number, 1), (number + count, 0)):
+            multipliers[place, layer, head], sources[place, layer, head] = 0, source
+    engine = Engine(take_apart(test.model), test.settings.batch_tokens)
+    states = Patch(np.stack([np.ones_like(without), without]))
+    logits = engine.evaluate(test.encoded, multipliers, sources, states)["logits"]
+    unmasked = engine.evaluate(test.encoded, np.ones_like(without)[None])["logits"][0]
+    patched, restored = logits[1 : 1 + count], logits[1 + count :]
+    return readers.mediation(unmasked, logits[0], patched, restored, test.grades, sample)
+
+
+def _shown(test: Subject, low: tuple[groups.Head, ...], table: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+    """[CLS]'s attention of the reader that dev needs most, on pairs chosen as those of the attention maps are."""
+    own = table[table["reader"]]
+    if own.empty:
+        return []
+    reader = own.iloc[int(own["dev_margin_change"].abs().to_numpy().argmax())]
+    layer, head = int(reader["layer"]), int(reader["head"])
+    tokens = read_tokens(test.tokenizer, test.encoded, test.table)
+    shared = np.array([showcase.shared_terms(one) for one in tokens])
+    pairs = np.array(showcase.choose(test.query_ids, test.grades, test.encoded.lengths, shared, count), dtype=int)
+    if not len(pairs):
+        return []
+    few = test.encoded.take(pairs)
+    states = np.stack([np.ones(test.shape, dtype=np.float32), _mask(low, *test.shape)])
+    observer = Unreduced((layer,), int(few.lengths.max()))
+    rows = Engine(take_apart(test.model), test.settings.batch_tokens).evaluate(few, states, observers=[observer])[
+        "rows"
+    ]
+    described = []
+    for place, pair in enumerate(pairs):
+        row, size = test.table.iloc[pair], int(few.lengths[place])
+        described.append(
+            {
+                "query": row["query"],
+                "title": row["title"],
+                "grade": int(row["grade"]),
+                "layer": layer,
+                "head": head,
+                "tokens": readable(test.tokenizer, few, place, (row["query"], row["title"])),
+                "matched": (kinds(tokens[pair]) == 0).tolist(),
+                "unmasked": rows[0, place, 0, head, :size].round(6).tolist(),
+                "masked": rows[1, place, 0, head, :size].round(6).tolist(),
+            }
+        )
+    return described
