@@ -21,7 +21,7 @@ repro: setup  ## run the pipeline: dvc repro
 	dvc repro
 
 repro-full: setup  ## the deeper settings as a DVC experiment named full: about ten times the time
-	dvc exp run --name full \
+	dvc exp run --name full --force \
 	    --set-param base.draws=10000 \
 	    --set-param attention.drift_null=true \
 	    --set-param ablation.max_pairs=1500 \

@@ -69,7 +69,7 @@ TINY = {
     "baseline": {"epochs": 2, "embedding": 8, "hidden": 8},
     "ablation": {"max_pairs": 60, "replaced_pairs": 20},
     "group_ablation": {"k": 1, "random_shares": [0.5], "draws": 2, "control_draws": 2, "groups": {"mine": [[0, 1]]}},
-    "attention": {"max_pairs": 60, "showcase_pairs": 1},
+    "attention": {"max_pairs": 60, "showcase_pairs": 1, "drift_null": True},
     "report": {"showcase_heads": 1},
 }
 

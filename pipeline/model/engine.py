@@ -55,8 +55,8 @@ class Engine:
 
     Attributes:
         blocks: the model, taken apart.
-        batch_tokens: tokens in one matrix product. Peak memory is about
-            (layers + 2) * batch_tokens * (5 d + intermediate size) floats, whatever the number of interventions.
+        batch_tokens: tokens in one matrix product; it bounds the tensors alive, whatever the number of interventions
+            (measured in docs/benchmarks.md).
         chunks: where finished chunks are kept, so that a killed sweep resumes.
     """
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.analysis.functions import FUNCTIONS
 from pipeline.reporting import style
 from pipeline.reporting.picture import Picture, Words, canvas, panel, picture
 from pipeline.reporting.results import Results
@@ -51,7 +52,8 @@ def _nodes(axes, places: pd.DataFrame) -> None:
     """All heads, in the colour of their first function."""
     none = places[places["label"].isna()]
     axes.scatter(none["head"], none["layer"], s=50, color=style.GREY, lw=0, label="no function", zorder=3)
-    for index, (label, own) in enumerate(places.dropna(subset=["label"]).groupby("label", sort=True)):
+    for index, label in enumerate(name for name in FUNCTIONS if name in set(places["label"])):
+        own = places[places["label"] == label]
         marker, colour = "osD^v"[index // len(style.KINDS) % 5], style.KINDS[index % len(style.KINDS)]
         name = shortened(str(label), 22)
         axes.scatter(own["head"], own["layer"], s=50, color=colour, marker=marker, lw=0, label=name, zorder=3)
@@ -83,15 +85,15 @@ def shown(results: Results) -> list[Picture]:
 
 
 def _pair(pair: Mapping[str, Any], number: int) -> Picture:
-    tokens = [shortened(token, 14) for token in pair["tokens"]]
-    unmasked, masked = (100 * np.array(pair[state]) for state in ("unmasked", "masked"))
+    tokens = [shortened(token, 14) for token in pair["tokens"][1:]]
+    (itself, *unmasked), (itself_masked, *masked) = (100 * np.array(pair[state]) for state in ("unmasked", "masked"))
     place = np.arange(len(tokens))
     figure = canvas(7.0, 0.9 + TOKEN * len(tokens))
     axes = panel(figure, 1.5, 0.5, 5.2, TOKEN * len(tokens))
     axes.barh(place - 0.2, unmasked, height=0.38, color=style.BLUE, label="unmasked")
     axes.barh(place + 0.2, masked, height=0.38, color=style.ORANGE, label="term-match heads masked")
     axes.set_yticks(place, tokens, fontsize=8)
-    for label, matched in zip(axes.get_yticklabels(), pair["matched"], strict=True):
+    for label, matched in zip(axes.get_yticklabels(), pair["matched"][1:], strict=True):
         label.set(weight="bold" if matched else "normal", parse_math=False)
     axes.set(xlabel="attention of [CLS] (%)", ylim=(len(tokens) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
@@ -104,7 +106,8 @@ def _pair(pair: Mapping[str, Any], number: int) -> Picture:
             title=f"What {head} reads: {shortened(pair['query'], 40)}",
             alt=f"Bars of the attention of [CLS] to {len(tokens)} tokens in {head}, unmasked and masked.",
             caption=f"Attention of [CLS] in {head}, the reader that dev needs most, with nothing masked and with the "
-            f"term-match heads masked. Tokens in bold are terms that both texts share. Query: "
+            f"term-match heads masked; its attention to itself, {itself:.0f}% and {itself_masked:.0f}%, is left out. "
+            "Tokens in bold are terms that both texts share. Query: "
             f"{shortened(pair['query'], 120)}; title: {shortened(pair['title'], 160)}.",
         ),
     )
