@@ -108,11 +108,6 @@ def rows(groups: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return groups[groups["experiment"] == experiment]
 
 
-def change(groups: pd.DataFrame, experiment: str, group: str) -> float:
-    """The group's relative accuracy change, NaN where the group was not masked."""
-    return _value(groups, experiment, group, CHANGE)
-
-
 def heads_masked(groups: pd.DataFrame, experiment: str, group: str) -> float:
     """How many heads the group masks, NaN where the group was not masked."""
     return _value(groups, experiment, group, "heads_masked")
