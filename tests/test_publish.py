@@ -56,16 +56,6 @@ def run_stage(name: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
             publish.main(params, record)
 
 
-def test_headline_metrics_keep_plain_names_unless_two_stages_share_one(tmp_path):
-    files = {
-        "prepare": write(tmp_path / "a.json", {"pairs": 3, "empty": None}),
-        "finetune": write(tmp_path / "b.json", {"pairs": 4, "test_qwk": 0.5, "undefined": {"x": "one grade"}}),
-        "report": tmp_path / "absent.json",
-    }
-    expected = {"prepare.pairs": 3, "empty": None, "finetune.pairs": 4, "test_qwk": 0.5}
-    assert publish.headline(files) == expected
-
-
 def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     run_stage("prepare", monkeypatch, "first")
     write(paths.FINETUNE_METRICS, {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}})

@@ -1,0 +1,1 @@
+"""Runs of the pipeline as wholes: what each came to, wherever its files are kept."""
