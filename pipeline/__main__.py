@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from pipeline import tracking
+from pipeline import processes, tracking
 from pipeline.errors import InputError
 from pipeline.params import Params, load_params
 
@@ -26,11 +26,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     name = parser.parse_args().stage
+    processes.raise_on_sigterm()
+    processes.end_with_dvc()
     try:
         params = load_params()
         _stay_offline(params)
         stage = importlib.import_module(f"pipeline.stages.{name}")
-        with tracking.stage(name, params) as record:
+        with processes.alone(name), tracking.stage(name, params) as record:
             stage.main(params, record)
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -64,7 +65,11 @@ def test_two_stages_of_one_execution_share_a_row(project, params):
         record.metrics = {"train_pairs": 7, "test_qwk": None, "dev_spearman": float("nan")}
         [parent] = runs(project)  # there before the stage is done
         assert (parent.info.status, parent.data.params["finetune.learning_rate"]) == ("RUNNING", "0.0001")
+    parent, _ = runs(project)
+    assert parent.info.status == "FINISHED"  # closed, as no stage may follow
+    assert parent.data.tags["mlflow.note.content"].endswith("ended before the stage publish. Finished: prepare.")
     with tracking.stage("finetune", params) as record:
+        assert runs(project)[0].info.status == "RUNNING"  # open again
         record.curve = [("dev_qwk", 0.1, 1), ("dev_qwk", 0.4, 2)]
         record.artifacts = [report("reports/finetune/metrics.json", "{}"), Path("reports/finetune/absent.csv")]
     [parent], stages = split(runs(project))
@@ -151,15 +156,59 @@ def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys)
         pass
     assert time.monotonic() - began < 15
     assert capsys.readouterr().err.count("does not answer") == 1
-    assert [row.name for row, _, _ in spool.kept()] == ["embedded, generated en", "prepare"]
+    whole = "pipeline"  # the row's addition that closes it
+    assert [entry.row.name for entry in spool.waiting()] == ["embedded, generated en", "prepare", whole]
+
+
+CUT_OFF = """
+import os, signal
+from pathlib import Path
+from pipeline.tracking import store
+from pipeline import tracking
+from pipeline.params import load_params
+def cut(*_): os.kill(os.getpid(), signal.SIGKILL)
+with tracking.stage("prepare", load_params()) as record:
+    record.metrics["pairs"] = 5
+    record.artifacts = [Path("reports/a.json"), Path("reports/b.json")]
+    store._Store._log_dataset = cut
+"""
+
+
+def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypatch):
+    report("reports/a.json")
+    report("reports/b.json")
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("experiment: head-analysis", f"experiment: {EXPERIMENT}"))
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    del environment["PIPELINE_RUN_KEY"]  # so that the execution is the process itself
+    done = subprocess.run([sys.executable, "-c", CUT_OFF], env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert {run.info.status for run in runs(project)} == {"RUNNING"}
+    shutil.rmtree("reports")  # as DVC does before the stage's next run
+    spool_folder = execution.state() / "spool"
+    abandoned = spool_folder / f"{spool.UNFINISHED}old"
+    abandoned.mkdir()
+    os.utime(abandoned, (0, 0))
+    with tracking.stage("publish", params):
+        pass
+    [parent], stages = split(runs(project))
+    prepare = stages["prepare"]
+    assert (parent.info.status, prepare.info.status, prepare.data.metrics) == ("FINISHED", "FINISHED", {"pairs": 5})
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert [file.path for file in client.list_artifacts(prepare.info.run_id)] == ["a.json", "b.json"]
+    assert list(spool_folder.iterdir()) == []
 
 
 def test_a_refused_row_holds_up_no_other(project, params, capsys):
-    spool.keep(Row("refused", "bad", EXPERIMENT, 1, params={"no name at all: *": "1"}), project)
-    spool.keep(Row("accepted", "good", EXPERIMENT, 2), project)
+    for row in (
+        Row("refused", "bad", EXPERIMENT, 1, params={"no name at all: *": "1"}),
+        Row("accepted", "good", EXPERIMENT, 2),
+    ):
+        with spool.keeping(row, project):
+            pass
     with tracking.stage("publish", params):
         pass
-    assert [row.name for row, _, _ in spool.kept()] == ["bad"]
+    assert [entry.row.name for entry in spool.waiting()] == ["bad"]
     assert "bad was refused" in capsys.readouterr().err
     assert "good" in [run.info.run_name for run in runs(project)]
 

@@ -2,9 +2,10 @@
 
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -24,6 +25,7 @@ DEFAULTS = {
 # mlflow.transformers warns that a folder is on no model hub.
 LOG_LEVELS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.transformers": logging.ERROR}
 DATABASE_RETRIES = 2  # MLflow's own 15 take an hour
+CLOSED_DOORS = (401, 403, 408, 429)  # no row gets in, whatever is in it
 LOCK_SECONDS = 120  # the first start creates the database, slowly where several processes wait for it
 
 
@@ -44,14 +46,15 @@ def is_unreachable(error: Exception) -> bool:
     from sqlalchemy.exc import OperationalError
 
     if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
         # A server's 500 is its own trouble; the client's own errors bear that number too.
-        return error.get_http_status_code() >= (500 if tracking_uri().startswith("http") else 501)
+        return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
     return isinstance(error, OSError | OperationalError)
 
 
 @cache
 def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id. Under a lock: processes that meet a fresh database break it."""
+    """A client and the experiment's id."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
@@ -60,12 +63,35 @@ def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]
     for logger, level in LOG_LEVELS.items():
         logging.getLogger(logger).setLevel(level)
     utils.MAX_RETRY_COUNT = DATABASE_RETRIES
-    state().mkdir(parents=True, exist_ok=True)
-    with FileLock(state() / "store.lock", timeout=LOCK_SECONDS):
+    with _one_at_a_time():
         client = mlflow.MlflowClient(uri)
         _place_artifacts(client)
-        found = client.get_experiment_by_name(experiment)
-        return client, found.experiment_id if found else client.create_experiment(experiment)
+        return client, _experiment(client, experiment)
+
+
+def _experiment(client: "MlflowClient", name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        if found := client.get_experiment_by_name(name):  # another client of the server was quicker
+            return found.experiment_id
+        raise
+
+
+def _is_remote() -> bool:
+    return tracking_uri().startswith("http")
+
+
+def _one_at_a_time() -> AbstractContextManager[Any]:
+    """Processes that meet a fresh database break it. A server starts its own, and may keep its clients waiting."""
+    if _is_remote():
+        return nullcontext()
+    state().mkdir(parents=True, exist_ok=True)
+    return FileLock(state() / "store.lock", timeout=LOCK_SECONDS)
 
 
 def _place_artifacts(client: "MlflowClient") -> None:

@@ -1,4 +1,4 @@
-"""Rows on their way to MLflow: at once, or by the spool where it does not answer. Nothing here ever raises."""
+"""Rows into MLflow: at once, or later where it does not answer. Nothing here ever raises."""
 
 import re
 import sys
@@ -12,26 +12,23 @@ from pipeline import paths
 from pipeline.tracking import connection, spool, store
 from pipeline.tracking.execution import Execution, state
 from pipeline.tracking.record import Row
+from pipeline.tracking.spool import Entry
 
 
 def deliver(execution: Execution, row: Row) -> None:
-    """Write the row, or keep it for the next execution."""
-    with never_failing():
-        if execution.is_offline or not _is_written(execution, row, Path.cwd()):
-            spool.keep(row, Path.cwd())
+    """Send the row, or leave it for the next execution."""
+    with never_failing(), spool.keeping(row, Path.cwd()) as entry:
+        if not execution.is_offline:
+            _send(execution, entry)
 
 
 def catch_up(execution: Execution) -> None:
-    """Write what earlier executions had to keep, oldest first, until MLflow does not answer."""
+    """Send what earlier executions had to leave, oldest first, until MLflow does not answer."""
     with never_failing():
-        if spool.is_empty():
-            return
-        with alone("spool"):
-            for row, base, folder in spool.kept():
-                if execution.is_offline:
-                    return
-                if _is_written(execution, row, base):
-                    spool.drop(folder)
+        for entry in spool.waiting():
+            if execution.is_offline:
+                return
+            _send(execution, entry)
 
 
 def say(message: str) -> None:
@@ -57,16 +54,16 @@ def alone(task: str) -> Iterator[None]:
         yield
 
 
-def _is_written(execution: Execution, row: Row, base: Path) -> bool:
+def _send(execution: Execution, entry: Entry) -> None:
     try:
-        store.write(row, base.resolve())
+        store.write(entry.row, entry.base)
     except Exception as error:
         if not connection.is_unreachable(error):
-            say(f"{row.name} was refused and stays below {paths.TRACKING}/spool/: {_brief(error)}")
+            say(f"{entry.row.name} was refused and stays below {paths.TRACKING}/spool/: {_brief(error)}")
         elif execution.go_offline():
             say(f"MLflow does not answer; records wait below {paths.TRACKING}/spool/ for the next run: {_brief(error)}")
-        return False
-    return True
+    else:
+        entry.drop()
 
 
 def _brief(error: Exception) -> str:

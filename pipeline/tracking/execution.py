@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import psutil
 
 from pipeline import paths
+from pipeline.processes import nearest_dvc
 
 ABOUT = "execution.json"
 CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differently
@@ -92,19 +92,9 @@ def current() -> Execution:
     """The execution this process belongs to, by PIPELINE_RUN_KEY, else by the process that runs its stages."""
     key = os.environ.get("PIPELINE_RUN_KEY")
     process = psutil.Process()
-    owner = _nearest_dvc(process) or (process.parent() if key else None) or process
+    owner = nearest_dvc() or (process.parent() if key else None) or process
     created = owner.create_time()
     return Execution(key or f"{socket.gethostname()}-{owner.pid}-{created:.2f}", owner.pid, created)
-
-
-def _nearest_dvc(process: psutil.Process) -> psutil.Process | None:
-    with suppress(psutil.Error):  # an ancestor may end meanwhile, or be another user's
-        return next((ancestor for ancestor in process.parents() if _is_dvc(ancestor)), None)
-    return None
-
-
-def _is_dvc(process: psutil.Process) -> bool:
-    return any(Path(word).name in ("dvc", "dvc.exe") for word in process.cmdline()[:3])
 
 
 def others(mine: Execution) -> list[Execution]:

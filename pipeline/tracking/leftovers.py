@@ -1,14 +1,12 @@
 """Executions that ended without publishing (one stage alone, a failure, a kill) are closed by the next one."""
 
 from pathlib import Path
-from typing import Any
 
+from pipeline.tracking.closing import Notes, closed
 from pipeline.tracking.delivery import alone, deliver, never_failing
 from pipeline.tracking.execution import Execution, others
 from pipeline.tracking.fingerprint import read_lock, stage_fingerprints, wrote
 from pipeline.tracking.record import Row
-
-Notes = dict[str, dict[str, Any]]
 
 
 def close_leftovers(mine: Execution) -> None:
@@ -31,10 +29,9 @@ def _close(mine: Execution, ended: Execution) -> None:
             killed = Row(note["id"], stage, experiment, note["start"], ended.id, "KILLED", note["start"])
             deliver(mine, killed)
     known = _computed(notes) if about["workspace"] == str(Path.cwd()) else {}
-    end = max([note.get("end", note["start"]) for note in notes.values()], default=about["start"])
     ran = {stage: notes[stage]["id"] for stage in known}
-    row = Row(ended.id, "pipeline", experiment, about["start"], status=_status(notes), end=end, stages=known, ran=ran)
-    deliver(mine, row)
+    row = Row(ended.id, "pipeline", experiment, about["start"], stages=known, ran=ran)
+    deliver(mine, closed(row, notes))
 
 
 def _computed(notes: Notes) -> dict[str, str]:
@@ -42,10 +39,3 @@ def _computed(notes: Notes) -> dict[str, str]:
     lock = read_lock()
     mine = {stage for stage in notes if stage in lock and wrote(lock[stage], notes[stage].get("digests", {}))}
     return {stage: value for stage, value in stage_fingerprints(lock).items() if stage in mine}
-
-
-def _status(notes: Notes) -> str:
-    found = {note["status"] for note in notes.values()}
-    if "FAILED" in found:
-        return "FAILED"
-    return "KILLED" if found - {"FINISHED"} else "FINISHED"

@@ -38,7 +38,7 @@ class Row:
     """One MLflow run, or an addition to one. Writing it twice leaves the same run as writing it once.
 
     id: names the run, whoever writes first. parent: id of the pipeline's row, None for that row itself.
-    status: None leaves the run open. start, end: milliseconds since 1970.
+    status: MLflow's; None leaves it as it is. start, end: milliseconds since 1970.
     stages: stage -> fingerprint of its entry in dvc.lock. ran: stage -> id of its row, where this execution ran it.
     """
 

@@ -1,4 +1,8 @@
-"""A stage as a child run of its execution's row."""
+"""A stage as a child run of its execution's row.
+
+The row is open while a stage runs and closed between stages, since no stage knows whether another one follows:
+`dvc repro STAGE` ends without one.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +10,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from pipeline.params import Params
+from pipeline.tracking.closing import closed
 from pipeline.tracking.delivery import catch_up, deliver, never_failing
 from pipeline.tracking.execution import Execution, current, milliseconds
 from pipeline.tracking.fingerprint import PUBLISH, file_digests
@@ -22,8 +27,9 @@ def stage(name: str, params: Params) -> Iterator[Record]:
     publish leaves no run of its own: it fills the execution's row.
     """
     execution = current()
-    catch_up(execution)
-    close_leftovers(execution)
+    if not execution.is_introduced:
+        catch_up(execution)
+        close_leftovers(execution)
     record = Record()
     if name == PUBLISH:
         yield record
@@ -36,7 +42,9 @@ def stage(name: str, params: Params) -> Iterator[Record]:
     try:
         yield record
     except BaseException as error:
-        _fail(execution, row, record, error)
+        message = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        _end(execution, replace(row, status=status, tags={"error": message}), record)
         raise
     _end(execution, replace(row, status="FINISHED"), record)
 
@@ -47,21 +55,15 @@ def _begin(execution: Execution, row: Row, params: Params) -> None:
         if is_first:
             execution.introduce(params.base.experiment, row.start)
         execution.note(row.name, id=row.id, status="RUNNING", start=row.start)
-        if is_first:
-            deliver(execution, opening(execution.id, execution.key, params, row.start))
-
-
-def _fail(execution: Execution, row: Row, record: Record, error: BaseException) -> None:
-    status = "FAILED" if isinstance(error, Exception) else "KILLED"
-    message = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-    _end(execution, replace(row, status=status), record)
-    whole = row.of_parent()
-    deliver(execution, replace(whole, status=status, end=milliseconds(), tags={"error": f"{row.name}: {message}"}))
+        whole = opening(execution.id, execution.key, params, row.start) if is_first else row.of_parent()
+        deliver(execution, replace(whole, status="RUNNING"))
 
 
 def _end(execution: Execution, row: Row, record: Record) -> None:
     with never_failing():
-        row = replace(row, end=milliseconds(), **reported(record))
-        digests = file_digests(record.artifacts)
-        execution.note(row.name, id=row.id, status=row.status, start=row.start, end=row.end, digests=digests)
+        found = reported(record)
+        row = replace(row, end=milliseconds(), **found | {"tags": row.tags | found["tags"]})
+        note = {"id": row.id, "status": row.status, "start": row.start, "end": row.end}
+        execution.note(row.name, **note, digests=file_digests(record.artifacts), error=row.tags.get("error"))
         deliver(execution, row)
+        deliver(execution, closed(row.of_parent(), execution.notes()))

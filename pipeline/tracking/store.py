@@ -13,8 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tracking.connection import connect, tracking_uri
-from pipeline.tracking.execution import root
+from filelock import FileLock
+
+from pipeline.tracking.connection import LOCK_SECONDS, connect, tracking_uri
+from pipeline.tracking.execution import root, state
 from pipeline.tracking.record import Row
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class _Store:
         self.experiment_id = experiment_id
 
     def write(self, row: Row, base: Path) -> None:
-        run = self._find(ROW_TAG, row.id) or self._create(row)
+        with FileLock(state() / "runs.lock", timeout=LOCK_SECONDS):  # two that miss a run would make it twice
+            run = self._find(ROW_TAG, row.id) or self._create(row)
         run_id = run.info.run_id
         self._log_values(run, row)
         for name in row.artifacts:
@@ -49,7 +52,9 @@ class _Store:
         self._link_stages(run_id, row)
         if row.model and not (run.outputs and run.outputs.model_outputs):
             self._log_model(run_id, base, Path(row.model))
-        if row.status:
+        if row.status == "RUNNING":
+            self.client.update_run(run_id, row.status)
+        elif row.status:
             self.client.set_terminated(run_id, row.status, row.end)
 
     def _find(self, tag: str, value: str) -> "Run | None":
