@@ -1,8 +1,8 @@
 """One MLflow row a pipeline execution, one child run a stage; no stage ever fails or waits long for it.
 
 A stage fills a `Record`. What is to be written is a `Row` of plain data, sent to MLflow at once or, where that
-does not answer, kept in the spool and sent by the next execution. Only `connection`
-and `store` import mlflow, and only to write.
+does not answer, kept in the spool and sent by the next execution. Only `connection`, `store`
+and `reading` import mlflow: to write rows, and to compare them later.
 """
 
 from pipeline.tracking.publication import is_published, publish

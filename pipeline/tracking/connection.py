@@ -54,19 +54,39 @@ def is_unreachable(error: Exception) -> bool:
 
 @cache
 def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id."""
+    """A client and the experiment's id; database and experiment are created where they are not there."""
+    _set_up()
+    from mlflow import MlflowClient
+
+    with _one_at_a_time():
+        client = MlflowClient(uri)
+        _place_artifacts(client)
+        return client, _experiment(client, experiment)
+
+
+def existing() -> "MlflowClient | None":
+    """A client of what is tracked already; None where its database's file is missing, which a client would create."""
+    from sqlalchemy.engine import make_url
+
+    uri = tracking_uri()
+    if uri.startswith("sqlite") and not Path(make_url(uri).database or "").is_file():
+        return None
+    _set_up()
+    from mlflow import MlflowClient
+
+    with _one_at_a_time():
+        return MlflowClient(uri)
+
+
+def _set_up() -> None:
+    """Short waits and a quiet log, before mlflow is imported."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    import mlflow
     from mlflow.store.db import utils
 
     for logger, level in LOG_LEVELS.items():
         logging.getLogger(logger).setLevel(level)
     utils.MAX_RETRY_COUNT = DATABASE_RETRIES
-    with _one_at_a_time():
-        client = mlflow.MlflowClient(uri)
-        _place_artifacts(client)
-        return client, _experiment(client, experiment)
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:

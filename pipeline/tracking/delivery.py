@@ -43,7 +43,7 @@ def never_failing() -> Iterator[None]:
     except Timeout:
         pass  # another process is at it
     except Exception as error:
-        say(_brief(error))
+        say(brief(error))
 
 
 @contextmanager
@@ -59,14 +59,14 @@ def _send(execution: Execution, entry: Entry) -> None:
         store.write(entry.row, entry.base)
     except Exception as error:
         if not connection.is_unreachable(error):
-            say(f"{entry.row.name} was refused and stays below {paths.TRACKING}/spool/: {_brief(error)}")
+            say(f"{entry.row.name} was refused and stays below {paths.TRACKING}/spool/: {brief(error)}")
         elif execution.go_offline():
-            say(f"MLflow does not answer; records wait below {paths.TRACKING}/spool/ for the next run: {_brief(error)}")
+            say(f"MLflow does not answer; records wait below {paths.TRACKING}/spool/ for the next run: {brief(error)}")
     else:
         entry.drop()
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
     """The first line, without the password an address may carry."""
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     return re.sub(r"//[^/@\s]*@", "//", line)[:200]
