@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,15 @@ def test_a_table_that_no_cache_holds_is_said(repository, monkeypatch, tmp_path):
     monkeypatch.chdir(clone)
     with pytest.raises(InputError, match=r"heads\.csv"):
         resolve("HEAD")
+
+
+def test_the_command_line_compares_two_of_them(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    printed = command(sys.executable, "-m", "pipeline.compare", "HEAD~1", "mine", "--output", "page.html")
+    assert re.search(r"base\.seed +1 +3\n", printed)
+    assert "effects: 1.00." in printed
+    assert (repository / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def track(project: Path, params: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ def render(results: Results, findings: list[Finding], gallery: dict[str, list[Pi
         gallery: section -> figures, from `pipeline.reporting.gallery.draw`.
     """
     return (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(
             run=tables.run(results),
@@ -46,7 +46,8 @@ def render(results: Results, findings: list[Finding], gallery: dict[str, list[Pi
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of this folder; whatever they show is escaped, and what cannot be seen is written as its code."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
