@@ -1,5 +1,6 @@
 # One entry point for people and for CI. `make help` lists the targets.
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -29,8 +30,8 @@ repro-full: setup  ## the deeper settings as a DVC experiment named full: about 
 	    --set-param group_ablation.draws=20 \
 	    --set-param group_ablation.control_draws=200
 
-test: setup  ## the test suite
-	python -m pytest
+test: setup  ## the test suite, in two processes (WORKERS=N: in N)
+	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-slow: setup  ## the long tests
 	python -m pytest -m slow

@@ -8,10 +8,28 @@ from pathlib import Path
 import pytest
 
 from pipeline import tracking
+from pipeline.__main__ import STAGES
 from pipeline.params import load_params
+from tests.clone import executed, make_clone, run
 
 REPOSITORY = Path(__file__).parents[1]
 WRITERS = 6
+
+
+# What costs most to make, made once: the tests that use it run in one process, the longest first.
+SHARED = ("finished", "written_at_once")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a fixture; other tests by file. See `--dist loadgroup` in the Makefile."""
+    groups = {}
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        group = next((name for name in SHARED if name in fixtures), item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups[item] = (*SHARED, group).index(group)
+    items.sort(key=groups.__getitem__)
 
 
 @pytest.fixture(scope="session")
@@ -50,4 +68,14 @@ def project(written_at_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DVC_ROOT", str(folder))
     monkeypatch.setenv("PIPELINE_RUN_KEY", "one")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the project in which everything ran once, without network and pickles."""
+    folder = tmp_path_factory.mktemp("clone")
+    make_clone(folder)
+    guard = {"PYTHONPATH": str(REPOSITORY / "tests/guard"), "GUARD_LOG": str(folder / ".guard.log")}
+    assert executed(run(folder, "dvc", "repro", **guard)) == set(STAGES)
     return folder
