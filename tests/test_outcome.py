@@ -53,3 +53,15 @@ def test_what_is_missing_or_damaged_is_named(path, content, message):
     files = run_files() | {path: content}
     with pytest.raises(InputError, match=message):
         read_outcome("mine", files.get)
+
+
+def test_a_run_from_before_a_stage_was_added_has_none_of_its_metrics():
+    files = run_files()
+    del files[paths.DEPENDENCY_METRICS]
+    assert read_outcome("older", files.get).metrics == {"test_accuracy": 0.8}
+
+
+def test_a_table_of_another_version_is_named():
+    files = run_files() | {paths.HEADS: b"layer,head,accuracy\n0,0,0.5\n"}
+    with pytest.raises(InputError, match=r"reports/head_ablation/heads.csv of mine is damaged, or of another version"):
+        read_outcome("mine", files.get)

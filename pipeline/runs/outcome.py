@@ -53,13 +53,14 @@ def read_outcome(name: str, read: Reader) -> Outcome:
     Raises:
         InputError: a file that every finished run has is missing or damaged; the message names run and file.
     """
-    metrics = headline({stage: _json(name, read, path) for stage, path in METRICS.items()})
+    # A revision from before a stage was added has none of its metrics, and can be compared all the same.
+    metrics = headline({stage: _json(name, read, path) for stage, path in METRICS.items() if read(path) is not None})
     return Outcome(
         name,
         params=dotted(_yaml(name, read, paths.PARAMS)),
         metrics={metric: float(value) for metric, value in metrics.items() if value is not None},
-        heads=head_effects(_bytes(name, read, paths.HEADS)),
-        labels=head_labels(_bytes(name, read, paths.LABELS)),
+        heads=head_effects(name, _bytes(name, read, paths.HEADS)),
+        labels=head_labels(name, _bytes(name, read, paths.LABELS)),
         verdicts={finding["id"]: finding["verdict"] for finding in _json(name, read, paths.FINDINGS)},
     )
 
@@ -95,20 +96,24 @@ def dotted(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def head_effects(content: bytes) -> Any:
-    """heads.csv -> a frame of layer, head, relative_accuracy_change, verdict."""
-    import pandas as pd
-
-    columns = ["layer", "head", "relative_accuracy_change", "verdict"]
-    return pd.read_csv(io.BytesIO(content), usecols=columns, keep_default_na=False, na_values=[""])[columns]
+def head_effects(name: str, content: bytes) -> Any:
+    """heads.csv of the run `name` -> a frame of layer, head, relative_accuracy_change, verdict."""
+    return _table(name, paths.HEADS, content, ["layer", "head", "relative_accuracy_change", "verdict"])
 
 
-def head_labels(content: bytes) -> Any:
-    """labels.csv -> a frame of layer, head, function of the labels that heads carry."""
-    import pandas as pd
-
-    frame = pd.read_csv(io.BytesIO(content), usecols=["layer", "head", "function", "label"])
+def head_labels(name: str, content: bytes) -> Any:
+    """labels.csv of the run `name` -> a frame of layer, head, function of the labels that heads carry."""
+    frame = _table(name, paths.LABELS, content, ["layer", "head", "function", "label"])
     return frame[frame["label"]][["layer", "head", "function"]].reset_index(drop=True)
+
+
+def _table(name: str, path: Path, content: bytes, columns: list[str]) -> Any:
+    import pandas as pd  # here, since publish reads headlines without it
+
+    try:
+        return pd.read_csv(io.BytesIO(content), usecols=columns, keep_default_na=False, na_values=[""])[columns]
+    except ValueError as error:
+        raise InputError(f"{path} of {name} is damaged, or of another version of the pipeline: {error}") from None
 
 
 def _numbers(values: Mapping[str, Any]) -> Numbers:

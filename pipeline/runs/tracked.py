@@ -38,8 +38,8 @@ def outcome(name: str) -> Outcome | None:
         name,
         params(row.params),
         row.metrics,
-        head_effects(tables[paths.HEADS]),
-        head_labels(tables[paths.LABELS]),
+        head_effects(name, tables[paths.HEADS]),
+        head_labels(name, tables[paths.LABELS]),
         verdicts,
     )
 
