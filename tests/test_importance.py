@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from pipeline.model.encoding import Encoded
-from pipeline.model.importance import gradient_importance, normalised
+from pipeline.model.importance import gradient_importance
 from pipeline.model.loading import FAMILIES
 from tests.models import random_classifier, random_pairs
 from tests.reference import reference_logits
@@ -86,7 +86,3 @@ def test_a_head_that_says_nothing_has_no_importance():
     found = measured(model, random_pairs(LENGTHS), GRADES)
     assert found[1, 1] == 0
     assert np.count_nonzero(found) == found.size - 1
-
-
-def test_each_layers_norm_becomes_one_and_a_layer_of_nothing_stays_so():
-    np.testing.assert_allclose(normalised(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])

@@ -8,10 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.inference import Bootstrap, q_values, sign_flips
-
-# Reduced rows, in the order in which `pipeline.model.rows` gives them.
-QUANTITIES = ("js", "match_mass", "other_mass", "sep_mass", "cls_mass", "entropy", "match_share")
-MATCH_SHARE = QUANTITIES.index("match_share")
+from pipeline.model.quantities import MATCH_SHARE, QUANTITIES
 
 
 @dataclass(frozen=True)

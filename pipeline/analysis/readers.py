@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.edges import MATCH_SHARE, Rows
+from pipeline.analysis.edges import Rows
 from pipeline.analysis.groups import Head
 from pipeline.analysis.inference import percentile
 from pipeline.analysis.labels import Sample
 from pipeline.analysis.sums import margins
+from pipeline.model.quantities import MATCH_SHARE
 
 EFFECTS = ("total", "indirect", "direct")
 

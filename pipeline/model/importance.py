@@ -45,15 +45,6 @@ def gradient_importance(
     return total / len(encoded)
 
 
-def normalised(importance: np.ndarray) -> np.ndarray:
-    """The importance [layer, head] with each layer's L2 norm made 1, as the paper does before it compares layers.
-
-    A layer without any importance stays 0.
-    """
-    norms = np.linalg.norm(importance, axis=1, keepdims=True)
-    return np.divide(importance, norms, out=np.zeros_like(importance), where=norms > 0)
-
-
 @torch.enable_grad()
 def _derivatives(model: PreTrainedModel, inputs: dict[str, Tensor], gold: Tensor) -> Tensor:
     """Each pair's own derivative of its loss by each mask variable, [pair, layer, head].

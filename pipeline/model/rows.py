@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.model.encoding import Encoded
 from pipeline.model.engine import Engine
+from pipeline.model.quantities import OF_TERMS, QUANTITIES
 
 MATCHED, OTHER, SEP, CLS = range(4)  # kinds of key; a token that is none of them (punctuation) is -1
 
@@ -27,7 +28,7 @@ class Unreduced:
 
 @dataclass(frozen=True)
 class Changes:
-    """Each row against the unmasked model's, in seven numbers.
+    """Each row against the unmasked model's, in the numbers of QUANTITIES.
 
     - js: Jensen-Shannon distance to the unmasked row, the root of the divergence in bits, 0 to 1.
     - match_mass, other_mass, sep_mass, cls_mass: attention on terms that both texts hold, on other terms, on every
@@ -35,7 +36,7 @@ class Changes:
     - entropy: of the row over log(keys), 0 to 1.
     - match_share: match_mass / (match_mass + other_mass).
 
-    In pairs without both kinds of term match_mass, other_mass and match_share are NaN.
+    In pairs without both kinds of term those OF_TERMS are NaN.
 
     Attributes:
         layers: observed.
@@ -58,13 +59,19 @@ class Changes:
         matched, other, sep, cls = torch.einsum("sphk,pkc->sphc", rows, weights).unbind(-1)
         both = (kinds == MATCHED).any(axis=1) & (kinds == OTHER).any(axis=1)
         told = torch.from_numpy(both).to(rows.device)[:, None].expand_as(matched)
-        share = matched / (matched + other)
         entropy = _bits(rows)
         divergence = _bits((rows + before) / 2) - (entropy + _bits(before)) / 2
-        numbers = [divergence.clamp(0, 1).sqrt(), matched, other, sep, cls, entropy / np.log2(max(2, keys)), share]
-        for place in (1, 2, 6):
-            numbers[place] = torch.where(told, numbers[place], torch.nan)
-        return torch.stack(numbers, dim=-1)
+        numbers = {
+            "js": divergence.clamp(0, 1).sqrt(),
+            "match_mass": matched,
+            "other_mass": other,
+            "sep_mass": sep,
+            "cls_mass": cls,
+            "entropy": entropy / np.log2(max(2, keys)),
+            "match_share": matched / (matched + other),
+        }
+        numbers |= {name: torch.where(told, numbers[name], torch.nan) for name in OF_TERMS}
+        return torch.stack([numbers[name] for name in QUANTITIES], dim=-1)
 
 
 def _bits(rows: Tensor) -> Tensor:

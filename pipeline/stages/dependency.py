@@ -18,6 +18,7 @@ from pipeline.analysis.sums import margins
 from pipeline.model.attention import readable
 from pipeline.model.blocks import take_apart
 from pipeline.model.engine import Engine
+from pipeline.model.quantities import MATCH_SHARE
 from pipeline.model.replacements import Patch
 from pipeline.model.rows import Unreduced, shares_by_chance
 from pipeline.model.subject import Subject, load_subject
@@ -75,7 +76,7 @@ def _chosen(dev: Subject, candidates: list[groups.Head], params: Params) -> pd.D
     alone = groups.masks([groups.Group("", "", (head,)) for head in candidates], *dev.shape)
     swept, values = observed_sweep(dev, alone, "dependency")
     at = tuple(np.array(candidates, dtype=int).reshape(-1, 2).T)
-    shares = values[0][:, at[0] - 1, at[1], edges.MATCH_SHARE].astype(np.float64)
+    shares = values[0][:, at[0] - 1, at[1], MATCH_SHARE].astype(np.float64)
     unmasked = margins(swept.sweep.baseline[None], dev.grades)
     losses = (margins(swept.sweep.logits, dev.grades) - unmasked).T
     chances = shares_by_chance([kinds(one) for one in read_tokens(dev.tokenizer, dev.encoded, dev.table)])

@@ -14,6 +14,7 @@ from pipeline.model import attention, rows
 from pipeline.model.blocks import take_apart
 from pipeline.model.encoding import SPECIAL, Encoded
 from pipeline.model.engine import Engine
+from pipeline.model.quantities import QUANTITIES
 from pipeline.model.subject import Subject, Swept
 
 
@@ -46,7 +47,7 @@ def observed_sweep(subject: Subject, masks: np.ndarray, stage: str) -> tuple[Swe
     kinds_of = [kinds(one) for one in read_tokens(subject.tokenizer, subject.encoded, subject.table)]
     engine = Engine(take_apart(subject.model), subject.settings.batch_tokens)
     if layers == 1:
-        return subject.sweep(masks, stage), np.zeros((1 + len(masks), len(subject.encoded), 0, heads, 7))
+        return subject.sweep(masks, stage), np.zeros((1 + len(masks), len(subject.encoded), 0, heads, len(QUANTITIES)))
     observer = rows.against_unmasked(engine, subject.encoded, range(1, layers), kinds_of)
     swept = subject.sweep(masks, stage, [observer])
     return swept, swept.observed[observer.name]
