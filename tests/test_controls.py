@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.analysis.contrasts import contrasts
 from pipeline.analysis.controls import controls
-from pipeline.analysis.effects import CHANGE, NEEDED, NOTHING, Judged
+from pipeline.analysis.effects import CHANGE, NEEDED, NOTHING, Judged, effects_and_draws
 from pipeline.analysis.groups import Group
 from pipeline.analysis.replaced import agreement, replaced
 from pipeline.analysis.slices import by_slice, slices
@@ -41,7 +41,8 @@ def test_averages_and_differences_with_intervals():
         Group("half", "lower", ((0, 0),)),
         Group("half", "upper", ((1, 0),)),
     ]
-    found = contrasts(groups, accuracies([0.7, 0.6, 0.8, 0.2, 0.6]), judged()).set_index("name")
+    table, drawn = effects_and_draws(accuracies([0.7, 0.6, 0.8, 0.2, 0.6]), judged())
+    found = contrasts(groups, table[CHANGE].to_numpy(), drawn, judged()).set_index("name")
     share, apart = found.loc["random_share 0.1"], found.loc["lower_minus_upper"]
     assert (share.draws, share[CHANGE]) == (3, pytest.approx(-0.125))
     assert share.low < -0.2 < share.high <= 0

@@ -9,7 +9,7 @@ import pytest
 from pipeline.analysis import functional, groups, labels
 from pipeline.analysis.contrasts import contrasts
 from pipeline.analysis.controls import controls
-from pipeline.analysis.effects import CHANGE, NEEDED, Judged, effects, significance
+from pipeline.analysis.effects import CHANGE, NEEDED, Judged, effects, effects_and_draws, significance
 from pipeline.analysis.functions import Tokens, chance, weights
 from pipeline.analysis.readings import Tables
 from pipeline.analysis.verdicts import AGREES
@@ -59,12 +59,13 @@ def analysed(truth: Planted, k: int) -> Analysed:
     masks = np.concatenate([np.ones((1, LAYERS, HEADS)), groups.masks(chosen, LAYERS, HEADS)])
     logits = Engine(take_apart(truth.model), 4096).evaluate(truth.pairs.take(test), masks)["logits"]
     judged = Judged(truth.grades[test], truth.query_ids[test], logits[0], DRAWS, seed=0)
-    table = pd.concat([groups.frame(chosen), effects(logits[1:], judged)], axis=1)
+    measured, drawn = effects_and_draws(logits[1:], judged)
+    table = pd.concat([groups.frame(chosen), measured], axis=1)
     single = slice(1, 1 + LAYERS * HEADS)
     every = pd.DataFrame(groups.every_head(LAYERS, HEADS), columns=["layer", "head"])
     heads = pd.concat([every, effects(logits[single], judged), significance(logits[single], judged)], axis=1)
     beside = controls(chosen, table[CHANGE], groups.CONTROLLED, HEADS)
-    together = contrasts(chosen, logits[1:], judged)
+    together = contrasts(chosen, table[CHANGE].to_numpy(), drawn, judged)
     return Analysed(
         truth, found, heads, Tables(heads, table, beside, together, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN)
     )

@@ -8,7 +8,6 @@ import pandas as pd
 from pipeline.analysis.effects import CHANGE, Judged
 from pipeline.analysis.groups import Group
 from pipeline.analysis.inference import Bootstrap
-from pipeline.analysis.sums import by_query, changes
 
 # Experiment -> how its random draws are brought together.
 AVERAGED: dict[str, Callable[..., np.ndarray]] = {"random_share": np.mean, "random_k": np.median}
@@ -18,19 +17,18 @@ DIFFERENCES = {  # name -> (experiment, group) whose effect is taken, and the on
 }
 
 
-def contrasts(groups: Sequence[Group], logits: np.ndarray, judged: Judged) -> pd.DataFrame:
+def contrasts(groups: Sequence[Group], point: np.ndarray, again: np.ndarray, judged: Judged) -> pd.DataFrame:
     """Relative accuracy changes brought together, with 95% intervals.
 
     Args:
-        groups: what was masked. logits: [group, pair, grade].
+        groups: what was masked.
+        point: their relative accuracy changes, [group]. again: in every draw of the bootstrap, [group, draw].
 
     Returns:
         One row each: name ("random_share 0.1", "random_k random", a name of DIFFERENCES), draws, the figure, low, high.
         An average's interval draws the random groups again together with the queries.
     """
-    drawn = judged.drawn()
-    moved = _changes(logits, judged, drawn)
-    point, again = moved[:, 0], moved[:, 1:]  # [group], [group, draw]
+    drawn = judged.drawn
     rng = np.random.default_rng([judged.seed, 9])
     rows = []
     for experiment, average in AVERAGED.items():
@@ -52,11 +50,3 @@ def _average(
     chosen = rng.integers(len(point), size=(len(point), again.shape[1]))
     low, high = drawn.interval(average(np.take_along_axis(again, chosen, axis=0), axis=0))
     return float(average(point)), float(low), float(high)
-
-
-def _changes(logits: np.ndarray, judged: Judged, drawn: Bootstrap) -> np.ndarray:
-    """Relative accuracy changes [group, 1 + draw]: of the sample itself first, then of each bootstrap draw."""
-    sums = by_query(np.concatenate([judged.baseline[None], logits]), judged.grades, judged.query_ids)
-    base = np.concatenate([sums[0].sum(axis=0)[None], drawn.sums(sums[0])])
-    rows = [np.concatenate([one.sum(axis=0)[None], drawn.sums(one)]) for one in sums[1:]]
-    return np.stack([changes(one, base)[CHANGE] for one in rows])

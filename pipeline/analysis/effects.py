@@ -1,17 +1,19 @@
 """What masking does to the grades: one row an intervention, each change from the unmasked model with its interval."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.inference import Bootstrap, bootstrap, detectable, mcnemar, q_values, sign_flips
+from pipeline.analysis.inference import Bootstrap, bootstrap, detectable, mcnemar, of_query, q_values, sign_flips
 from pipeline.analysis.sums import by_query, changes, measures
 
 NEEDED, HARMFUL, NOTHING = "needed", "harmful", "no detectable effect"
 SIGNIFICANT = 0.05  # q-value below which an effect is one
 FEWEST = 6  # queries that must all change one way before any sign test at 0.05 can find it: 2 / 2^6 < 0.05
 CHANGE = "relative_accuracy_change"
+Ends = tuple[np.ndarray, np.ndarray]  # of an interval
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Judged:
     def queries(self) -> int:
         return len(np.unique(self.query_ids))
 
+    @cached_property
     def drawn(self) -> Bootstrap:
         return bootstrap(self.queries, self.draws, self.seed)
 
@@ -52,22 +55,38 @@ def effects(logits: np.ndarray, judged: Judged) -> pd.DataFrame:
         article's measure (NaN where that is 0); the measures of `sums` with their ``_change`` (masked minus baseline);
         every change with ``_low`` and ``_high``, its 95% interval; ``right_to_wrong`` and ``wrong_to_right``, pairs.
     """
+    return effects_and_draws(logits, judged)[0]
+
+
+def effects_and_draws(logits: np.ndarray, judged: Judged) -> tuple[pd.DataFrame, np.ndarray]:
+    """`effects`, and the relative accuracy change in every draw of the bootstrap, [intervention, draw]."""
     sums = by_query(np.concatenate([judged.baseline[None], logits]), judged.grades, judged.query_ids)
-    drawn, base = judged.drawn(), sums[0]
-    base_drawn = drawn.sums(base)
-    values, moved = measures(sums[1:].sum(axis=1)), changes(sums[1:].sum(axis=1), base.sum(axis=0))
-    again = (changes(drawn.sums(one), base_drawn) for one in sums[1:])
-    intervals = [{name: drawn.interval(values) for name, values in one.items()} for one in again]
+    values, moved = measures(sums[1:].sum(axis=1)), changes(sums[1:].sum(axis=1), sums[0].sum(axis=0))
+    intervals, drawn = _drawn(sums, judged.drawn)
     columns = {"accuracy": values.pop("accuracy")}
     for name in moved:
         of = name.removesuffix("_change")
         columns |= {of: values[of]} if of in values else {}
-        columns[name] = moved[name]
         lows, highs = zip(*(one[name] for one in intervals), strict=True)
-        columns |= {f"{name}_low": np.array(lows), f"{name}_high": np.array(highs)}
+        columns |= {name: moved[name], f"{name}_low": np.array(lows), f"{name}_high": np.array(highs)}
+    lost, won = (flips.sum(axis=1) for flips in _flips(logits, judged))
+    return pd.DataFrame(columns | {"right_to_wrong": lost, "wrong_to_right": won}), drawn
+
+
+def _drawn(sums: np.ndarray, queries: Bootstrap) -> tuple[list[dict[str, Ends]], np.ndarray]:
+    """Each intervention's intervals by name, and its CHANGE in every draw, of sums whose first is the baseline's."""
+    base, intervals, drawn = queries.sums(sums[0]), [], []
+    for one in sums[1:]:
+        again = changes(queries.sums(one), base)
+        intervals.append({name: queries.interval(values) for name, values in again.items()})
+        drawn.append(again[CHANGE])
+    return intervals, np.array(drawn)
+
+
+def _flips(logits: np.ndarray, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that each intervention makes wrong, and those that it makes right, bool [intervention, pair] each."""
     right, before = logits.argmax(-1) == judged.grades, judged.baseline.argmax(-1) == judged.grades
-    columns["right_to_wrong"], columns["wrong_to_right"] = (before & ~right).sum(axis=1), (~before & right).sum(axis=1)
-    return pd.DataFrame(columns)
+    return before & ~right, ~before & right
 
 
 def significance(logits: np.ndarray, judged: Judged) -> pd.DataFrame:
@@ -77,20 +96,19 @@ def significance(logits: np.ndarray, judged: Judged) -> pd.DataFrame:
         One row an intervention: ``p`` (sign flips per query), ``mcnemar_p``, ``q`` (Benjamini-Hochberg over the rows),
         ``verdict`` and the ``metric`` it is about, ``detectable``: the smallest relative change this sample would find.
     """
-    right, before = logits.argmax(-1) == judged.grades, judged.baseline.argmax(-1) == judged.grades
-    moved = right.astype(float) - before  # [intervention, pair]
-    queries, query = np.unique(judged.query_ids, return_inverse=True)
-    differences = moved @ (query[:, None] == np.arange(len(queries)))  # [intervention, query]
+    lost, won = _flips(logits, judged)
+    in_query, right = of_query(judged.query_ids), judged.baseline.argmax(-1) == judged.grades
+    differences = (won.astype(float) - lost) @ in_query  # [intervention, query]
     p = sign_flips(differences.astype(np.float32), judged.seed)
     q = q_values(p)
-    drawn = judged.drawn().means(differences.T, np.bincount(query)[:, None])
+    drawn = judged.drawn.means(differences.T, in_query.sum(axis=0)[:, None])
     direction = np.where(differences.sum(axis=1) < 0, NEEDED, HARMFUL)
     with np.errstate(invalid="ignore", divide="ignore"):
-        smallest = np.maximum(detectable(drawn), FEWEST / len(before)) / before.mean()
+        smallest = np.maximum(detectable(drawn), FEWEST / len(right)) / right.mean()
     return pd.DataFrame(
         {
             "p": p,
-            "mcnemar_p": mcnemar((before & ~right).sum(axis=1), (~before & right).sum(axis=1)),
+            "mcnemar_p": mcnemar(lost.sum(axis=1), won.sum(axis=1)),
             "q": q,
             "verdict": np.where(q < SIGNIFICANT, direction, NOTHING),
             "metric": "accuracy",

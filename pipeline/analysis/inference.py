@@ -50,6 +50,12 @@ def bootstrap(queries: int, draws: int, seed: int) -> Bootstrap:
     return Bootstrap(rng.multinomial(queries, np.full(queries, 1 / queries), size=draws).astype(np.float64))
 
 
+def of_query(query_ids: np.ndarray) -> np.ndarray:
+    """1 where the pair is of the query, else 0, float64 [pair, query], queries by rising id; values @ it are sums."""
+    queries, query = np.unique(query_ids, return_inverse=True)
+    return (query[:, None] == np.arange(len(queries))).astype(np.float64)
+
+
 def detectable(draws: np.ndarray) -> np.ndarray:
     """The smallest true effect that a two-sided test at 1 - LEVEL finds with POWER, by the draws' spread."""
     return (stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER)) * draws.std(axis=0, ddof=1)

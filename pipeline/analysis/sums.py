@@ -7,6 +7,7 @@ pairs of log loss and of gold-logit margin, then the query's ndcg@10 and whether
 import numpy as np
 from scipy.special import log_softmax
 
+from pipeline.analysis.inference import of_query
 from pipeline.analysis.metrics import expected_grades, ndcg_by_query, quadratic_weighted_kappa
 
 FURTHER = 4  # statistics behind the counts
@@ -24,13 +25,13 @@ def by_query(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> n
     interventions, pairs, size = logits.shape
     queries, query = np.unique(query_ids, return_inverse=True)
     sums = np.zeros((interventions, len(queries), size**2 + FURTHER))
-    of_query = (query[:, None] == np.arange(len(queries))).astype(np.float64)  # [pair, query]
     log_shares = log_softmax(logits.astype(np.float64), axis=-1)
     place = np.arange(pairs)
     cell = grades * size + logits.argmax(axis=-1)  # [intervention, pair]
     np.add.at(sums, (np.arange(interventions)[:, None], query, cell), 1)
-    sums[..., size**2] = -log_shares[:, place, grades] @ of_query
-    sums[..., size**2 + 1] = margins(logits, grades) @ of_query
+    in_query = of_query(query_ids)
+    sums[..., size**2] = -log_shares[:, place, grades] @ in_query
+    sums[..., size**2 + 1] = margins(logits, grades) @ in_query
     ndcg = ndcg_by_query(expected_grades(log_shares), grades, query_ids)
     sums[..., -2], sums[..., -1] = np.nan_to_num(ndcg), np.isfinite(ndcg)
     return sums

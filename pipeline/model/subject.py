@@ -94,11 +94,15 @@ class Subject:
         return Swept(Sweep(masks, logits[1:], logits[0], self.pairs), notes, observed)
 
 
-def load_subject(params: Params, split: Path) -> Subject:
-    """The tuned model and up to `ablation.max_pairs` pairs of a prepared split, sampled by whole queries."""
+def load_subjects(params: Params, *splits: Path) -> list[Subject]:
+    """The tuned model, one for all, with up to `ablation.max_pairs` pairs of each prepared split, by whole queries."""
+    model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
+    return [_subject(params, split, model, tokenizer) for split in splits]
+
+
+def _subject(params: Params, split: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Subject:
     table = pd.read_parquet(split)
     pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
     sample = table.iloc[pairs]
-    model, tokenizer = load_tuned(paths.MODEL, pick_device(params.base.device))
     encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)
     return Subject(model, tokenizer, encoded, pairs, sample, params.ablation, params.base.seed)

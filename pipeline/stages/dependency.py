@@ -5,6 +5,7 @@ masked together, on every later head), readers.csv (the high heads: chosen on de
 data/dependency/shown.json ([CLS]'s attention of one reader on a few pairs, unmasked and masked).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from pipeline import files, paths
 from pipeline.analysis import edges, groups, readers, showcase
+from pipeline.analysis.functions import Tokens
 from pipeline.analysis.labels import Sample
 from pipeline.analysis.summaries import dependency_metrics
 from pipeline.analysis.sums import margins
@@ -20,15 +22,15 @@ from pipeline.model.blocks import take_apart
 from pipeline.model.engine import Engine
 from pipeline.model.quantities import MATCH_SHARE
 from pipeline.model.replacements import Patch
-from pipeline.model.rows import Unreduced, shares_by_chance
-from pipeline.model.subject import Subject, load_subject
+from pipeline.model.rows import MATCHED, Unreduced, shares_by_chance
+from pipeline.model.subject import Subject, load_subjects
 from pipeline.params import Params
-from pipeline.stages.reading import kinds, observed_sweep, read_tokens
+from pipeline.stages.reading import kinds, observed_sweep, subject_kinds, subject_tokens
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    test, dev = load_subject(params, paths.TEST), load_subject(params, paths.DEV)
+    test, dev = load_subjects(params, paths.TEST, paths.DEV)
     layers, heads = test.shape
     sample = Sample.of(test.query_ids, params.base.draws, params.base.seed)
     by_head, by_group = (edges.Rows(**files.read_safetensors(file)) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS))
@@ -38,13 +40,14 @@ def main(params: Params, record: Record) -> None:
 
     high = [head for head in groups.every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low]
     candidates = high if low else []
-    chances = shares_by_chance([kinds(one) for one in read_tokens(test.tokenizer, test.encoded, test.table)])
+    tokens = subject_tokens(test)
     found = [_chosen(dev, candidates, params)]
     if candidates:
+        chances = shares_by_chance([kinds(one) for one in tokens])
         found.append(readers.dependence(candidates, by_group, targets, chances, sample))
         found.append(_mediation(test, low, candidates, sample))
     table = pd.concat(found, axis=1)
-    shown = _shown(test, low, table, params.attention.showcase_pairs)
+    shown = _shown(test, tokens, low, table, params.attention.showcase_pairs)
     metrics = dependency_metrics(every, table)
 
     files.write_csv(paths.EDGES, every)
@@ -74,14 +77,14 @@ def _mask(heads: tuple[groups.Head, ...], layers: int, count: int) -> np.ndarray
 def _chosen(dev: Subject, candidates: list[groups.Head], params: Params) -> pd.DataFrame:
     """The candidates with what dev says of them; see `readers.choose`."""
     alone = groups.masks([groups.Group("", "", (head,)) for head in candidates], *dev.shape)
-    swept, values = observed_sweep(dev, alone, "dependency")
+    kinds_of = subject_kinds(dev)
+    swept, values = observed_sweep(dev, alone, "dependency", kinds_of)
     at = tuple(np.array(candidates, dtype=int).reshape(-1, 2).T)
     shares = values[0][:, at[0] - 1, at[1], MATCH_SHARE].astype(np.float64)
     unmasked = margins(swept.sweep.baseline[None], dev.grades)
     losses = (margins(swept.sweep.logits, dev.grades) - unmasked).T
-    chances = shares_by_chance([kinds(one) for one in read_tokens(dev.tokenizer, dev.encoded, dev.table)])
     sample = Sample.of(dev.query_ids, params.base.draws, params.base.seed)
-    return readers.choose(candidates, shares, chances, losses, sample, params.attention.label_margin)
+    return readers.choose(candidates, shares, shares_by_chance(kinds_of), losses, sample, params.attention.label_margin)
 
 
 def _mediation(
@@ -102,14 +105,15 @@ def _mediation(
     return readers.mediation(unmasked, logits[0], patched, restored, test.grades, sample)
 
 
-def _shown(test: Subject, low: tuple[groups.Head, ...], table: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+def _shown(
+    test: Subject, tokens: Sequence[Tokens], low: tuple[groups.Head, ...], table: pd.DataFrame, count: int
+) -> list[dict[str, Any]]:
     """[CLS]'s attention of the reader that dev needs most, on pairs chosen as those of the attention maps are."""
     own = table[table["reader"]]
     if own.empty:
         return []
     reader = own.iloc[int(own["dev_margin_change"].abs().to_numpy().argmax())]
     layer, head = int(reader["layer"]), int(reader["head"])
-    tokens = read_tokens(test.tokenizer, test.encoded, test.table)
     shared = np.array([showcase.shared_terms(one) for one in tokens])
     pairs = np.array(showcase.choose(test.query_ids, test.grades, test.encoded.lengths, shared, count), dtype=int)
     if not len(pairs):
@@ -131,7 +135,7 @@ def _shown(test: Subject, low: tuple[groups.Head, ...], table: pd.DataFrame, cou
                 "layer": layer,
                 "head": head,
                 "tokens": readable(test.tokenizer, few, place, (row["query"], row["title"])),
-                "matched": (kinds(tokens[pair]) == 0).tolist(),
+                "matched": (kinds(tokens[pair]) == MATCHED).tolist(),
                 "unmasked": rows[0, place, 0, head, :size].round(6).tolist(),
                 "masked": rows[1, place, 0, head, :size].round(6).tolist(),
             }

@@ -14,18 +14,18 @@ from pipeline.analysis import groups
 from pipeline.analysis.contrasts import contrasts
 from pipeline.analysis.controls import controls
 from pipeline.analysis.edges import Rows
-from pipeline.analysis.effects import CHANGE, Judged, effects, predicted_counts
+from pipeline.analysis.effects import CHANGE, Judged, effects_and_draws, predicted_counts
 from pipeline.analysis.slices import by_slice, slices
 from pipeline.analysis.summaries import group_metrics
 from pipeline.files import write_csv, write_json, write_safetensors
-from pipeline.model.subject import Subject, load_subject
+from pipeline.model.subject import Subject, load_subjects
 from pipeline.params import GroupAblation, Params
-from pipeline.stages.reading import observed_sweep
+from pipeline.stages.reading import observed_sweep, subject_kinds
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    subject = load_subject(params, paths.TEST)
+    (subject,) = load_subjects(params, paths.TEST)
     labels, importance = pd.read_csv(paths.LABELS), pd.read_csv(paths.HEADS)
     chosen = choose_groups(params.group_ablation, labels, importance, *subject.shape, params.base.seed)
     swept = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
@@ -34,9 +34,10 @@ def main(params: Params, record: Record) -> None:
     # The baseline is the group of no heads: its row shows the grades that the unmasked model predicts.
     logits = np.concatenate([sweep.baseline[None], sweep.logits])
     named = groups.frame([groups.Group("baseline", "baseline", ()), *chosen])
-    table = pd.concat([named, effects(logits, judged), predicted_counts(logits)], axis=1)
+    measured, drawn = effects_and_draws(logits, judged)
+    table = pd.concat([named, measured, predicted_counts(logits)], axis=1)
     beside = controls(chosen, table[CHANGE].iloc[1:], groups.CONTROLLED, subject.shape[1])
-    together = contrasts(chosen, sweep.logits, judged)
+    together = contrasts(chosen, table[CHANGE].to_numpy()[1:], drawn[1:], judged)
     apart = [number for number, group in enumerate(chosen) if group.experiment in SLICED]
     parts = slices(subject.table, _extra(params), params.data.grades)
     sliced = by_slice([chosen[number].group for number in apart], sweep.logits[apart], judged, parts)
@@ -57,7 +58,7 @@ def _rows(subject: Subject, chosen: list[groups.Group]) -> Rows:
     """What becomes of [CLS]'s attention without the term-match heads, and without each of their random groups."""
     own = [one for one in chosen if one.group == groups.MATCHERS and one.experiment in ("function", "layer_matched")]
     masks = groups.masks(sorted(own, key=lambda one: one.experiment), *subject.shape)
-    return Rows.of(observed_sweep(subject, masks, "group_rows")[1], subject.query_ids)
+    return Rows.of(observed_sweep(subject, masks, "group_rows", subject_kinds(subject))[1], subject.query_ids)
 
 
 SLICED = ("function", "user")  # experiments whose groups are looked at on slices

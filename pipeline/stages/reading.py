@@ -30,6 +30,15 @@ def read_tokens(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, table: pd.
     return tokens
 
 
+def subject_tokens(subject: Subject) -> list[Tokens]:
+    return read_tokens(subject.tokenizer, subject.encoded, subject.table)
+
+
+def subject_kinds(subject: Subject) -> list[np.ndarray]:
+    """Each pair's `kinds`."""
+    return [kinds(one) for one in subject_tokens(subject)]
+
+
 def kinds(tokens: Tokens) -> np.ndarray:
     """What each token is to a row of [CLS]'s attention, int [token]; see `pipeline.model.rows`."""
     matched = functions.targets(tokens)[TARGETED.index(REPLACED)].any(axis=1)
@@ -38,16 +47,18 @@ def kinds(tokens: Tokens) -> np.ndarray:
     return found
 
 
-def observed_sweep(subject: Subject, masks: np.ndarray, stage: str) -> tuple[Swept, np.ndarray]:
+def observed_sweep(
+    subject: Subject, masks: np.ndarray, stage: str, kinds_of: Sequence[np.ndarray]
+) -> tuple[Swept, np.ndarray]:
     """A sweep, and what each mask does to [CLS]'s attention in every layer but the first.
 
     The second is [1 + intervention, pair, layer - 1, head, number], the unmasked model first; see `rows.Changes`.
+    `kinds_of` are the pairs' `kinds`.
     """
     layers, heads = subject.shape
-    kinds_of = [kinds(one) for one in read_tokens(subject.tokenizer, subject.encoded, subject.table)]
-    engine = Engine(take_apart(subject.model), subject.settings.batch_tokens)
     if layers == 1:
         return subject.sweep(masks, stage), np.zeros((1 + len(masks), len(subject.encoded), 0, heads, len(QUANTITIES)))
+    engine = Engine(take_apart(subject.model), subject.settings.batch_tokens)
     observer = rows.against_unmasked(engine, subject.encoded, range(1, layers), kinds_of)
     swept = subject.sweep(masks, stage, [observer])
     return swept, swept.observed[observer.name]
