@@ -93,7 +93,9 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
             group_row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, 7 * share) for d in range(5)
         ]
     rows += [group_row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
-    rows += [group_row("half", "lower", -0.63, masked=36, collapsed=True), group_row("half", "upper", -0.31, masked=36)]
+    if layers > 1:
+        rows += [group_row("half", "lower", -0.63, masked=36, collapsed=True)]
+        rows += [group_row("half", "upper", -0.31, masked=36)]
     functions = {
         "term_match": -0.455,
         "segmentation": -0.08,
@@ -102,7 +104,8 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
         "word_order": -0.2,
     }
     rows += [group_row("function", name, change) for name, change in functions.items()]
-    rows += [group_row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in functions.items()]
+    spared = functions if layers > 1 else {}
+    rows += [group_row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in spared.items()]
     rows += [group_row("random_k", "random", float(noise(-0.01, 0.01)), draw) for draw in range(10)]
     for name in CONTROLLED:
         rows += [group_row("layer_matched", name, float(noise(-0.03, 0.02)), draw) for draw in range(10)]
@@ -243,7 +246,7 @@ def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFr
             if function != "entropy"
             else random.beta(6, 2, (layers, heads))
         )
-        before[index % 2, index % heads] = 0.6
+        before[index % min(2, layers), index % heads] = 0.6
         after = np.clip(before * moves.get(function, 1.02), 0, 1)
         for phase, scores in (("before", before), ("after", after)):
             rows += [

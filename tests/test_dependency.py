@@ -10,6 +10,7 @@ from scipy.stats import entropy
 from pipeline.analysis import edges, groups, readers
 from pipeline.analysis.labels import Sample
 from pipeline.analysis.reading_low import dependence, direction
+from pipeline.analysis.summaries import dependency_metrics
 from pipeline.analysis.sums import margins
 from pipeline.analysis.verdicts import AGREES, CANNOT_TELL, DIFFERS
 from pipeline.model.blocks import take_apart
@@ -79,6 +80,32 @@ def test_sums_by_query_give_back_the_means_over_pairs():
     np.testing.assert_allclose(mean, np.nanmean(values[2] - values[0], axis=0), atol=1e-6)
     assert (low[..., 0] <= mean[..., 0]).all()
     assert (mean[..., 0] <= high[..., 0]).all()
+
+
+def test_a_model_of_one_layer_has_no_edges_but_a_table():
+    query_ids = np.arange(10) // 2
+    sample = Sample.of(query_ids, 20, seed=0)
+    tables = {}
+    for targets in ([], [1]):
+        values = np.random.default_rng(0).random((5, 10, len(targets), 4, 7)).astype(np.float32)
+        rows = edges.Rows.of(values, query_ids)
+        assert rows.counts.tolist() == [[2] * 7] * 5
+        sources = groups.every_head(1, 4)
+        tables[len(targets)] = edges.edges(rows, sources, targets, sample.drawn, seed=0)
+        assert len(edges.changes(rows, rows.differences(1), targets, sample.drawn)) == 4 * len(targets)
+    assert (len(tables[0]), len(tables[1])) == (0, 16)
+    assert tables[0].dtypes.to_dict() == tables[1].dtypes.to_dict()
+    none = readers.choose([], np.empty((10, 0)), np.full(10, 0.5), np.empty((10, 0)), sample, margin=0.05)
+    assert dependency_metrics(tables[0], none) == {
+        "dependency_readers": 0,
+        "dependency_readers_dependent": 0,
+        "dependency_strongest_js": None,
+        "dependency_readers_share": None,
+        "dependency_readers_share_change": None,
+        "dependency_readers_mediated": None,
+        "dependency_others_mediated": None,
+    }
+    assert dependence(none).verdict == direction(none).verdict == CANNOT_TELL
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -160,6 +160,15 @@ def test_nothing_to_show_leaves_the_section_empty():
     assert {section for section, pictures in drawn.items() if not pictures} == {"maps", "learning", "random", "removal"}
 
 
+def test_a_model_of_one_layer_is_drawn_without_halves_and_edges():
+    results = dataclasses.replace(example.results(1, 4), shown=[])
+    drawn = gallery.draw(results)
+    assert drawn["dependency"] == []
+    bars = [written(one) for section in ("layers", "functions") for one in drawn[section]]
+    assert "layer 0" in bars[0]
+    assert not any("half" in label for one in bars for label in one)
+
+
 def test_files_hold_no_date_software_or_path():
     drawn = heads.heads_heatmap(example.results(2, 4))
     assert set(re.findall(rb"(IHDR|PLTE|IDAT|IEND|tEXt|tIME|iTXt|pHYs)", drawn.png)) == {

@@ -76,6 +76,16 @@ def test_layers_that_contradict_are_named():
     assert "1 of 2 single layers cost more than 10% (layer 5 -54.8% (-56.3% to -53.3%))" in finding.reason
 
 
+def test_a_model_of_one_layer_has_no_halves_to_compare():
+    one = example.tables(1, 4)
+    layers = redundancy.layers(one.groups, example.contrasts_frame({"random_k random": SAFE}))
+    assert layers.verdict == CANNOT_TELL
+    assert layers.reason.startswith("A model of one layer has no halves; ")
+    term_match = functional.term_match(one)
+    assert term_match.verdict == CANNOT_TELL
+    assert "a model of one layer has no lower half" in term_match.reason
+
+
 def tables(function: str, change: float, p: float, width: float = 0.015, label: bool = True, low: float = 0.2, **more):
     """Two layers; one head of the lower one scores `low` to `low` + 0.04 above its control."""
     groups = pd.DataFrame([group_row("function", function, change, width=width), *more.pop("rows", [])])

@@ -77,6 +77,14 @@ def test_the_best_one_two_three_of_a_function_grow_from_each_other():
     assert [group.draw for group in found] == [1, 2, 3]
 
 
+def test_one_layer_has_no_halves():
+    own = groups.Group("function", "term_match", ((0, 1),))
+    assert groups.halves(1, 4) == groups.lower_except([own], 1, 4) == []
+    lower, upper = groups.halves(3, 2)
+    assert (lower.heads, len(upper.heads)) == (((0, 0), (0, 1)), 4)
+    assert [group.heads for group in groups.lower_except([own], 3, 2)] == [((0, 0),)]
+
+
 @given(seed=st.integers(0, 50), layers=st.sets(st.integers(0, 5), min_size=1, max_size=3), each=st.integers(1, 3))
 def test_layer_matched_groups_have_as_many_heads_in_each_layer(seed, layers, each):
     own = groups.Group(

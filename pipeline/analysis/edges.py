@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.inference import Bootstrap, q_values, sign_flips
+from pipeline.analysis.inference import Bootstrap, of_query, q_values, sign_flips
 from pipeline.model.quantities import MATCH_SHARE, QUANTITIES
 
 
@@ -26,11 +26,11 @@ class Rows:
     @classmethod
     def of(cls, values: np.ndarray, query_ids: np.ndarray) -> Self:
         """From values [state, pair, target layer, head, quantity], NaN in pairs that do not define one."""
-        _, query = np.unique(query_ids, return_inverse=True)
-        of_query = (query[:, None] == np.arange(query.max() + 1)).astype(np.float32)
-        defined = np.isfinite(values[0, :, 0, 0])  # decided by the pair alone, [pair, quantity]
-        sums = np.stack([np.einsum("pthc,pq->qthc", np.nan_to_num(state), of_query) for state in values])
-        return cls(sums, of_query.T @ defined.astype(np.float32))
+        in_query = of_query(query_ids).astype(np.float32)
+        # Decided by the pair alone, [pair, quantity]; a model of one layer has no target layer to decide by.
+        defined = np.isfinite(values[0, :, :1, :1]).all(axis=(1, 2))
+        sums = np.stack([np.einsum("pthc,pq->qthc", np.nan_to_num(state), in_query) for state in values])
+        return cls(sums, in_query.T @ defined.astype(np.float32))
 
     def differences(self, state: int) -> np.ndarray:
         """Sums of the state minus the unmasked one's, float64 [query, target layer, head, quantity]."""
@@ -52,20 +52,19 @@ def edges(rows: Rows, sources: Sequence[tuple[int, int]], targets: Sequence[int]
         sources: (layer, head). targets: the layers of the rows.
 
     Returns:
-        One row an edge: source_layer, source_head, target_layer, target_head; js and the changes of the other
-        quantities, each with ``_low`` and ``_high``; p of the change of match_share (sign flips per query) and q over
-        all edges.
+        One row an edge, none in a model of one layer: source_layer, source_head, target_layer, target_head; js and the
+        changes of the other quantities, each with ``_low`` and ``_high``; p of the change of match_share (sign flips
+        per query) and q over all edges.
     """
     frames, differences = [], []
     for number, (layer, head) in enumerate(sources, start=1):
         later = [place for place, target in enumerate(targets) if target > layer]
-        if later:
-            by_query = rows.differences(number)[:, later]
-            frame = changes(rows, by_query, [targets[place] for place in later], drawn)
-            frames.append(frame.assign(source_layer=layer, source_head=head))
-            differences.append(by_query[..., MATCH_SHARE].reshape(len(by_query), -1).T)
+        by_query = rows.differences(number)[:, later]
+        frame = changes(rows, by_query, [targets[place] for place in later], drawn)
+        frames.append(frame.assign(source_layer=layer, source_head=head))
+        differences.append(by_query[..., MATCH_SHARE].reshape(len(by_query), -1))
     table = pd.concat(frames, ignore_index=True)
-    table["p"] = sign_flips(np.concatenate(differences).astype(np.float32), seed)
+    table["p"] = sign_flips(np.concatenate(differences, axis=1).astype(np.float32).T, seed)
     table["q"] = q_values(table["p"].to_numpy())
     first = ["source_layer", "source_head", "target_layer", "target_head"]
     return table[[*first, *table.columns.drop(first)]]
@@ -75,7 +74,7 @@ def changes(rows: Rows, by_query: np.ndarray, layers: Sequence[int], drawn: Boot
     """One row a target head of sums [query, target layer, head, quantity]: js and ``<quantity>_change``, intervals."""
     mean, low, high = rows.means(by_query, drawn)
     layer, head = np.indices(mean.shape[:2])
-    columns = {"target_layer": np.asarray(layers)[layer.ravel()], "target_head": head.ravel()}
+    columns = {"target_layer": np.array(layers, dtype=int)[layer.ravel()], "target_head": head.ravel()}
     for place, quantity in enumerate(QUANTITIES):
         name = quantity if quantity == "js" else f"{quantity}_change"
         for end, values in (("", mean), ("_low", low), ("_high", high)):

@@ -100,6 +100,8 @@ def term_match(tables: readings.Tables) -> Finding:
 
 def _spared(tables: readings.Tables) -> Part:
     """Whether the lower half of the layers costs less where the term-match heads in it stay."""
+    if readings.has_one_layer(tables.groups):
+        return Part(None, "a model of one layer has no lower half")
     if readings.heads_masked(tables.groups, "lower_except", "term_match") == 0:
         return Part(None, "they are the whole lower half, so that nothing is left to mask but them")
     spared = readings.contrast(tables.contrasts, "lower_except_term_match_minus_lower")

@@ -93,8 +93,10 @@ def whole_layers(layers: int, heads: int) -> list[Group]:
 
 
 def halves(layers: int, heads: int) -> list[Group]:
-    """R2: the lower half of the layers (the smaller one where their number is odd) and the upper half."""
+    """R2: the lower half of the layers (the smaller one where their number is odd) and the upper; none of one layer."""
     lower = lower_half(layers, heads)
+    if not lower:
+        return []
     upper = tuple(head for head in every_head(layers, heads) if head not in lower)
     return [Group("half", "lower", lower), Group("half", "upper", upper)]
 
@@ -173,8 +175,10 @@ def alone(layers: int, heads: int) -> list[Group]:
 
 
 def lower_except(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:
-    """The lower half without each functional group's members: what is left when only they stay."""
+    """The lower half without each functional group's members: what is left when only they stay; none of one layer."""
     low = lower_half(layers, heads)
+    if not low:
+        return []
     return [
         Group("lower_except", group.group, tuple(head for head in low if head not in group.heads)) for group in groups
     ]

@@ -108,6 +108,11 @@ def rows(groups: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return groups[groups["experiment"] == experiment]
 
 
+def has_one_layer(groups: pd.DataFrame) -> bool:
+    """Whether the model has a single layer, and so no halves."""
+    return len(rows(groups, "layer")) == 1
+
+
 def heads_masked(groups: pd.DataFrame, experiment: str, group: str) -> float:
     """How many heads the group masks, NaN where the group was not masked."""
     return _value(groups, experiment, group, "heads_masked")

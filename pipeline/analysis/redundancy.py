@@ -71,14 +71,7 @@ def _steadiness(shares: dict[float, Estimate]) -> float:
 def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
     """R2: the lower half costs more than the upper, and no layer masked alone costs much."""
     lower, upper = (readings.estimate(groups, "half", half) for half in ("lower", "upper"))
-    apart = readings.contrast(contrasts, "lower_minus_upper")
-    halves = Part.judged(
-        apart.below(0.0),
-        yes="the lower half costs more than the upper",
-        no="the lower half costs less than the upper",
-        unsure="neither half clearly costs more",
-        figures=f"difference {apart.text()}",
-    )
+    halves = _halves(groups, readings.contrast(contrasts, "lower_minus_upper"))
     every = readings.estimates(groups, "layer")
     single = {layer: one for layer, one in every.items() if np.isfinite(one.value)}
     measured = f"lower half {lower.text()}, upper half {upper.text()}; worst single layer "
@@ -86,6 +79,18 @@ def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
         return conclude("R2", f"{measured}not masked", [halves, Part(None, "no single layer was masked")])
     worst = min(single, key=lambda layer: single[layer].value)
     return conclude("R2", f"{measured}{worst} at {single[worst].text()}", [halves, _each_layer(single)])
+
+
+def _halves(groups: pd.DataFrame, apart: Estimate) -> Part:
+    if readings.has_one_layer(groups):
+        return Part(None, "a model of one layer has no halves")
+    return Part.judged(
+        apart.below(0.0),
+        yes="the lower half costs more than the upper",
+        no="the lower half costs less than the upper",
+        unsure="neither half clearly costs more",
+        figures=f"difference {apart.text()}",
+    )
 
 
 def _each_layer(single: dict[str, Estimate]) -> Part:

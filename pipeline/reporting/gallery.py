@@ -47,7 +47,7 @@ ORDERS = {"least_important_first": removal.LEAST_FIRST, "most_important_first": 
 
 def _curves(groups: pd.DataFrame) -> pd.DataFrame:
     """What `removal.removal_curves` draws, from the groups removed by importance and at random."""
-    every = float(readings.rows(groups, "half")["heads_masked"].sum())
+    every = float(readings.rows(groups, "layer")["heads_masked"].sum())
     ordered = readings.rows(groups, "removal").assign(order=lambda rows: rows["group"].map(ORDERS), draw=0)
     random = readings.rows(groups, "random_share").assign(order=removal.RANDOM)
     curves = pd.concat([ordered, random], ignore_index=True)

@@ -48,11 +48,11 @@ def _random_share_words(results: Results, draws: dict[float, np.ndarray]) -> Wor
 
 
 def layers_and_halves(results: Results) -> Picture:
-    """R2: each layer masked whole, and the lower and upper half of them."""
-    layers = readings.estimates(results.groups, "layer")
+    """R2: each layer masked whole, and the lower and upper half of them where there are two layers or more."""
+    layers, halves = (readings.estimates(results.groups, experiment) for experiment in ("layer", "half"))
+    theirs = {"lower": article.LOWER_HALF}
     rows = [_bar(f"layer {group}", change, style.BLUE) for group, change in layers.items()]
-    for half, theirs in (("lower", article.LOWER_HALF), ("upper", None)):
-        rows.append(_bar(f"{half} half", readings.estimate(results.groups, "half", half), style.ORANGE, theirs))
+    rows += [_bar(f"{half} half", change, style.ORANGE, theirs.get(half)) for half, change in halves.items()]
     figure, _ = chart(rows, AXIS)
     words = Words(
         name="layers_and_halves",
@@ -112,11 +112,10 @@ def _own(groups: pd.DataFrame) -> list[Row]:
 
 
 def _lower(groups: pd.DataFrame) -> list[Row]:
-    """The lower half of the layers, then the same except each function's heads."""
+    """The lower half of the layers, then the same except each function's heads; nothing of a single layer."""
     theirs = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
-    whole = _bar("lower half", readings.estimate(groups, "half", "lower"), style.ORANGE, article.LOWER_HALF)
-    spared = readings.estimates(groups, "lower_except")
+    halves, spared = (readings.estimates(groups, experiment) for experiment in ("half", "lower_except"))
     return [
-        whole,
+        *(_bar("lower half", halves[g], style.ORANGE, article.LOWER_HALF) for g in ("lower",) if g in halves),
         *(_bar(f"lower half except {g}", change, style.GREEN, theirs.get(g)) for g, change in spared.items()),
     ]
