@@ -81,7 +81,7 @@ def test_a_run_is_found_by_its_name(repository, monkeypatch, name, seed):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("HEAD~2", "HEAD~2 has no reports/head_ablation/heads.csv; name a run in which every stage finished"),
+        ("HEAD~2", "HEAD~2 has no params.yaml; name a run in which every stage finished"),
         ("HEAD~3", "'HEAD~3' is no run: neither 'workspace' nor a git revision .*dvc exp list"),
         ("abcdef0", "'abcdef0' is no run: .* MLflow run"),
         ("", "'' is no run"),
