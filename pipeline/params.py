@@ -140,6 +140,12 @@ class Report(Section):
     showcase_heads: Annotated[int, Field(ge=0)]
 
 
+class Limits(Section):
+    accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    needed_heads: Annotated[int, Field(ge=0)]
+    findings: Annotated[int, Field(ge=0)]
+
+
 class Params(Section):
     base: Base
     data: Data
@@ -150,6 +156,7 @@ class Params(Section):
     ablation: Ablation
     group_ablation: GroupAblation
     report: Report
+    limits: Limits
 
     @model_validator(mode="after")
     def _check(self) -> Self:

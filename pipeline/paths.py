@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+DVC_YAML = Path("dvc.yaml")
 DVC_LOCK = Path("dvc.lock")
 
 # What the user brings.
@@ -64,6 +65,9 @@ DEPENDENCY_METRICS = Path("reports/dependency/metrics.json")
 REPORT = Path("reports/report.html")
 FIGURES = Path("reports/figures")
 FINDINGS = Path("reports/findings.json")
+
+# rerun
+RERUN = Path("reports/rerun.md")
 
 # Outside the stages' outputs: word segmentation's cache, the tracking spool.
 CACHE = Path(".cache")

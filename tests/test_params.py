@@ -49,6 +49,8 @@ def test_the_committed_params_are_valid():
         ("model.scratch.heads", 3, "hidden 128 is no multiple of heads 3"),
         ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
         ("finetune.epochs", 0, "finetune.epochs 0 analyses a checkpoint"),
+        ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; input should be greater than or equal to 0"),
+        ("limits.findings", 0.5, "limits.findings is 0.5; input should be a valid integer"),
         ("group_ablation.groups", {"mine": [[1]]}, "group_ablation.groups.mine.0 is [1]"),
     ],
 )

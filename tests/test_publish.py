@@ -13,6 +13,8 @@ from mlflow.entities import Run
 
 from pipeline import paths, tracking
 from pipeline.params import load_params
+from pipeline.runs import last
+from pipeline.runs.outcome import FILES
 from pipeline.stages import publish
 from pipeline.tracking.store import STAGE_FINGERPRINT_TAG
 from tests.conftest import REPOSITORY
@@ -98,7 +100,10 @@ def test_a_skipped_stage_is_linked_to_the_run_that_computed_it(project, monkeypa
 
 def test_nothing_to_publish_imports_nothing_heavy(project, monkeypatch):
     lock_stages(prepare=1)
+    for path in set(FILES) - {paths.PARAMS}:
+        write(path, {})
     run_stage("publish", monkeypatch, "first")
+    assert (last.folder() / paths.FINDINGS).read_text() == "{}"
     script = (
         "import sys; sys.argv[1:] = ['publish']\n"
         "from pipeline.__main__ import main\n"

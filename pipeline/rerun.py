@@ -1,0 +1,100 @@
+"""Run the pipeline again, for cron and CI: pull, dvc repro, compare with the run published last, say how it ended.
+
+exit codes:
+  0  nothing changed, or only within the limits of params.yaml; also where there is nothing to compare with
+  1  unexpected: a traceback says what
+  2  something in params.yaml or the command to mend
+  3  a limit is broken
+  4  a stage, or dvc itself, failed
+  5  another rerun holds the lock
+  6  the pull from the DVC remote failed
+  129, 130, 143  stopped by SIGHUP, SIGINT or SIGTERM; dvc and its stage were ended first
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.errors import InputError
+from pipeline.params import load_params
+from pipeline.runs.dvc import Done, Dvc
+from pipeline.runs.ending import KEPT, LOCK_HELD, PULL_FAILED, SIGNALLED, STAGE_FAILED, TO_MEND, Ending
+from pipeline.runs.lock import LockHeld, locked
+from pipeline.runs.previous import previous
+from pipeline.runs.pulling import pull
+from pipeline.runs.signals import Stopped, noted
+from pipeline.tracking.execution import state
+from pipeline.tracking.fingerprint import PUBLISH
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        if not paths.DVC_YAML.is_file():
+            raise InputError(f"{paths.DVC_YAML} is missing; run from the project's root")
+        with noted() as signals, locked(state() / "rerun.lock") as lock:
+            ending = _ending(Dvc(lock, signals, state() / "rerun.log"), arguments.force)
+            ending.tell(arguments.summary)
+    except InputError as error:
+        print(f"rerun: {error}", file=sys.stderr)
+        return TO_MEND
+    except LockHeld as error:
+        print(f"rerun: {error}", file=sys.stderr)
+        return LOCK_HELD
+    return ending.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.rerun",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--force", action="store_true", help="run every stage, changed or not: dvc repro --force")
+    parser.add_argument(
+        "--summary", type=Path, default=paths.RERUN, metavar="PATH", help="Markdown file to write (%(default)s)"
+    )
+    return parser
+
+
+def _ending(dvc: Dvc, force: bool) -> Ending:
+    try:
+        return _rerun(dvc, ["--force"] if force else [])
+    except InputError as error:
+        return Ending(TO_MEND, "something to mend", output=str(error))
+    except Stopped as error:
+        return Ending(SIGNALLED + error.signal, str(error))
+
+
+def _rerun(dvc: Dvc, options: list[str]) -> Ending:
+    limits = load_params().limits
+    before = previous()
+    if failure := pull(dvc):
+        return Ending(PULL_FAILED, "the pull failed", output=failure)
+    done = dvc.run("repro", *options)
+    if done.code:
+        return _failed(done)
+    if before.outcome is None:
+        return Ending(KEPT, "done, nothing to compare with", [_ran(done), before.origin])
+    # Imported here: scipy takes a second, which a rerun that fails does without.
+    from pipeline.runs.judging import judge
+    from pipeline.runs.outcome import from_folder
+
+    ending = judge(before.outcome, from_folder("this run", Path()), limits)
+    return replace(ending, points=[*ending.points, _ran(done)])
+
+
+def _failed(done: Done) -> Ending:
+    what = f"stage {done.failed_stage}" if done.failed_stage else "dvc"
+    return Ending(STAGE_FAILED, f"{what} failed", [_ran(done)], done.message)
+
+
+def _ran(done: Done) -> str:
+    ran = [stage for stage in done.ran if stage != PUBLISH]
+    return f"stages that ran: {', '.join(ran) or 'none'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
