@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full test test-slow bench lint format ui lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -29,6 +29,12 @@ repro-full: setup  ## the deeper settings as a DVC experiment named full: about 
 	    --set-param ablation.replaced_pairs=600 \
 	    --set-param group_ablation.draws=20 \
 	    --set-param group_ablation.control_draws=200
+
+rerun: setup  ## for schedules: pull, run, compare with the last run; make turns every failure into code 2
+	python -m pipeline.rerun
+
+check-repro: setup  ## run the pipeline twice from nothing, in fresh clones of HEAD, and compare every byte
+	python -m tests.reproducibility
 
 test: setup  ## the test suite, in two processes (WORKERS=N: in N)
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder

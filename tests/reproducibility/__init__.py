@@ -1,0 +1,1 @@
+"""Whether the pipeline gives the same bytes again: `python -m tests.reproducibility`."""
