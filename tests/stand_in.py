@@ -27,7 +27,8 @@ if given["do"] == "fail":
 if given["do"] == "wait":
     try:
         Path("{STARTED}").touch()
-        while not Path("{GO}").exists():
+        end = time.monotonic() + 60
+        while not Path("{GO}").exists() and time.monotonic() < end:
             time.sleep(0.02)
     finally:
         Path("{ENDED}").touch()
