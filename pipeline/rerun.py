@@ -77,7 +77,7 @@ def _rerun(dvc: Dvc, options: list[str]) -> Ending:
     if done.code:
         return _failed(done)
     if before.outcome is None:
-        return Ending(KEPT, "done, nothing to compare with", [_ran(done), before.origin])
+        return Ending(KEPT, "done, nothing to compare with", [_ran(done), before.reason])
     # Imported here: scipy takes a second, which a rerun that fails does without.
     from pipeline.runs.judging import judge
     from pipeline.runs.outcome import from_folder

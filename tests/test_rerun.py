@@ -50,7 +50,7 @@ def test_a_first_rerun_has_nothing_to_compare_with(first):
     assert code == 0
     assert "Running stage 'prepare':" in out
     assert "stages that ran: prepare" in summary(folder)
-    assert "no run has been published here, and no results are committed" in summary(folder)
+    assert "no run has been published here, and git has no commit" in summary(folder)
 
 
 def test_nothing_changed_though_all_ran_again_and_the_job_is_told(clone, tmp_path):
