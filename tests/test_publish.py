@@ -36,6 +36,10 @@ def write(path: Path, value: object) -> Path:
     return path
 
 
+def finding(id: str, verdict: str) -> dict[str, str]:
+    return {"id": id, "statement": f"What {id} says.", "measured": f"what {id} measured", "verdict": verdict}
+
+
 def lock_stages(**epochs: int) -> None:
     """A dvc.lock whose stages differ in one param each."""
     outs = {"prepare": "data/prepared", "finetune": "data/model"}
@@ -61,7 +65,11 @@ def run_stage(name: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     run_stage("prepare", monkeypatch, "first")
     write(paths.FINETUNE_METRICS, {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}})
-    write(paths.FINDINGS, [{"id": "F3", "verdict": "agrees"}, {"id": "S1", "verdict": "cannot tell"}])
+    write(paths.FINDINGS, [finding("F3", "agrees"), finding("S1", "cannot tell")])
+    paths.HEADS.parent.mkdir(parents=True)
+    paths.HEADS.write_text(
+        "layer,head,accuracy,relative_accuracy_change,verdict\n0,0,0.8,0,no detectable effect\n3,4,0.7,-0.055,needed\n"
+    )
     write(paths.REPORT, "report")
     write(paths.FIGURES / "heads.png", "figure")
     lock_stages(prepare=1)
@@ -72,6 +80,10 @@ def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     assert row.data.params["model.name"] == "embedded"
     tags = row.data.tags
     assert (tags["finding.F3"], tags["finding.S1"]) == ("agrees", "cannot tell")
+    for said in ("Grades **80.0%**", "1 of 2 heads needed: 3.4 (-5.5%)", "| what S1 measured | **cannot tell** |"):
+        assert said in tags["mlflow.note.content"]
+    assert f"| prepare | run now | {tags['stage.prepare.seconds']} |" in tags["mlflow.note.content"]
+    assert tags["stages.ran"] == "all"
     assert tags["stage.prepare.cached"] == "false"
     assert float(tags["stage.prepare.seconds"]) >= 0
     assert "data.fingerprint" in tags
@@ -138,6 +150,7 @@ with tracking.stage("prepare", load_params()) as record:
 PIPELINE = {
     "stages": {
         "prepare": {
+            "desc": "A table -> pairs.",
             "cmd": "python stage.py",
             "params": ["data"],
             "outs": [{"reports/prepare/metrics.json": {"cache": False}}],
@@ -173,5 +186,6 @@ def test_under_dvc(project, monkeypatch):
         "true",
     )
     assert STAGE_FINGERPRINT_TAG in prepare.data.tags
+    assert prepare.data.tags["mlflow.note.content"] == "A table -> pairs."
     alone = client.get_run(prepare.data.tags["mlflow.parentRunId"])
     assert (alone.info.status, alone.data.tags["pipeline.published"]) == ("FINISHED", "false")

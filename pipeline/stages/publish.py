@@ -11,10 +11,11 @@ from typing import Any
 from pipeline import paths, tracking
 from pipeline.params import Params
 from pipeline.runs import last
-from pipeline.runs.outcome import METRICS, headline
+from pipeline.runs.outcome import METRICS, head_effects, headline
 from pipeline.tracking.delivery import never_failing
+from pipeline.tracking.description import Effect, describe
 from pipeline.tracking.fingerprint import Lock, output_fingerprint, read_lock
-from pipeline.tracking.record import Record
+from pipeline.tracking.record import Record, flattened
 
 
 def main(params: Params, record: Record) -> None:
@@ -27,7 +28,9 @@ def main(params: Params, record: Record) -> None:
 
 def _publish(params: Params, record: Record, lock: Lock) -> None:
     record.metrics = headline({stage: _json(path) for stage, path in METRICS.items() if path.exists()})
-    record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
+    findings = _json(paths.FINDINGS) if paths.FINDINGS.exists() else []
+    record.tags = fingerprint_tags(lock) | finding_tags(findings)
+    record.note = describe(flattened(params), record.metrics, head_rows(paths.HEADS), findings)
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
@@ -39,10 +42,14 @@ def fingerprint_tags(lock: Lock) -> dict[str, str]:
     return {f"{name}.fingerprint": value for name, value in found.items() if value}
 
 
-def finding_tags(path: Path) -> dict[str, str]:
+def finding_tags(findings: list[dict[str, str]]) -> dict[str, str]:
     """finding.F3 = agrees, for each of the article's findings that was judged."""
-    findings = _json(path) if path.exists() else []
     return {f"finding.{finding['id']}": finding["verdict"] for finding in findings}
+
+
+def head_rows(path: Path) -> list[Effect]:
+    """Every head masked alone: layer, head, relative change of accuracy, verdict."""
+    return list(head_effects(path.read_bytes()).itertuples(index=False, name=None)) if path.exists() else []
 
 
 def _json(path: Path) -> Any:

@@ -11,9 +11,11 @@ from filelock import FileLock
 
 from pipeline import paths
 from pipeline.tracking.execution import root, state
+from pipeline.tracking.view import keep_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 # A dead server costs seconds instead of minutes; nothing is sent home; no bars in the log.
 DEFAULTS = {
@@ -90,15 +92,19 @@ def _set_up() -> None:
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
+    found = client.get_experiment_by_name(name) or _new_experiment(client, name)
+    keep_view(client, found)
+    return found.experiment_id
+
+
+def _new_experiment(client: "MlflowClient", name: str) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
-        return found.experiment_id
     try:
-        return client.create_experiment(name)
+        return client.get_experiment(client.create_experiment(name))
     except MlflowException:
         if found := client.get_experiment_by_name(name):  # another client of the server was quicker
-            return found.experiment_id
+            return found
         raise
 
 

@@ -9,7 +9,7 @@ from pipeline.tracking import connection
 from pipeline.tracking.delivery import deliver, never_failing
 from pipeline.tracking.execution import current, milliseconds, state, write_state
 from pipeline.tracking.fingerprint import Lock, stage_fingerprints, whole_fingerprint
-from pipeline.tracking.record import Record, Row, opening, reported
+from pipeline.tracking.record import PUBLISHED_TAG, Record, Row, opening, reported
 
 
 def is_published(lock: Lock) -> bool:
@@ -33,7 +33,7 @@ def _filled(row: Row, found: dict[str, Any], notes: dict[str, dict[str, Any]], l
     stages = stage_fingerprints(lock)
     has_failed = any(note["status"] != "FINISHED" for note in notes.values())
     tags = row.tags | found["tags"]
-    tags |= {"pipeline.published": "true", "pipeline.fingerprint": whole_fingerprint(stages)}
+    tags |= {PUBLISHED_TAG: "true", "pipeline.fingerprint": whole_fingerprint(stages)}
     return replace(
         row,
         **found | {"tags": tags},

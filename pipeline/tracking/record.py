@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pipeline.params import Params
 from pipeline.tracking.source import source_tags
 
+PUBLISHED_TAG = "pipeline.published"
 PARAM_LENGTH = 6000  # MLflow's limit for a param's value, in characters
 
 
@@ -22,7 +23,7 @@ class Record:
 
     metrics: headline numbers; None and what is not finite are left out.
     artifacts: files and folders. curve: (metric, value, step). tags: short texts.
-    model: folder of a fine-tuned model and its tokenizer. dataset: parquet splits.
+    model: folder of a fine-tuned model and its tokenizer. dataset: parquet splits. note: a description, in Markdown.
     """
 
     metrics: dict[str, float | int | None] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Record:
     tags: dict[str, str] = field(default_factory=dict)
     model: Path | None = None
     dataset: list[Path] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Row:
     id: names the run, whoever writes first. parent: id of the pipeline's row, None for that row itself.
     status: MLflow's; None leaves it as it is. start, end: milliseconds since 1970.
     stages: stage -> fingerprint of its entry in dvc.lock. ran: stage -> id of its row, where this execution ran it.
+    note: a description in Markdown, without the stages.
     """
 
     id: str
@@ -58,6 +61,11 @@ class Row:
     dataset: list[str] = field(default_factory=list)
     stages: dict[str, str] = field(default_factory=dict)
     ran: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def is_published(self) -> bool:
+        return self.status == "FINISHED" and self.tags.get(PUBLISHED_TAG) == "true"
 
     def files(self) -> list[str]:
         """Every file or folder that writing the row reads."""
@@ -72,7 +80,7 @@ def opening(id: str, key: str, params: Params, start: int) -> Row:
     """The pipeline's row as an execution's first process knows it."""
     source = params.data.source if params.data.source != "generated" else f"generated {params.data.generated.language}"
     name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {source}"
-    tags = {"pipeline.exec_key": key, "pipeline.published": "false"} | source_tags()
+    tags = {"pipeline.exec_key": key, PUBLISHED_TAG: "false"} | source_tags()
     return Row(id, name, params.base.experiment, start, params=flattened(params), tags=tags)
 
 
@@ -85,6 +93,7 @@ def reported(record: Record) -> dict[str, Any]:
         "artifacts": [str(path) for path in record.artifacts if path.exists()],
         "dataset": [str(path) for path in record.dataset if path.exists()],
         "model": str(record.model) if record.model and record.model.is_dir() else None,
+        "note": record.note,
     }
 
 
@@ -106,7 +115,16 @@ def flattened(section: BaseModel, prefix: str = "") -> dict[str, str]:
 
 def declared(flat: dict[str, str], stage: str, pipeline: Path = Path("dvc.yaml")) -> dict[str, str]:
     """Those params that the stage declares in dvc.yaml, alone or by section; all where it declares none."""
-    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.exists() else {}
-    keys = [key for key in stages.get(stage, {}).get("params", []) if isinstance(key, str)]
+    keys = [key for key in _entry(stage, pipeline).get("params", []) if isinstance(key, str)]
     chosen = {name: value for name, value in flat.items() if any(f"{name}.".startswith(f"{key}.") for key in keys)}
     return chosen or flat
+
+
+def purpose(stage: str, pipeline: Path = Path("dvc.yaml")) -> str:
+    """What dvc.yaml says the stage turns into what; empty where it says nothing."""
+    return _entry(stage, pipeline).get("desc", "")
+
+
+def _entry(stage: str, pipeline: Path) -> dict[str, Any]:
+    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.exists() else {}
+    return stages.get(stage, {})

@@ -8,16 +8,16 @@ import re
 import warnings
 from collections.abc import Iterator
 from getpass import getuser
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pipeline.tracking import description, models, registry
 from pipeline.tracking.connection import LOCK_SECONDS, connect, tracking_uri
 from pipeline.tracking.execution import root, state
-from pipeline.tracking.record import Row
+from pipeline.tracking.record import Row, purpose
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,13 +49,15 @@ class _Store:
         for name in row.artifacts:
             self._log_files(run_id, base, Path(name))
         self._log_dataset(run_id, base, row.dataset)
-        self._link_stages(run_id, row)
+        computed = self._link_stages(run_id, row)
         if row.model and not (run.outputs and run.outputs.model_outputs):
-            self._log_model(run_id, base, Path(row.model))
+            models.log_model(self.client.tracking_uri, run_id, base, Path(row.model))
         if row.status == "RUNNING":
             self.client.update_run(run_id, row.status)
         elif row.status:
             self.client.set_terminated(run_id, row.status, row.end)
+        if row.is_published:
+            self._register(run_id, row, computed)
 
     def _find(self, tag: str, value: str) -> "Run | None":
         where = f"tags.`{tag}` = '{value}'"
@@ -68,6 +70,7 @@ class _Store:
         if row.parent:
             parent = self._find(ROW_TAG, row.parent) or self._create(row.of_parent())
             tags |= {"pipeline.kind": "stage", "mlflow.parentRunId": parent.info.run_id}
+            tags |= {description.TAG: about} if (about := purpose(row.name)) else {}
         else:
             tags |= {"pipeline.kind": "pipeline"}
         return self.client.create_run(self.experiment_id, row.start, tags, row.name)
@@ -100,41 +103,44 @@ class _Store:
                 warnings.simplefilter("ignore")  # that integers cannot hold missing values: a split has none
                 self.client.log_inputs(run_id, [_dataset(base, Path(split)) for split in splits])
 
-    def _link_stages(self, run_id: str, row: Row) -> None:
+    def _link_stages(self, run_id: str, row: Row) -> "list[Run]":
         """Name, for each stage of the pipeline's row, the run that computed it: in this execution or an earlier one."""
+        computed, stages = [], []
         for stage, fingerprint in row.stages.items():
             ran = row.ran.get(stage)
             found = self._find(ROW_TAG, ran) if ran else self._find(STAGE_FINGERPRINT_TAG, fingerprint)
-            self.client.set_tag(run_id, f"stage.{stage}.cached", "false" if ran else "true")
-            if not found:
-                continue
-            self.client.set_tag(run_id, f"stage.{stage}.run_id", found.info.run_id)
-            seconds = ((found.info.end_time or found.info.start_time) - found.info.start_time) / 1000
-            self.client.set_tag(run_id, f"stage.{stage}.seconds", f"{seconds:.1f}")
-            if ran:
+            stages.append(description.Stage(stage, _seconds(found) if found else None, is_cached=not ran))
+            if found:
+                computed.append(found)
+                self.client.set_tag(run_id, f"stage.{stage}.run_id", found.info.run_id)
+            if found and ran:
                 self.client.set_tag(found.info.run_id, STAGE_FINGERPRINT_TAG, fingerprint)
+        self._tell_stages(run_id, row, stages)
+        return computed
 
-    def _log_model(self, run_id: str, base: Path, folder: Path) -> None:
-        """The classifier, for `mlflow.transformers.load_model`: a pipeline over a text and a text_pair."""
-        import mlflow.transformers
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    def _tell_stages(self, run_id: str, row: Row, stages: list[description.Stage]) -> None:
+        from mlflow.entities import RunTag
 
-        model = AutoModelForSequenceClassification.from_pretrained(base / folder)
-        # MLflow asks the model hub about this name; one that no hub accepts keeps it from asking.
-        model.name_or_path = f"./{folder}"
-        inputs = Schema([ColSpec("string", "text"), ColSpec("string", "text_pair")])
-        outputs = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
-        mlflow.set_tracking_uri(self.client.tracking_uri)
-        with mlflow.start_run(run_id=run_id):
-            mlflow.transformers.log_model(
-                {"model": model, "tokenizer": AutoTokenizer.from_pretrained(base / folder)},
-                name="model",
-                task="text-classification",
-                signature=ModelSignature(inputs, outputs),
-                pip_requirements=[f"{package}=={version(package)}" for package in ("transformers", "torch")],
-            )
+        tags = {f"stage.{stage.name}.cached": "true" if stage.is_cached else "false" for stage in stages}
+        tags |= {f"stage.{stage.name}.seconds": f"{stage.seconds:.1f}" for stage in stages if stage.seconds is not None}
+        if row.note:
+            tags |= {description.TAG: description.with_stages(row.note, stages), "stages.ran": description.ran(stages)}
+        if tags:
+            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def _register(self, run_id: str, row: Row, computed: "list[Run]") -> None:
+        """The model behind a finished row, fine-tuned now or earlier, becomes the newest."""
+        from mlflow.entities import LoggedModelInput
+
+        for run in computed:
+            for model in run.outputs.model_outputs if run.outputs else []:
+                version = registry.register(self.client, row.experiment, run.info.run_id, model.model_id, row.start)
+                self.client.set_tag(run_id, "model.version", version)
+                self.client.log_inputs(run_id, models=[LoggedModelInput(model.model_id)])
+
+
+def _seconds(run: "Run") -> float:
+    return ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
 
 
 def _metric_name(name: str) -> str:

@@ -1,0 +1,27 @@
+"""A fine-tuned model as MLflow keeps it."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+
+def log_model(tracking_uri: str, run_id: str, base: Path, folder: Path) -> None:
+    """Log the classifier below `base` for `mlflow.transformers.load_model`: a pipeline over a text and a text_pair."""
+    import mlflow.transformers
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(base / folder)
+    # MLflow asks the model hub about this name; one that no hub accepts keeps it from asking.
+    model.name_or_path = f"./{folder}"
+    inputs = Schema([ColSpec("string", "text"), ColSpec("string", "text_pair")])
+    outputs = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+    mlflow.set_tracking_uri(tracking_uri)
+    with mlflow.start_run(run_id=run_id):
+        mlflow.transformers.log_model(
+            {"model": model, "tokenizer": AutoTokenizer.from_pretrained(base / folder)},
+            name="model",
+            task="text-classification",
+            signature=ModelSignature(inputs, outputs),
+            pip_requirements=[f"{package}=={version(package)}" for package in ("transformers", "torch")],
+        )

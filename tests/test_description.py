@@ -1,0 +1,71 @@
+"""What a row says of itself, against text written by hand."""
+
+import pytest
+
+from pipeline.tracking.description import LENGTH, Stage, describe, ran, with_stages
+
+PARAMS = {"model.name": "embedded", "data.source": "generated", "data.generated.language": "en", "finetune.epochs": "3"}
+METRICS = {
+    "train_pairs": 45,
+    "prepare.dev_pairs": 9,
+    "test_pairs": 15,
+    "heads_pairs": 8,
+    "test_accuracy": 0.8512,
+    "test_qwk": 0.886,
+    "baseline_test_accuracy": 0.9,
+    "baseline_test_qwk": None,
+    "test_majority_accuracy": 0.32,
+}
+EFFECTS = [
+    (0, 0, 0.001, "no detectable effect"),
+    (1, 1, -0.05, "needed"),
+    (2, 9, -0.175, "needed"),
+    (2, 3, 0.02, "harmful"),
+]
+FINDING = {"id": "F3", "statement": "Low heads match a|b.", "measured": "-63.6%", "verdict": "agrees"}
+
+
+def test_a_finished_run():
+    assert describe(PARAMS, METRICS, EFFECTS, [FINDING]).split("\n\n") == [
+        "`embedded` fine-tuned for 3 epochs on `generated` (en): 45 train, 9 dev, 15 test pairs. "
+        "Heads masked on 8 test pairs.",
+        "Grades **85.1%** of the test pairs right (kappa 0.89); the BiLSTM baseline 90.0%, "
+        "the most frequent grade 32.0%.",
+        "2 of 4 heads needed: 2.9 (-17.5%), 1.1 (-5.0%).",
+        "1 of 4 heads harmful: 2.3 (+2.0%).",
+        "The article's findings:",
+        "|  | finding | this run | verdict |\n| --- | --- | --- | --- |\n"
+        "| F3 | Low heads match a\\|b. | -63.6% | **agrees** |",
+    ]
+
+
+@pytest.mark.parametrize(("epochs", "words"), [("0", "as it is, without fine-tuning"), ("1", "fine-tuned for 1 epoch")])
+def test_a_run_without_results(epochs, words):
+    params = PARAMS | {"finetune.epochs": epochs, "data.source": "data/raw/pairs.tsv"}
+    assert describe(params, {}, [], []) == f"`embedded` {words} on `data/raw/pairs.tsv`."
+
+
+def test_many_needed_heads_and_long_figures_are_cut():
+    effects = [(layer, head, -0.1, "needed") for layer in range(12) for head in range(12)]
+    text = describe(PARAMS, {}, effects, [FINDING | {"measured": "word " * 100}])
+    assert "144 of 144 heads needed: 0.0 (-10.0%)," in text
+    assert "1.11 (-10.0%) and 120 more." in text
+    assert "word word ... |" in text
+    assert max(map(len, text.splitlines())) < 600
+
+
+def test_the_stages_follow_and_nothing_outgrows_a_tag():
+    stages = [Stage("prepare", 2.04, is_cached=True), Stage("report", None, is_cached=False)]
+    rows = "| prepare | cached | 2.0 |\n| report | run now |  |"
+    table = f"The stages:\n\n| stage |  | seconds |\n| --- | --- | --- |\n{rows}"
+    assert with_stages("Text.", stages) == f"Text.\n\n{table}"
+    long = with_stages("x" * 9000, stages)
+    assert len(long) == LENGTH
+    assert long.endswith(table)
+
+
+def test_which_stages_ran():
+    cached, now = Stage("prepare", 1.0, is_cached=True), [Stage(name, 1.0, is_cached=False) for name in ("a", "b")]
+    assert ran(now) == "all"
+    assert ran([cached, *now]) == "a, b"
+    assert ran([cached]) == "none"
