@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui prune lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -57,6 +57,9 @@ format: setup  ## let ruff mend what it can
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+prune: setup  ## show which MLflow rows are older than the newest KEEP=20; with YES=--yes remove them and what they used
+	python -m pipeline.prune --keep "$(KEEP)" $(YES)
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	rm -rf .venv-lock

@@ -93,12 +93,6 @@ class Dvc:
             _show(source)
 
 
-def ask(*arguments: str) -> Done:
-    """Run a short dvc command that changes nothing, unseen."""
-    done = subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, check=False)
-    return Done(done.returncode, done.stdout + done.stderr)
-
-
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", *arguments]
 

@@ -1,27 +1,32 @@
 """Fetching from the DVC remote what other clones pushed, before a rerun computes it again."""
 
-import re
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.runs.dvc import Dvc, ask
-
-DEFAULT = re.compile(r"^(?P<name>\S+)\s+(?P<url>.+?)\s+\(default\)$", re.MULTILINE)
-
+from pipeline.runs.dvc import Dvc
 
 def pull(dvc: Dvc) -> str | None:
     """Pull from the default remote, where there is one. Returns what went wrong, None where nothing did."""
-    listed = ask("remote", "list")
-    if listed.code:
-        return listed.message
-    remote = DEFAULT.search(listed.output)
+    remote = _default_remote()
     if remote is None:
         return None
-    if missing := _missing_folder(remote["name"], remote["url"]):
+    if missing := _missing_folder(*remote):
         return missing
     inputs = sorted(path.as_posix() for path in Path("data").glob("**/*.dvc") if path.is_file())
     # What a killed stage left is replaced; a table that was edited and not added is not.
     return (_pull(dvc, *inputs) if inputs else None) or _pull(dvc, "--force", str(paths.DVC_YAML))
+
+
+def _default_remote() -> tuple[str, str] | None:
+    """Its name and address; None also where there is no DVC project, which dvc repro is to tell."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    with suppress(NotDvcRepoError), Repo() as repo:
+        if name := repo.config["core"].get("remote"):
+            return name, repo.config["remote"].get(name, {}).get("url", "")
+    return None
 
 
 def _pull(dvc: Dvc, *arguments: str) -> str | None:

@@ -28,9 +28,8 @@ def main(params: Params, record: Record) -> None:
 
 def _publish(params: Params, record: Record, lock: Lock) -> None:
     record.metrics = headline({stage: _json(path) for stage, path in METRICS.items() if path.exists()})
-    findings = _json(paths.FINDINGS) if paths.FINDINGS.exists() else []
-    record.tags = fingerprint_tags(lock) | finding_tags(findings)
-    record.note = describe(flattened(params), record.metrics, head_rows(paths.HEADS), findings)
+    record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
+    record.note = describe(flattened(params), record.metrics, head_rows(paths.HEADS), _findings(paths.FINDINGS))
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
@@ -42,14 +41,18 @@ def fingerprint_tags(lock: Lock) -> dict[str, str]:
     return {f"{name}.fingerprint": value for name, value in found.items() if value}
 
 
-def finding_tags(findings: list[dict[str, str]]) -> dict[str, str]:
+def finding_tags(path: Path) -> dict[str, str]:
     """finding.F3 = agrees, for each of the article's findings that was judged."""
-    return {f"finding.{finding['id']}": finding["verdict"] for finding in findings}
+    return {f"finding.{finding['id']}": finding["verdict"] for finding in _findings(path)}
 
 
 def head_rows(path: Path) -> list[Effect]:
     """Every head masked alone: layer, head, relative change of accuracy, verdict."""
-    return list(head_effects(path.read_bytes()).itertuples(index=False, name=None)) if path.exists() else []
+    return list(head_effects("this run", path.read_bytes()).itertuples(index=False, name=None)) if path.exists() else []
+
+
+def _findings(path: Path) -> list[dict[str, str]]:
+    return _json(path) if path.exists() else []
 
 
 def _json(path: Path) -> Any:

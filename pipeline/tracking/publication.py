@@ -1,5 +1,6 @@
 """The pipeline's row, filled at the end with what every stage found, whether it ran now or earlier."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,5 +45,14 @@ def _filled(row: Row, found: dict[str, Any], notes: dict[str, dict[str, Any]], l
     )
 
 
+def markers() -> dict[Path, str]:
+    """The files that say of a state of the project that it is published -> the id of its row."""
+    return {path: json.loads(path.read_text(encoding="utf-8"))["row"] for path in sorted(_markers().glob("*.json"))}
+
+
 def _marker(lock: Lock) -> Path:
-    return state() / "published" / f"{whole_fingerprint(stage_fingerprints(lock))}.json"
+    return _markers() / f"{whole_fingerprint(stage_fingerprints(lock))}.json"
+
+
+def _markers() -> Path:
+    return state() / "published"

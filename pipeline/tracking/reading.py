@@ -37,7 +37,7 @@ def find(prefix: str) -> Tracked | None:
     Raises:
         InputError: several rows begin so, it is a stage's run, or MLflow does not answer.
     """
-    with _client() as client:
+    with opened() as client:
         if client is None:
             return None
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -57,7 +57,7 @@ def artifact(run_id: str, path: Path) -> bytes | None:
     Raises:
         InputError: MLflow does not answer.
     """
-    with _client() as client, tempfile.TemporaryDirectory() as folder:
+    with opened() as client, tempfile.TemporaryDirectory() as folder:
         if client is None:
             return None
         known = client.list_artifacts(run_id, path.parent.as_posix())
@@ -67,7 +67,7 @@ def artifact(run_id: str, path: Path) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _client() -> "Iterator[MlflowClient | None]":
+def opened() -> "Iterator[MlflowClient | None]":
     """The client, in the folder that the artifacts' places are relative to."""
     with contextlib.chdir(root()):
         try:
