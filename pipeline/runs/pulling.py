@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.runs.dvc import Dvc
 
+
 def pull(dvc: Dvc) -> str | None:
     """Pull from the default remote, where there is one. Returns what went wrong, None where nothing did."""
     remote = _default_remote()
