@@ -1,7 +1,8 @@
 """params.yaml as typed, checked values: read once, unknown keys refused, every error names key, value and choice."""
 
+import reprlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,11 +12,17 @@ from pipeline.errors import InputError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+MOST_ERRORS = 50  # named in one message
+DEEPEST = 20  # levels of nesting
+MOST_ALIASES = 20  # more could unfold a small file into billions of values
+LONGEST_REASON = 1000  # characters
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 200, 200
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Base(Section):
@@ -179,24 +186,56 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     Raises:
         InputError: the file is missing, not YAML, or a key is unknown, missing or out of range.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from None
+    values = _read(path)
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {_explain(item)}" for item in error.errors())) from None
+        wrong = [f"{path}: {_explain(item)}" for item in error.errors(include_url=False)]
+        more = [f"{path}: {len(wrong) - MOST_ERRORS} more"] if len(wrong) > MOST_ERRORS else []
+        raise InputError("\n".join([*wrong[:MOST_ERRORS], *more])) from None
 
 
-def _explain(item) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path} is {'no file' if path.exists() else 'missing'}; run from the project's root")
+    try:
+        text = path.read_text(encoding="utf-8")
+        _check_small(path, text)
+        return yaml.safe_load(text)
+    except InputError:
+        raise
+    except Exception as error:  # a date out of range, a number too long, a nesting too deep: each of its own class
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} is not YAML: {reason[:LONGEST_REASON]}") from None
+
+
+def _check_small(path: Path, text: str) -> None:
+    """Refuse what would take the reader minutes, or unfold into more than memory holds, before it is built."""
+    depth = aliases = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > DEEPEST or aliases > MOST_ALIASES:
+            raise InputError(
+                f"{path} is too deep: {DEEPEST} levels and {MOST_ALIASES} aliases (*name) are the most; write the "
+                "values out"
+            )
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])[:LONGEST_REASON]
     if item["type"] == "value_error":
         return f"{key + ': ' if key else ''}{item['ctx']['error']}"
     if item["type"] == "extra_forbidden":
-        return f"{key} is no known key (value {item['input']!r}); remove it or mend its name"
+        return f"{key} is no known key (value {_shown(item['input'])}); remove it or mend its name"
     if item["type"] == "missing":
         return f"{key} is missing; add it"
-    return f"{key} is {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
+    return f"{key or 'its content'} is {_shown(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    """The value as a message names it, cut where it is long or deep."""
+    try:
+        return SHORT.repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a number of thousands of digits"

@@ -144,3 +144,9 @@ def test_frame_lists_members():
 def test_a_wrong_group_of_the_users_is_named(members, message):
     with pytest.raises(InputError, match=message):
         groups.users({"mine": members}, 6, 12)
+
+
+@pytest.mark.parametrize("name", ["", " ", "term_match"])
+def test_a_name_that_tables_could_not_tell_apart_is_refused(name):
+    with pytest.raises(InputError, match=r"is blank or one of term_match, segmentation.*choose another"):
+        groups.users({name: [[0, 0]]}, 6, 12)

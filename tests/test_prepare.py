@@ -156,6 +156,13 @@ def test_labels_that_no_metric_name_can_hold():
     assert metrics["test_share_of_grade_1"] == 1.0
 
 
+def test_labels_that_are_too_long_for_a_metric_s_name():
+    long = "good" * 60
+    metrics = run(own(GIVEN.replace("good", long), split="part", grades=["bad", long])).metrics
+    assert metrics["test_share_of_grade_1"] == 1.0
+    assert max(map(len, metrics)) < 250
+
+
 TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0.03}
 
 

@@ -188,10 +188,13 @@ def users(named: dict[str, list[list[int]]], layers: int, heads: int) -> list[Gr
     """The user's own groups.
 
     Raises:
-        InputError: a group without heads, a head twice, or one that the model does not have.
+        InputError: a blank name or one of FUNCTIONS, a group without heads, a head twice, or one that the model does
+            not have.
     """
     for name, members in named.items():
         key = f"params.yaml: group_ablation.groups.{name}"
+        if not name.strip() or name in FUNCTIONS:
+            raise InputError(f"{key}: the name {name!r} is blank or one of {', '.join(FUNCTIONS)}; choose another")
         if not members:
             raise InputError(f"{key} is empty; list [layer, head] pairs")
         for layer, head in members:

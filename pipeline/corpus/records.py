@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from pipeline.errors import InputError
 Numbered = Iterator[tuple[int, list[Any]]]
 
 LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit of 131,072 is shorter than some titles
+LISTED = 1000  # characters of the list of a table's columns
 SHOWN = 100  # characters of a value in a message
 
 
@@ -40,7 +42,8 @@ def read_records(path: Path, names: list[str]) -> Numbered:
             fields than the header, with broken quotes, or no JSON object; no readable parquet file.
     """
     if not path.is_file():
-        raise InputError(f"{path} is missing; put the table there or mend data.source")
+        is_other = os.path.lexists(path)  # a folder, a pipe, a link that leads nowhere
+        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or mend data.source")
     if path.suffix == ".parquet":
         return _parquet(path, names)
     _require_utf8(path)
@@ -66,7 +69,10 @@ def _require_utf8(path: Path) -> None:
 def _require_columns(where: str, names: list[str], found: list[str]) -> None:
     for name in names:
         if name not in found:
-            raise InputError(f"{where}: no column {name!r}; found {found}; mend data.columns, data.slices or the table")
+            listed = str(found)[:LISTED]
+            raise InputError(
+                f"{where}: no column {name!r}; found {listed}; mend data.columns, data.slices or the table"
+            )
         if found.count(name) > 1:
             raise InputError(f"{where}: {found.count(name)} columns are called {name!r}; rename all but one")
 

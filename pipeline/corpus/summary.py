@@ -6,6 +6,8 @@ import pandas as pd
 
 from pipeline.corpus.cleaning import REASONS
 
+LONGEST_LABEL = 100  # characters; MLflow takes names of 250
+
 
 def summarize(splits: dict[str, pd.DataFrame], reasons: pd.Series, grades: list[str]) -> dict[str, int | float]:
     """Count what was read, set aside and kept.
@@ -37,6 +39,7 @@ def summarize(splits: dict[str, pd.DataFrame], reasons: pd.Series, grades: list[
 
 
 def _metric_labels(grades: list[str]) -> list[str]:
-    """The labels as a metric's name may hold them; their places where that makes two of them alike."""
+    """The labels as a metric's name may hold them; their places where that makes two alike or one too long."""
     labels = [re.sub(r"[^\w.-]+", "_", label).strip("_").lower() for label in grades]
-    return labels if all(labels) and len(set(labels)) == len(labels) else [str(place) for place in range(len(grades))]
+    fit = all(0 < len(label) <= LONGEST_LABEL for label in labels) and len(set(labels)) == len(labels)
+    return labels if fit else [str(place) for place in range(len(grades))]

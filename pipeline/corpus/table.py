@@ -1,16 +1,20 @@
 """A user's table as the pipeline's pairs: columns by their own names, grades as places on the scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.corpus.records import read_records, shown, unit
+from pipeline.corpus.records import Numbered, read_records, shown, unit
 from pipeline.errors import InputError
 from pipeline.params import Columns
 
+Parsers = dict[str, tuple[str, Callable[[Any], str | int]]]
+
+PART = 50_000  # records held as Python objects, which take several times the space of a column
 RESERVED = ("query_id", "query", "title", "grade", "split")
 
 
@@ -35,21 +39,24 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
     """
     _check_slices(slices)
     parsers = _parsers(columns, slices, grades)
-    numbers, rows = [], []
-    for number, values in read_records(path, [name for name, _ in parsers.values()]):
+    records = _parsed(path, read_records(path, [name for name, _ in parsers.values()]), parsers)
+    parts = []
+    while rows := list(islice(records, PART)):
+        numbers, values = zip(*rows, strict=True)
+        index = pd.Index(numbers, name=unit(path), dtype="int64")
+        frame = pd.DataFrame(values, columns=list(parsers), index=index)
+        parts.append(frame.astype({column: "int64" if column == "grade" else "str" for column in frame}))
+    if not parts:
+        raise InputError(f"{path} holds no records; give it at least one pair for each split")
+    return pd.concat(parts)
+
+
+def _parsed(path: Path, records: Numbered, parsers: Parsers) -> Iterator[tuple[int, list[str | int]]]:
+    for number, values in records:
         try:
-            rows.append([parse(value) for (_, parse), value in zip(parsers.values(), values, strict=True)])
+            yield number, [parse(value) for (_, parse), value in zip(parsers.values(), values, strict=True)]
         except InputError as error:
             raise InputError(f"{path}, {unit(path)} {number}: {error}") from None
-        numbers.append(number)
-    if not rows:
-        raise InputError(f"{path} holds no records; give it at least one pair for each split")
-    frame = pd.DataFrame(
-        rows,
-        columns=list(parsers),
-        index=pd.Index(numbers, name=unit(path), dtype="int64"),
-    )
-    return frame.astype({column: "int64" if column == "grade" else "str" for column in frame})
 
 
 def _check_slices(slices: list[str]) -> None:
@@ -60,12 +67,10 @@ def _check_slices(slices: list[str]) -> None:
             raise InputError(f"data.slices: {name!r} is listed twice; list it once")
 
 
-def _parsers(
-    columns: Columns, slices: list[str], grades: list[str]
-) -> dict[str, tuple[str, Callable[[Any], str | int]]]:
+def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
     """The frame's columns, each with its name in the table and how a value of it is read."""
     grade = partial(_grade, places={label: place for place, label in enumerate(grades)})
-    parsers: dict[str, tuple[str, Callable[[Any], str | int]]] = {
+    parsers: Parsers = {
         "query": (columns.query, _text),
         "title": (columns.title, _text),
         "grade": (columns.grade, grade),

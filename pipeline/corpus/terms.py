@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline import paths
 from pipeline.corpus.identity import dense_ids
+from pipeline.whole import make_folder
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # The combining marks U+0300-036F belong to the letter before them, but `\w` leaves them out.
@@ -47,7 +48,7 @@ def _segmenter() -> Callable[[str], Iterator[str]]:
         warnings.simplefilter("ignore")  # old escapes in its source, and setuptools about pkg_resources
         import jieba
     jieba.setLogLevel(logging.CRITICAL)
-    paths.CACHE.mkdir(parents=True, exist_ok=True)
+    make_folder(paths.CACHE)
     tokenizer = jieba.Tokenizer()
     tokenizer.tmp_dir = str(paths.CACHE.resolve())
     tokenizer.cache_file = f"jieba-{jieba.__version__}.cache"

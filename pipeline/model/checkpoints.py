@@ -82,11 +82,13 @@ def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "s
     Raises:
         InputError: the folder is missing or damaged.
     """
-    source = str(sources.check_folder(folder))
+    if not (folder / sources.CONFIG).is_file() or not any((folder / name).is_file() for name in sources.WEIGHTS):
+        raise InputError(f"{folder} holds no fine-tuned model; {sources.MADE_BY_FINETUNE}")
+    source = str(folder)
     config = read_config(source, source)
     model, untrained = read_weights(source, source, config)
     if untrained:
-        raise InputError(f"{folder} lacks {', '.join(untrained)}; run `dvc repro --force finetune`")
+        raise InputError(f"{folder} lacks {', '.join(untrained)}; {sources.MADE_BY_FINETUNE}")
     return _ready(model, device, attn_implementation), read_tokenizer(source, source, config)
 
 

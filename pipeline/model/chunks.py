@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from transformers import PreTrainedModel
 
+from pipeline.errors import InputError
 from pipeline.files import read_safetensors, write_safetensors
 
 Arrays = dict[str, np.ndarray]
@@ -18,7 +19,7 @@ Arrays = dict[str, np.ndarray]
 
 class Chunks(Protocol):
     def load(self, number: int) -> Arrays | None:
-        """The chunk's arrays if it was finished."""
+        """The chunk's arrays if it was finished and can be read."""
         ...
 
     def save(self, number: int, arrays: Arrays) -> None: ...
@@ -41,8 +42,10 @@ class Kept:
     folder: Path
 
     def load(self, number: int) -> Arrays | None:
-        file = self._file(number)
-        return read_safetensors(file) if file.is_file() else None
+        try:
+            return read_safetensors(self._file(number))
+        except InputError:  # missing, or damaged and computed again
+            return None
 
     def save(self, number: int, arrays: Arrays) -> None:
         write_safetensors(self._file(number), arrays)

@@ -15,7 +15,9 @@ from pipeline.model.names import EMBEDDED, SCRATCH, is_folder
 
 # sentence-transformers/all-MiniLM-L6-v2 as its authors publish it; the package's author is another.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -43,8 +45,8 @@ def check_folder(folder: Path) -> Path:
     """The folder itself, where it holds a configuration and safetensors weights. Raises InputError otherwise."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; put the checkpoint's files there")
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}/config.json is missing; copy it from where the weights come from")
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
     if any((folder / weights).is_file() for weights in WEIGHTS):
         return folder
     if any(folder.glob("*.bin")):
@@ -102,6 +104,8 @@ def _summary(error: Exception) -> str:
 
 
 def _remedy(name: str) -> str:
+    if Path(name) == paths.MODEL:
+        return MADE_BY_FINETUNE
     if name == EMBEDDED or Path(name).exists():
         return "its files are damaged or incomplete, copy them again"
     return (

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import paths
+from pipeline import inputs, paths
 from pipeline.corpus.split import sample_queries
 from pipeline.model import chunks
 from pipeline.model.blocks import take_apart
@@ -101,7 +101,7 @@ def load_subjects(params: Params, *splits: Path) -> list[Subject]:
 
 
 def _subject(params: Params, split: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Subject:
-    table = pd.read_parquet(split)
+    table = inputs.pairs(split)
     pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
     sample = table.iloc[pairs]
     encoded = encode(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)

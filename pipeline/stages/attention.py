@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import files, paths
+from pipeline import files, inputs, paths
 from pipeline.analysis import functions, labels, profiles, showcase
 from pipeline.analysis.metrics import split_metrics
 from pipeline.analysis.scaling import plane
@@ -32,7 +32,7 @@ COMPARED = 300  # pairs that heads are compared with each other on
 def main(params: Params, record: Record) -> None:
     settings, seed = params.attention, params.base.seed
     models, tokenizer = _load(params)
-    dev = pd.read_parquet(paths.DEV)
+    dev = inputs.pairs(paths.DEV)
     dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), settings.max_pairs, seed)]
     encoded = encode(tokenizer, dev["query"].tolist(), dev["title"].tolist(), params.model.max_length)
     tokens = read_tokens(tokenizer, encoded, dev)
@@ -73,7 +73,7 @@ def main(params: Params, record: Record) -> None:
 
 def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
     """The model of each phase, and the tokenizer they share."""
-    train = pd.read_parquet(paths.TRAIN, columns=["query", "title"])
+    train = inputs.pairs(paths.TRAIN)
     device = checkpoints.pick_device(params.base.device)
     before = checkpoints.load_before(params, [*train["query"], *train["title"]], device, "eager")
     after = checkpoints.load_tuned(paths.MODEL, device, "eager")
@@ -83,7 +83,7 @@ def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokeniz
 
 def _drifted(params: Params) -> PreTrainedModel:
     """The drift null: the same fine-tuning on the same pairs, their grades shuffled over the training split."""
-    train, dev = pd.read_parquet(paths.TRAIN), pd.read_parquet(paths.DEV)
+    train, dev = inputs.pairs(paths.TRAIN), inputs.pairs(paths.DEV)
     grades = np.random.default_rng([params.base.seed, 7]).permutation(train["grade"].to_numpy())
     texts = [*train["query"], *train["title"]]
     device = checkpoints.pick_device(params.base.device)

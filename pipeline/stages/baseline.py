@@ -4,9 +4,7 @@ The article's own baseline, a BiLSTM with interactive attention, is trained on t
 evaluated as the fine-tuned model is.
 """
 
-import pandas as pd
-
-from pipeline import files, paths
+from pipeline import files, inputs, paths
 from pipeline.analysis.metrics import metrics_by_split
 from pipeline.model.baseline import baseline_logits, build_baseline, train_baseline
 from pipeline.model.prediction import prediction_table
@@ -16,7 +14,7 @@ from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    train, dev, test = (pd.read_parquet(path) for path in (paths.TRAIN, paths.DEV, paths.TEST))
+    train, dev, test = map(inputs.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
     vocabulary = build_vocabulary([*train["query"], *train["title"]])
     train_words, dev_words, test_words = (
         encode_words(vocabulary, split["query"], split["title"]) for split in (train, dev, test)

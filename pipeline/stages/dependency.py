@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import files, paths
+from pipeline import files, inputs, paths
 from pipeline.analysis import edges, groups, readers, showcase
 from pipeline.analysis.functions import Tokens
 from pipeline.analysis.labels import Sample
@@ -33,7 +33,7 @@ def main(params: Params, record: Record) -> None:
     test, dev = load_subjects(params, paths.TEST, paths.DEV)
     layers, heads = test.shape
     sample = Sample.of(test.query_ids, params.base.draws, params.base.seed)
-    by_head, by_group = (edges.Rows(**files.read_safetensors(file)) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS))
+    by_head, by_group = (inputs.arrays(file, edges.Rows) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS))
     low, targets = _low_heads(), list(range(1, layers))
     every = edges.edges(by_head, groups.every_head(layers, heads), targets, sample.drawn, params.base.seed)
     together = edges.changes(by_group, by_group.differences(int(len(low) > 0)), targets, sample.drawn)
@@ -61,7 +61,7 @@ def main(params: Params, record: Record) -> None:
 
 def _low_heads() -> tuple[groups.Head, ...]:
     """The term-match heads that group_ablation masked together; none where no pair defines the function."""
-    masked = pd.read_csv(paths.GROUPS, dtype=str, keep_default_na=False)
+    masked = inputs.table(paths.GROUPS)
     own = masked[(masked["experiment"] == "function") & (masked["group"] == groups.MATCHERS)]
     return tuple(
         (int(layer), int(head))

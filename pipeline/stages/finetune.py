@@ -4,9 +4,7 @@ A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0
 the accuracies that need no model.
 """
 
-import pandas as pd
-
-from pipeline import files, paths
+from pipeline import files, inputs, paths
 from pipeline.analysis.floors import floor_accuracies
 from pipeline.analysis.metrics import metrics_by_split, split_metrics
 from pipeline.model.checkpoints import load_start, pick_device, save_tuned
@@ -18,7 +16,7 @@ from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    train, dev, test = (pd.read_parquet(path) for path in (paths.TRAIN, paths.DEV, paths.TEST))
+    train, dev, test = map(inputs.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
     evaluated = {"dev": dev, "test": test}
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
     encoded = {

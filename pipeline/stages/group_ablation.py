@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from pipeline import paths
+from pipeline import inputs, paths
 from pipeline.analysis import groups
 from pipeline.analysis.contrasts import contrasts
 from pipeline.analysis.controls import controls
@@ -26,7 +26,7 @@ from pipeline.tracking import Record
 
 def main(params: Params, record: Record) -> None:
     (subject,) = load_subjects(params, paths.TEST)
-    labels, importance = pd.read_csv(paths.LABELS), pd.read_csv(paths.HEADS)
+    labels, importance = inputs.table(paths.LABELS), inputs.table(paths.HEADS)
     chosen = choose_groups(params.group_ablation, labels, importance, *subject.shape, params.base.seed)
     swept = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
     sweep = swept.sweep

@@ -4,7 +4,6 @@ Writes no file of the project. Publishes nothing where no stage ran and the row 
 run came to below .tracking/, which the next rerun is compared with.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +55,7 @@ def _findings(path: Path) -> list[dict[str, str]]:
 
 
 def _json(path: Path) -> Any:
-    # Not by pipeline.files: it imports pandas, which an execution with nothing to publish does without.
-    return json.loads(path.read_text(encoding="utf-8"))
+    # Imported here since it imports pandas, which an execution with nothing to publish does without.
+    from pipeline.files import read_json
+
+    return read_json(path)

@@ -4,9 +4,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
-
-from pipeline import files, paths
+from pipeline import files, inputs, paths
 from pipeline.analysis.findings import against_baseline, judge
 from pipeline.analysis.readings import Tables
 from pipeline.analysis.verdicts import VERDICTS, Finding
@@ -15,6 +13,9 @@ from pipeline.reporting import gallery, html, style
 from pipeline.reporting.picture import Picture
 from pipeline.reporting.results import Results, Showcase
 from pipeline.tracking import Record
+
+PAIR_KEYS = ("query", "title", "grade", "tokens")
+READER_KEYS = (*PAIR_KEYS, "layer", "head", "matched", "unmasked", "masked")
 
 
 def main(params: Params, record: Record) -> None:
@@ -33,9 +34,7 @@ def main(params: Params, record: Record) -> None:
 
 
 def _baseline(params: Params) -> Finding:
-    bert, baseline = (
-        pd.read_parquet(path) for path in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS)
-    )
+    bert, baseline = map(inputs.predictions, (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS))
     return against_baseline(bert, baseline, params.base.draws, params.base.seed)
 
 
@@ -45,17 +44,17 @@ def read(params: Params) -> Results:
         setting=_setting(params),
         grades=params.data.grades,
         tables=_tables(params),
-        alone=pd.read_csv(paths.ALONE),
-        slices=_read_groups(paths.SLICES),
-        places=pd.read_csv(paths.PLACES),
-        edges=pd.read_csv(paths.EDGES),
-        shown=files.read_json(paths.SHOWN),
-        profiles=pd.read_csv(paths.PROFILES),
-        curve=pd.read_csv(paths.CURVE).dropna(subset=["train_loss"]),
-        prepare=files.read_json(paths.PREPARE_METRICS),
-        finetune=files.read_json(paths.FINETUNE_METRICS),
-        attention=files.read_json(paths.ATTENTION_METRICS),
-        head_ablation=files.read_json(paths.HEAD_METRICS),
+        alone=inputs.table(paths.ALONE),
+        slices=inputs.table(paths.SLICES),
+        places=inputs.table(paths.PLACES),
+        edges=inputs.table(paths.EDGES),
+        shown=inputs.described(paths.SHOWN, READER_KEYS),
+        profiles=inputs.table(paths.PROFILES),
+        curve=inputs.table(paths.CURVE).dropna(subset=["train_loss"]),
+        prepare=inputs.metrics(paths.PREPARE_METRICS),
+        finetune=inputs.metrics(paths.FINETUNE_METRICS),
+        attention=inputs.metrics(paths.ATTENTION_METRICS),
+        head_ablation=inputs.metrics(paths.HEAD_METRICS, ("heads_queries",)),
         showcase=_read_showcase(),
         showcase_heads=params.report.showcase_heads,
     )
@@ -63,13 +62,13 @@ def read(params: Params) -> Results:
 
 def _tables(params: Params) -> Tables:
     return Tables(
-        heads=pd.read_csv(paths.HEADS, keep_default_na=False, na_values=[""]),
-        groups=_read_groups(paths.GROUPS),
-        controls=_read_groups(paths.CONTROLS),
-        contrasts=pd.read_csv(paths.CONTRASTS),
-        labels=pd.read_csv(paths.LABELS),
-        moves=pd.read_csv(paths.MEAN_MOVES),
-        readers=pd.read_csv(paths.READERS),
+        heads=inputs.table(paths.HEADS),
+        groups=inputs.table(paths.GROUPS),
+        controls=inputs.table(paths.CONTROLS),
+        contrasts=inputs.table(paths.CONTRASTS),
+        labels=inputs.table(paths.LABELS),
+        moves=inputs.table(paths.MEAN_MOVES),
+        readers=inputs.readers(),
         margin=params.ablation.margin,
         label_margin=params.attention.label_margin,
     )
@@ -87,13 +86,10 @@ def _setting(params: Params) -> list[tuple[str, str]]:
     ]
 
 
-def _read_groups(path: Path) -> pd.DataFrame:
-    """Group names as text: "0.1" is a share and "NA" may be a user's."""
-    return pd.read_csv(path, dtype={"group": str, "members": str, "value": str}, keep_default_na=False, na_values=[""])
-
-
 def _read_showcase() -> list[Showcase]:
-    maps = files.read_safetensors(paths.MAPS)
+    described = inputs.described(paths.SHOWCASE, PAIR_KEYS)
+    names = [f"{phase}_{index}" for index in range(len(described)) for phase in ("before", "after")]
+    maps = files.read_safetensors(paths.MAPS, names)
     return [
         Showcase(
             query=pair["query"],
@@ -103,7 +99,7 @@ def _read_showcase() -> list[Showcase]:
             before=maps[f"before_{index}"],
             after=maps[f"after_{index}"],
         )
-        for index, pair in enumerate(files.read_json(paths.SHOWCASE))
+        for index, pair in enumerate(described)
     ]
 
 
