@@ -37,6 +37,9 @@ def main() -> int:
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # the machine's doing, such as a full temporary folder: nothing a traceback would tell
+        print(f"{name}: {error}; free or mend what it names", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -28,7 +28,7 @@ class Section(BaseModel):
 class Base(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda"]
-    experiment: Annotated[str, Field(min_length=1)]
+    experiment: Annotated[str, Field(min_length=1, max_length=500)]
     draws: Annotated[int, Field(ge=100)]
 
 

@@ -20,13 +20,15 @@ from pipeline import paths
 from pipeline.errors import InputError
 from pipeline.params import load_params
 from pipeline.runs.dvc import Done, Dvc
-from pipeline.runs.ending import KEPT, LOCK_HELD, PULL_FAILED, SIGNALLED, STAGE_FAILED, TO_MEND, Ending
+from pipeline.runs.ending import KEPT, LIMIT_BROKEN, LOCK_HELD, PULL_FAILED, SIGNALLED, STAGE_FAILED, TO_MEND, Ending
 from pipeline.runs.lock import LockHeld, locked
 from pipeline.runs.previous import previous
 from pipeline.runs.pulling import pull
 from pipeline.runs.signals import Stopped, noted
 from pipeline.tracking.execution import state
 from pipeline.tracking.fingerprint import PUBLISH
+
+TUNED = "finetune"  # the stage that makes the model
 
 
 def main() -> int:
@@ -69,7 +71,7 @@ def _ending(dvc: Dvc, force: bool) -> Ending:
 
 
 def _rerun(dvc: Dvc, options: list[str]) -> Ending:
-    limits = load_params().limits
+    params = load_params()
     before = previous()
     if failure := pull(dvc):
         return Ending(PULL_FAILED, "the pull failed", output=failure)
@@ -82,8 +84,16 @@ def _rerun(dvc: Dvc, options: list[str]) -> Ending:
     from pipeline.runs.judging import judge
     from pipeline.runs.outcome import from_folder
 
-    ending = judge(before.outcome, from_folder("this run", Path()), limits)
-    return replace(ending, points=[*ending.points, _ran(done)])
+    ending = judge(before.outcome, from_folder("this run", Path()), params.limits)
+    taken_back = _taken_back(params.base.experiment) if ending.code == LIMIT_BROKEN and TUNED in done.ran else []
+    return replace(ending, points=[*ending.points, _ran(done), *taken_back])
+
+
+def _taken_back(experiment: str) -> list[str]:
+    from pipeline.tracking.withdrawal import withdraw_model
+
+    version = withdraw_model(experiment)
+    return [f"the registered model's alias is back at version {version}"] if version else []
 
 
 def _failed(done: Done) -> Ending:

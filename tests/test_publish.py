@@ -62,14 +62,18 @@ def run_stage(name: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
             publish.main(params, record)
 
 
+def write_heads() -> None:
+    paths.HEADS.parent.mkdir(parents=True, exist_ok=True)
+    paths.HEADS.write_text(
+        "layer,head,accuracy,relative_accuracy_change,verdict\n0,0,0.8,0,no detectable effect\n3,4,0.7,-0.055,needed\n"
+    )
+
+
 def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     run_stage("prepare", monkeypatch, "first")
     write(paths.FINETUNE_METRICS, {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}})
     write(paths.FINDINGS, [finding("F3", "agrees"), finding("S1", "cannot tell")])
-    paths.HEADS.parent.mkdir(parents=True)
-    paths.HEADS.write_text(
-        "layer,head,accuracy,relative_accuracy_change,verdict\n0,0,0.8,0,no detectable effect\n3,4,0.7,-0.055,needed\n"
-    )
+    write_heads()
     write(paths.REPORT, "report")
     write(paths.FIGURES / "heads.png", "figure")
     lock_stages(prepare=1)
@@ -114,8 +118,10 @@ def test_nothing_to_publish_imports_nothing_heavy(project, monkeypatch):
     lock_stages(prepare=1)
     for path in set(FILES) - {paths.PARAMS}:
         write(path, {})
+    write_heads()
+    write(paths.FINDINGS, [])
     run_stage("publish", monkeypatch, "first")
-    assert (last.folder() / paths.FINDINGS).read_text() == "{}"
+    assert (last.folder() / paths.FINDINGS).read_text() == "[]"
     script = (
         "import sys; sys.argv[1:] = ['publish']\n"
         "from pipeline.__main__ import main\n"

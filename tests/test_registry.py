@@ -9,6 +9,7 @@ from mlflow.entities import LoggedModelOutput
 
 from pipeline.tracking import registry, store
 from pipeline.tracking.record import PUBLISHED_TAG, Row
+from pipeline.tracking.withdrawal import withdraw_model
 
 EXPERIMENT = "registered"
 
@@ -72,6 +73,27 @@ def test_a_late_row_does_not_move_the_alias_back(client, project):
     store.write(row("late", 2000), project)
     assert newest(client) == found(client, "later-finetune").info.run_id
     assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 3
+
+
+def test_a_withdrawn_model_gives_the_alias_back_to_the_last_good_one(client, project):
+    for start, name in enumerate(("good", "bad", "worse"), 1):
+        fine_tuning(client, name, 1000 * start)
+        store.write(row(name, 1000 * start), project)
+        if name != "good":
+            assert withdraw_model(EXPERIMENT) == "1"
+            assert newest(client) == found(client, "good-finetune").info.run_id
+    fine_tuning(client, "better", 4000)
+    store.write(row("better", 4000), project)
+    assert newest(client) == found(client, "better-finetune").info.run_id
+
+
+def test_with_nothing_to_go_back_to_the_alias_stays(client, project, monkeypatch):
+    assert withdraw_model("never published") is None
+    assert client.search_registered_models("name = 'never published'") == []
+    fine_tuning(client, "only", 1000)
+    store.write(row("only", 1000), project)
+    assert withdraw_model(EXPERIMENT) is None
+    assert newest(client) == found(client, "only-finetune").info.run_id
 
 
 def test_what_did_not_finish_registers_nothing(client, project):

@@ -101,6 +101,31 @@ def test_a_failing_stage_fails_its_row(project, params):
     assert stages["prepare"].data.metrics == {"lines": 3}
 
 
+def test_a_failure_that_quotes_half_a_surrogate_pair_is_kept(project, params):
+    def prepare():
+        with tracking.stage("prepare", params):
+            raise InputError("line 3: \ud83d is no text")
+
+    with pytest.raises(InputError):
+        prepare()
+    _, stages = split(runs(project))
+    assert stages["prepare"].data.tags["error"] == "InputError: line 3: ? is no text"
+    assert spool.is_empty()
+
+
+def test_what_is_damaged_is_passed_over_or_named(project, params, tmp_path):
+    current = execution.current()
+    current.note("prepare", id="1", status="FINISHED")
+    (current.folder / "stages" / "finetune.json").write_text("{")
+    assert list(current.notes()) == ["prepare"]
+    broken = tmp_path / "broken.yaml"
+    for text in ("stages: [", "[]", "stages: 3"):
+        broken.write_text(text)
+        assert declared({"a.b": "1"}, "prepare", broken) == {"a.b": "1"}
+        with pytest.raises(InputError, match=r"broken.yaml is damaged; restore it: git checkout"):
+            fingerprint.read_lock(broken)
+
+
 def test_a_row_written_twice_is_the_same_run(project):
     pd.DataFrame({"query": ["a"], "grade": [1]}).to_parquet("train.parquet")
     report("reports/x/table.csv", "a\n1\n")

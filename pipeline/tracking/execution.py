@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -76,7 +77,11 @@ class Execution:
 
     def notes(self) -> dict[str, dict[str, Any]]:
         """Stage -> its note, of the stages that ran in this execution."""
-        return {path.stem: json.loads(path.read_text()) for path in sorted((self.folder / "stages").glob("*.json"))}
+        found = {}
+        for path in sorted((self.folder / "stages").glob("*.json")):
+            with suppress(ValueError):  # a damaged note is none
+                found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        return found
 
     def is_running(self) -> bool:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline import paths
+from pipeline.errors import InputError
 
 PUBLISH = "publish"
 
@@ -15,12 +16,19 @@ Lock = dict[str, dict[str, Any]]
 
 
 def read_lock(path: Path = paths.DVC_LOCK) -> Lock:
-    """Stage -> its entry, without publish's own, which dvc has not renewed when publish reads it."""
+    """Stage -> its entry, without publish's own, which dvc has not renewed when publish reads it.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     if not path.exists():
         return {}
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    stages = yaml.load(path.read_text(encoding="utf-8"), loader)["stages"]
-    return {name: entry for name, entry in stages.items() if name != PUBLISH}
+    try:
+        stages = yaml.load(path.read_text(encoding="utf-8"), loader)["stages"]
+        return {name: entry for name, entry in stages.items() if name != PUBLISH}
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        raise InputError(f"{path} is damaged; restore it: git checkout {path}") from None
 
 
 def stage_fingerprints(lock: Lock) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -126,5 +127,8 @@ def purpose(stage: str, pipeline: Path = Path("dvc.yaml")) -> str:
 
 
 def _entry(stage: str, pipeline: Path) -> dict[str, Any]:
-    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.exists() else {}
-    return stages.get(stage, {})
+    with suppress(
+        OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError
+    ):  # a stage runs by hand without it
+        return yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].get(stage, {})
+    return {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ALIAS = "newest"
 STARTED_TAG = "pipeline.row_started"  # milliseconds since 1970
+WITHDRAWN_TAG = "pipeline.withdrawn"
 
 
 def model_name(experiment: str) -> str:
@@ -35,6 +36,7 @@ def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str
         version = _version_of(client, name, run_id) or _new_version(client, name, run_id, model_id)
         if _last_start(client, name, aliases.get(ALIAS)) <= row_start:
             client.set_model_version_tag(name, version, STARTED_TAG, str(row_start))
+            client.set_model_version_tag(name, version, WITHDRAWN_TAG, "false")
             point(client, experiment, version)
     return version
 
@@ -42,6 +44,24 @@ def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str
 def point(client: "MlflowClient", experiment: str, version: str) -> None:
     """Point the alias at a version, whatever it pointed at: the next finished row moves it again."""
     client.set_registered_model_alias(model_name(experiment), ALIAS, version)
+
+
+def withdraw(client: "MlflowClient", experiment: str) -> str | None:
+    """Point the alias back at the model it followed before, and return that version; None where there is none."""
+    name = model_name(experiment)
+    with FileLock(state() / "registry.lock", timeout=LOCK_SECONDS):
+        known = client.search_registered_models(f"name = '{name}'")
+        current = known[0].aliases.get(ALIAS) if known else None
+        if current is None:
+            return None
+        client.set_model_version_tag(name, current, WITHDRAWN_TAG, "true")
+        versions = {str(found.version): found.tags for found in client.search_model_versions(f"name = '{name}'")}
+        good = [version for version, tags in versions.items() if tags.get(WITHDRAWN_TAG) == "false"]
+        if not good:
+            return None
+        before = max(good, key=lambda version: int(versions[version][STARTED_TAG]))
+        point(client, experiment, before)
+    return before
 
 
 def _registered(client: "MlflowClient", name: str) -> "RegisteredModel":

@@ -42,7 +42,7 @@ def stage(name: str, params: Params) -> Iterator[Record]:
     try:
         yield record
     except BaseException as error:
-        message = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        message = _storable(f"{type(error).__name__}: {error}"[:ERROR_LENGTH])
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         _end(execution, replace(row, status=status, tags={"error": message}), record)
         raise
@@ -67,3 +67,8 @@ def _end(execution: Execution, row: Row, record: Record) -> None:
         execution.note(row.name, **note, digests=file_digests(record.artifacts), error=row.tags.get("error"))
         deliver(execution, row)
         deliver(execution, closed(row.of_parent(), execution.notes()))
+
+
+def _storable(text: str) -> str:
+    """Without halves of surrogate pairs, which a message may quote from a table and no database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
