@@ -1,6 +1,7 @@
 # One entry point for people and for CI. `make help` lists the targets.
 PYTHON ?= python3
 WORKERS ?= 2
+PORT ?= 5000
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -30,11 +31,11 @@ repro-full: setup  ## the deeper settings as a DVC experiment named full: about 
 	    --set-param group_ablation.draws=20 \
 	    --set-param group_ablation.control_draws=200
 
-rerun: setup  ## for schedules: pull, run, compare with the last run; make turns every failure into code 2
+rerun: setup  ## for people: pull, run, compare with the last run; make turns every failure into code 2
 	python -m pipeline.rerun
 
-check-repro: setup  ## run the pipeline twice from nothing, in fresh clones of HEAD, and compare every byte
-	python -m tests.reproducibility
+check-repro: setup  ## run the pipeline twice from nothing, compare every byte (THREADS=N: once more with N threads)
+	python -m tests.reproducibility $(if $(THREADS),--threads $(THREADS))
 
 test: setup  ## the test suite, in two processes (WORKERS=N: in N)
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
@@ -56,9 +57,9 @@ format: setup  ## let ruff mend what it can
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
 
-prune: setup  ## show which MLflow rows are older than the newest KEEP=20; with YES=--yes remove them and what they used
+prune: setup  ## KEEP=N: show what the newest N MLflow rows do not need; with YES=--yes remove it
 	python -m pipeline.prune --keep "$(KEEP)" $(YES)
 
 lock:  ## resolve pyproject.toml anew into requirements.lock

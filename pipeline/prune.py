@@ -37,6 +37,7 @@ def main() -> int:
 def _show(planned: pruning.Pruning) -> None:
     if _has_cache():
         print(f"objects in DVC's cache that go: {pruning.collect_cache('--dry')}")
+        print("among them are tables and checkpoints of `dvc add` that only older commits name; `dvc push` keeps them")
     print("nothing was removed; --yes removes it")
 
 

@@ -85,8 +85,10 @@ def _rerun(dvc: Dvc, options: list[str]) -> Ending:
     from pipeline.runs.outcome import from_folder
 
     ending = judge(before.outcome, from_folder("this run", Path()), params.limits)
-    taken_back = _taken_back(params.base.experiment) if ending.code == LIMIT_BROKEN and TUNED in done.ran else []
-    return replace(ending, points=[*ending.points, _ran(done), *taken_back])
+    points = [*ending.points, _ran(done)]
+    if ending.code == LIMIT_BROKEN and TUNED in done.ran and params.finetune.epochs:
+        points += _taken_back(params.base.experiment)
+    return replace(ending, points=points)
 
 
 def _taken_back(experiment: str) -> list[str]:
