@@ -64,8 +64,8 @@ def _write(path: Path, page: str) -> None:
         raise InputError(f"--output {path} is a folder; name a file")
     try:
         files.write_text(path, page)
-    except OSError as error:
-        raise InputError(f"--output {path} cannot be written: {error.strerror}; name another file") from None
+    except InputError as error:
+        raise InputError(f"--output {error}, or name another file") from None
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -15,7 +17,8 @@ from filelock import FileLock, Timeout
 from pipeline import paths
 from pipeline.errors import InputError
 
-ORPHANS_TAKER = 1  # the process that inherits those whose parent ended
+ORPHANS_TAKERS = ("init", "systemd", "launchd", "tini", "dumb-init")  # they inherit those whose parent ended
+LOOK = 0.5  # seconds between two looks where the system cannot tell by itself that a process ended
 WAIT = 10.0  # seconds that a process which is being killed may hold its stage
 
 
@@ -27,7 +30,9 @@ def nearest_dvc() -> psutil.Process | None:
 
 
 def _is_dvc(process: psutil.Process) -> bool:
-    return any(Path(word).name in ("dvc", "dvc.exe") for word in process.cmdline()[:3])
+    """As a program or a script of this name, or as a module."""
+    words = process.cmdline()
+    return any(Path(word).name == "dvc" for word in words[:2]) or ("-m", "dvc") in pairwise(words)
 
 
 def end_with_dvc() -> None:
@@ -37,19 +42,26 @@ def end_with_dvc() -> None:
     """
     dvc = nearest_dvc()
     if dvc is None:
-        if "DVC_STAGE" in os.environ and os.getppid() == ORPHANS_TAKER:
+        if "DVC_STAGE" in os.environ and _is_orphan():
             sys.exit("the dvc that started this stage is gone")
         return
+    Thread(target=_end_after, args=(dvc,), name="end with dvc", daemon=True).start()
+
+
+def _is_orphan() -> bool:
+    parent = psutil.Process().parent()
+    return parent is None or parent.pid == 1 or parent.name() in ORPHANS_TAKERS
+
+
+def _end_after(dvc: psutil.Process) -> None:
     try:
-        ended = os.pidfd_open(dvc.pid)
-    except ProcessLookupError:
-        _end()
+        descriptor = os.pidfd_open(dvc.pid)
+    except (AttributeError, OSError):  # an older system or build of Python, a stricter container
+        with suppress(psutil.NoSuchProcess):
+            while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(LOOK)
     else:
-        Thread(target=_end_after, args=(ended,), name="end with dvc", daemon=True).start()
-
-
-def _end_after(process: int) -> None:
-    select.select([process], [], [])
+        select.select([descriptor], [], [])
     _end()
 
 
@@ -78,5 +90,7 @@ def alone(stage: str) -> Iterator[None]:
         raise InputError(
             f"{file} cannot be made: {error.strerror}; stages run alone by that lock, mend the path"
         ) from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()

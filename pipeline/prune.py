@@ -20,6 +20,8 @@ def main() -> int:
     options = parser.parse_args()
     carry_out = _remove if options.yes else _show
     try:
+        if options.yes and pruning.is_running():
+            raise InputError("a pipeline is running, and may still need what would go; wait for it, or end it")
         experiment = load_params().base.experiment
         with reading.opened() as client:
             planned = pruning.prepare(client, experiment, options.keep) if client else None

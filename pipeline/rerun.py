@@ -25,7 +25,7 @@ from pipeline.runs.lock import LockHeld, locked
 from pipeline.runs.previous import previous
 from pipeline.runs.pulling import pull
 from pipeline.runs.signals import Stopped, noted
-from pipeline.tracking.execution import state
+from pipeline.tracking.execution import milliseconds, state
 from pipeline.tracking.fingerprint import PUBLISH
 
 TUNED = "finetune"  # the stage that makes the model
@@ -71,7 +71,7 @@ def _ending(dvc: Dvc, force: bool) -> Ending:
 
 
 def _rerun(dvc: Dvc, options: list[str]) -> Ending:
-    params = load_params()
+    params, start = load_params(), milliseconds()
     before = previous()
     if failure := pull(dvc):
         return Ending(PULL_FAILED, "the pull failed", output=failure)
@@ -87,14 +87,14 @@ def _rerun(dvc: Dvc, options: list[str]) -> Ending:
     ending = judge(before.outcome, from_folder("this run", Path()), params.limits)
     points = [*ending.points, _ran(done)]
     if ending.code == LIMIT_BROKEN and TUNED in done.ran and params.finetune.epochs:
-        points += _taken_back(params.base.experiment)
+        points += _taken_back(params.base.experiment, start)
     return replace(ending, points=points)
 
 
-def _taken_back(experiment: str) -> list[str]:
+def _taken_back(experiment: str, since: int) -> list[str]:
     from pipeline.tracking.withdrawal import withdraw_model
 
-    version = withdraw_model(experiment)
+    version = withdraw_model(experiment, since)
     return [f"the registered model's alias is back at version {version}"] if version else []
 
 

@@ -68,7 +68,7 @@ def _refusals(path: Path) -> Iterator[None]:
         blocking = [folder for folder in path.parents if os.path.lexists(folder) and not folder.is_dir()]
         place = f"{blocking[0]}: " if blocking else ""
         fix = FIXES.get(number or 0, "mend that")
-        raise InputError(f"{path} cannot be written: {place}{reason}; {fix} and run the stage again") from error
+        raise InputError(f"{path} cannot be written: {place}{reason}; {fix} and try again") from error
 
 
 def _errno(error: Exception) -> int | None:
@@ -80,7 +80,7 @@ def _errno(error: Exception) -> int | None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporaries of `path` whose process is gone, or was another with this one's number."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.tmp")
+    name = re.compile(rf"\.{re.escape(path.name)}\.(?:former\.)?(\d{{1,9}})\.tmp")
     for sibling in path.parent.iterdir():
         found = name.fullmatch(sibling.name)
         if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
@@ -88,10 +88,14 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _put(temporary: Path, path: Path) -> None:
-    """Rename; a folder replaces a folder as a whole, which the system does not do by itself."""
-    if temporary.is_dir() and path.is_dir():
-        _remove(path)
+    """Rename. A folder makes way for a folder first, whole, since the system does not do that by itself."""
+    if not (temporary.is_dir() and path.is_dir()):
+        os.replace(temporary, path)
+        return
+    former = path.with_name(f".{path.name}.former.{os.getpid()}.tmp")
+    os.replace(path, former)
     os.replace(temporary, path)
+    _remove(former)
 
 
 def _remove(path: Path) -> None:

@@ -69,7 +69,7 @@ def repository(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def at_once(*commands: list[str]) -> list[int]:
-    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for command in commands]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands]
     return [process.wait(timeout=300) for process in started]
 
 

@@ -1,6 +1,11 @@
 """What is read from dvc's output: the stages that ran, the one that failed, and what it said last."""
 
-from pipeline.runs.dvc import Done
+import sys
+
+from pipeline.runs import dvc
+from pipeline.runs.dvc import Done, Dvc
+from pipeline.runs.lock import Lock
+from pipeline.runs.signals import Signals
 
 OUTPUT = """\
 Stage 'prepare' didn't change, skipping
@@ -32,3 +37,13 @@ def test_a_failure_of_dvc_itself_names_no_stage_and_a_killed_dvc_its_signal():
     done = Done(-9, "\n".join(f"line {number}" for number in range(100)))
     assert (done.ran, done.failed_stage) == ([], None)
     assert done.message.splitlines() == [f"line {number}" for number in range(85, 100)] + ["dvc was ended by SIGKILL"]
+
+
+def test_progress_bars_of_a_real_child_are_told_as_they_ended(tmp_path, monkeypatch):
+    script = (
+        "import sys; sys.stdout.write('\\r'.join(f'step {n}' for n in range(50)) + '\\nthe reason\\n'); sys.exit(3)"
+    )
+    monkeypatch.setattr(dvc, "command", lambda *_: [sys.executable, "-c", script])
+    with open(tmp_path / "lock", "w") as held:
+        done = Dvc(Lock(held.fileno()), Signals(), tmp_path / "log").run("repro")
+    assert (done.code, done.message.splitlines()) == (3, ["step 49", "the reason"])

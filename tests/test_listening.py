@@ -1,12 +1,14 @@
 """What `make ui` opens to others: nothing beyond the loopback."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,12 +19,15 @@ SECONDS = 120
 
 
 @pytest.fixture
-def ui() -> Iterator[tuple[subprocess.Popen, int]]:
+def ui(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, int]]:
+    """`make ui` in a folder of its own, so that it opens no database of ours."""
+    shutil.copy2(REPOSITORY / "requirements.lock", tmp_path)
+    (tmp_path / ".venv").symlink_to(REPOSITORY / ".venv")
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["make", "ui", f"PORT={port}"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment(), start_new_session=True)
+    command = ["make", "--file", str(REPOSITORY / "Makefile"), "ui", f"PORT={port}"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), start_new_session=True)
     yield process, port
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

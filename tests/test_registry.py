@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from mlflow.entities import LoggedModelOutput
 
-from pipeline.tracking import registry, store
+from pipeline.tracking import models, registry, store
 from pipeline.tracking.record import PUBLISHED_TAG, Row
 from pipeline.tracking.withdrawal import withdraw_model
 
@@ -26,6 +26,7 @@ def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
     store.write(Row(f"{name}-finetune", "finetune", EXPERIMENT, start, parent=name, status="FINISHED"), Path.cwd())
     run = found(client, f"{name}-finetune")
     model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
     return run.info.run_id
 
@@ -80,19 +81,32 @@ def test_a_withdrawn_model_gives_the_alias_back_to_the_last_good_one(client, pro
         fine_tuning(client, name, 1000 * start)
         store.write(row(name, 1000 * start), project)
         if name != "good":
-            assert withdraw_model(EXPERIMENT) == "1"
+            assert withdraw_model(EXPERIMENT, since=1000 * start + 1) is None  # another row's model
+            assert withdraw_model(EXPERIMENT, since=1000 * start) == "1"
             assert newest(client) == found(client, "good-finetune").info.run_id
+    store.write(row("same model", 3500, tuned="worse"), project)
+    assert newest(client) == found(client, "good-finetune").info.run_id
     fine_tuning(client, "better", 4000)
     store.write(row("better", 4000), project)
     assert newest(client) == found(client, "better-finetune").info.run_id
 
 
+def test_a_model_whose_files_never_came_is_not_registered(client, project):
+    run_id = fine_tuning(client, "whole", 1000)
+    cut = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)  # never finalised
+    client.log_outputs(run_id, [LoggedModelOutput(cut.model_id, 0)])
+    assert models.logged(client, client.get_run(run_id)) != []
+    assert cut.model_id not in models.logged(client, client.get_run(run_id))
+    store.write(row("whole", 1000), project)
+    assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 1
+
+
 def test_with_nothing_to_go_back_to_the_alias_stays(client, project, monkeypatch):
-    assert withdraw_model("never published") is None
+    assert withdraw_model("never published", since=0) is None
     assert client.search_registered_models("name = 'never published'") == []
     fine_tuning(client, "only", 1000)
     store.write(row("only", 1000), project)
-    assert withdraw_model(EXPERIMENT) is None
+    assert withdraw_model(EXPERIMENT, since=0) is None
     assert newest(client) == found(client, "only-finetune").info.run_id
 
 

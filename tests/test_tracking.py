@@ -14,12 +14,15 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import requests
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from pipeline import tracking
 from pipeline.errors import InputError
 from pipeline.params import load_params
-from pipeline.tracking import execution, fingerprint, spool, store
+from pipeline.tracking import connection, execution, fingerprint, spool, store
 from pipeline.tracking.record import Row, declared, flattened
 from tests.conftest import REPOSITORY, WRITERS
 
@@ -110,7 +113,7 @@ def test_a_failure_that_quotes_half_a_surrogate_pair_is_kept(project, params):
         prepare()
     _, stages = split(runs(project))
     assert stages["prepare"].data.tags["error"] == "InputError: line 3: ? is no text"
-    assert spool.is_empty()
+    assert list(spool.waiting()) == []
 
 
 def test_what_is_damaged_is_passed_over_or_named(project, params, tmp_path):
@@ -165,7 +168,7 @@ def test_no_server_costs_seconds_and_loses_nothing(project, params, monkeypatch,
         parents, stages = split(runs(project))
         assert [run.info.run_name for run in parents] == ["embedded, generated en"]
         assert sorted(stages) == ["finetune", "prepare"]
-        assert spool.is_empty()
+        assert list(spool.waiting()) == []
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     for name, run in stages.items():
         assert (run.info.status, run.data.metrics) == ("FINISHED", {"pairs": 5})
@@ -222,6 +225,53 @@ def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypat
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert [file.path for file in client.list_artifacts(prepare.info.run_id)] == ["a.json", "b.json"]
     assert list(spool_folder.iterdir()) == []
+
+
+def answered(status: int) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError("from the server", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "beside_a_server", "with_a_file"),
+    [
+        (answered(413), False, False),  # this upload is too large; others may not be
+        (answered(503), True, True),
+        (answered(403), True, True),
+        (requests.ConnectionError("refused"), True, True),
+        (PermissionError(13, "Permission denied"), False, True),
+        (MlflowException("no name", error_code=INVALID_PARAMETER_VALUE), False, False),
+        (KeyError("x"), False, False),
+    ],
+)
+def test_what_counts_as_no_answer(error, beside_a_server, with_a_file, monkeypatch):
+    for uri, expected in (("http://127.0.0.1:1", beside_a_server), ("sqlite:///x.db", with_a_file)):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert connection.is_unreachable(error) is expected
+
+
+def test_a_damaged_record_holds_up_no_other(project, params):
+    for name in ("0-cut", "1-other"):
+        folder = execution.state() / "spool" / name
+        folder.mkdir(parents=True)
+        (folder / spool.ROW).write_text({"0-cut": "{", "1-other": '{"unknown": 1}'}[name])
+    with spool.keeping(Row("good", "good", EXPERIMENT, 2), project):
+        pass
+    with tracking.stage("publish", params):
+        pass
+    assert "good" in [run.info.run_name for run in runs(project)]
+
+
+def test_a_row_that_found_no_place_is_not_marked_as_published(project, params, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool, "_copy", full)
+    record = tracking.Record(artifacts=[report("reports/report.html")])
+    tracking.publish(params, record, {})
+    assert not tracking.is_published({})
+    assert list((execution.state() / "spool").iterdir()) == []
 
 
 def test_a_refused_row_holds_up_no_other(project, params, capsys):

@@ -82,7 +82,7 @@ class Dvc:
             raise
         if process.returncode < 0:
             _kill(process)  # the stage that it left behind
-        return Done(process.returncode, self.log.read_text(encoding="utf-8", errors="replace"))
+        return Done(process.returncode, self.log.read_bytes().decode("utf-8", "replace"))
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
         with self.log.open("rb") as source:

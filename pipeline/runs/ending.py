@@ -1,8 +1,11 @@
 """How a rerun ended: its exit code, and the few lines of Markdown that say why."""
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.errors import InputError
 
 KEPT, TO_MEND, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
 SIGNALLED = 128  # plus the signal's number
@@ -24,12 +27,18 @@ class Ending:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def tell(self, path: Path) -> None:
-        """Print it, write it to `path`, and append it to GitHub's summary of the job where there is one."""
+        """Print it, write it to `path`, and append it to GitHub's summary of the job where there is one.
+
+        A place that cannot be written to is told, and changes nothing about the ending.
+        """
         from pipeline.files import write_text
 
         text = self.markdown()
         print(f"\n{text}", end="", flush=True)
-        write_text(path, text)
-        if job := os.environ.get("GITHUB_STEP_SUMMARY"):
-            with open(job, "a", encoding="utf-8") as shared:  # other steps write there too
-                shared.write(text)
+        try:
+            write_text(path, text)
+            if job := os.environ.get("GITHUB_STEP_SUMMARY"):
+                with open(job, "a", encoding="utf-8") as shared:  # other steps write there too
+                    shared.write(text)
+        except (InputError, OSError) as error:
+            print(f"rerun: the summary was not kept: {error}", file=sys.stderr)

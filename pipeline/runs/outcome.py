@@ -53,6 +53,15 @@ def read_outcome(name: str, read: Reader) -> Outcome:
     Raises:
         InputError: a file that every finished run has is missing or damaged; the message names run and file.
     """
+    try:
+        return _outcome(name, read)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"a file of {name} is damaged, or of another version of the pipeline: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _outcome(name: str, read: Reader) -> Outcome:
     # A revision from before a stage was added has none of its metrics, and can be compared all the same.
     metrics = headline({stage: _json(name, read, path) for stage, path in METRICS.items() if read(path) is not None})
     return Outcome(

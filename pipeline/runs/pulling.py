@@ -20,11 +20,11 @@ def pull(dvc: Dvc) -> str | None:
 
 
 def _default_remote() -> tuple[str, str] | None:
-    """Its name and address; None also where there is no DVC project, which dvc repro is to tell."""
-    from dvc.exceptions import NotDvcRepoError
+    """Its name and address; None also where dvc cannot read the project, which dvc repro is to tell."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with suppress(NotDvcRepoError), Repo() as repo:
+    with suppress(DvcException), Repo() as repo:
         if name := repo.config["core"].get("remote"):
             return name, repo.config["remote"].get(name, {}).get("url", "")
     return None

@@ -18,7 +18,7 @@ def outcome(name: str) -> Outcome | None:
 
 def _commit(name: str) -> str | None:
     """The hash behind a name, as DVC's own commands find it; None outside of git and DVC too."""
-    from dvc.exceptions import NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
     from dvc.scm import SCMError, resolve_rev
 
@@ -27,6 +27,8 @@ def _commit(name: str) -> str | None:
             return resolve_rev(repo.scm, name)
     except (SCMError, NotDvcRepoError):
         return None
+    except DvcException as error:
+        raise InputError(f"dvc cannot read this project: {error}; mend what it names") from None
 
 
 def _reader(commit: str) -> Reader:

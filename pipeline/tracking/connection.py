@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # A dead server costs seconds instead of minutes; nothing is sent home; no bars in the log.
 DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -45,13 +45,17 @@ def own_database() -> Path | None:
 def is_unreachable(error: Exception) -> bool:
     """Whether MLflow, or the disk, did not answer, rather than refused what it was given."""
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
     from sqlalchemy.exc import OperationalError
 
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         # A server's 500 is its own trouble; the client's own errors bear that number too.
         return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
-    return isinstance(error, OSError | OperationalError)
+    if isinstance(error, RequestException) and error.response is not None:
+        return error.response.status_code in CLOSED_DOORS or error.response.status_code >= 500
+    # Beside a server, the disk of this machine is no part of MLflow: a file that is not there is the row's fault.
+    return isinstance(error, RequestException | OperationalError if _is_remote() else OSError | OperationalError)
 
 
 @cache

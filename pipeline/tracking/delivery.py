@@ -15,16 +15,18 @@ from pipeline.tracking.record import Row
 from pipeline.tracking.spool import Entry
 
 
-def deliver(execution: Execution, row: Row) -> None:
-    """Send the row, or leave it for the next execution."""
+def deliver(execution: Execution, row: Row) -> bool:
+    """Send the row, or leave it for the next execution. Whether it is in safety, here or there."""
     with never_failing(), spool.keeping(row, Path.cwd()) as entry:
         if not execution.is_offline:
             _send(execution, entry)
+        return True
+    return False
 
 
 def catch_up(execution: Execution) -> None:
     """Send what earlier executions had to leave, oldest first, until MLflow does not answer."""
-    with never_failing():
+    with never_failing(), alone("catch_up"):  # two at once would take a row's entries out of their order
         for entry in spool.waiting():
             if execution.is_offline:
                 return

@@ -104,8 +104,10 @@ def current() -> Execution:
 
 def others(mine: Execution) -> list[Execution]:
     """Executions that left notes, this one's aside: running beside it, or ended without publishing."""
-    found = sorted((state() / "executions").glob(f"*/{ABOUT}"))
-    executions = [Execution(**json.loads(path.read_text(encoding="utf-8"))["owner"]) for path in found]
+    executions = []
+    for path in sorted((state() / "executions").glob(f"*/{ABOUT}")):
+        with suppress(ValueError, KeyError, TypeError, FileNotFoundError):  # damaged, or closed meanwhile
+            executions.append(Execution(**json.loads(path.read_text(encoding="utf-8"))["owner"]))
     return [execution for execution in executions if execution.id != mine.id]
 
 

@@ -12,13 +12,13 @@ from pipeline.tracking.record import Row
 def close_leftovers(mine: Execution) -> None:
     """Close the rows of executions whose process is gone, and say of their finished stages what they computed."""
     with never_failing():
-        ended = [execution for execution in others(mine) if not execution.is_running()]
-        if not ended:
+        if not others(mine):
             return
         with alone("leftovers"):
-            for execution in ended:
-                _close(mine, execution)
-                execution.forget()
+            for execution in others(mine):
+                if not execution.is_running():
+                    _close(mine, execution)
+                    execution.forget()
 
 
 def _close(mine: Execution, ended: Execution) -> None:

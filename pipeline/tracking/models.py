@@ -2,6 +2,17 @@
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def logged(client: "MlflowClient", run: "Run") -> list[str]:
+    """Ids of the models that the run logged whole: MLflow names a model before its files are there."""
+    named = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
+    return [model_id for model_id in named if client.get_logged_model(model_id).status == "READY"]
 
 
 def log_model(tracking_uri: str, run_id: str, base: Path, folder: Path) -> None:

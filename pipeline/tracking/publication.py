@@ -1,7 +1,9 @@
 """The pipeline's row, filled at the end with what every stage found, whether it ran now or earlier."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ def publish(params: Params, record: Record, lock: Lock) -> None:
         notes = execution.notes()
         start = min([note["start"] for note in notes.values()], default=milliseconds())
         row = opening(execution.id, execution.key, params, start)
-        deliver(execution, _filled(row, reported(record), notes, lock))
-        write_state(_marker(lock), {"row": execution.id})
+        if deliver(execution, _filled(row, reported(record), notes, lock)):
+            write_state(_marker(lock), {"row": execution.id})
 
 
 def _filled(row: Row, found: dict[str, Any], notes: dict[str, dict[str, Any]], lock: Lock) -> Row:
@@ -47,7 +49,11 @@ def _filled(row: Row, found: dict[str, Any], notes: dict[str, dict[str, Any]], l
 
 def markers() -> dict[Path, str]:
     """The files that say of a state of the project that it is published -> the id of its row."""
-    return {path: json.loads(path.read_text(encoding="utf-8"))["row"] for path in sorted(_markers().glob("*.json"))}
+    found = {}
+    for path in sorted(_markers().glob("*.json")):
+        with suppress(ValueError, KeyError, TypeError):  # a damaged one marks no row
+            found[path] = json.loads(path.read_text(encoding="utf-8"))["row"]
+    return found
 
 
 def _marker(lock: Lock) -> Path:
@@ -55,4 +61,7 @@ def _marker(lock: Lock) -> Path:
 
 
 def _markers() -> Path:
-    return state() / "published"
+    """A folder for each place that rows are published to."""
+    uri = connection.tracking_uri()
+    place = "here" if connection.own_database() else sha256(uri.encode()).hexdigest()[:12]
+    return state() / "published" / place

@@ -75,6 +75,10 @@ def opened() -> "Iterator[MlflowClient | None]":
         except InputError:
             raise
         except Exception as error:
+            from mlflow.exceptions import MlflowException
+
+            if not isinstance(error, MlflowException) and not is_unreachable(error):
+                raise
             what = "does not answer" if is_unreachable(error) else "cannot be read"
             raise InputError(f"MLflow {what}; mend MLFLOW_TRACKING_URI or try later: {brief(error)}") from error
 

@@ -34,9 +34,9 @@ def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str
     with FileLock(state() / "registry.lock", timeout=LOCK_SECONDS):  # two at once would register a model twice
         aliases = _registered(client, name).aliases
         version = _version_of(client, name, run_id) or _new_version(client, name, run_id, model_id)
-        if _last_start(client, name, aliases.get(ALIAS)) <= row_start:
+        is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
+        if not is_withdrawn and _last_start(client, name, aliases.get(ALIAS)) <= row_start:
             client.set_model_version_tag(name, version, STARTED_TAG, str(row_start))
-            client.set_model_version_tag(name, version, WITHDRAWN_TAG, "false")
             point(client, experiment, version)
     return version
 
@@ -46,17 +46,23 @@ def point(client: "MlflowClient", experiment: str, version: str) -> None:
     client.set_registered_model_alias(model_name(experiment), ALIAS, version)
 
 
-def withdraw(client: "MlflowClient", experiment: str) -> str | None:
-    """Point the alias back at the model it followed before, and return that version; None where there is none."""
+def withdraw(client: "MlflowClient", experiment: str, since: int) -> str | None:
+    """Take the alias from the model of a row started at or after `since`, and point it at the one it followed before.
+
+    No later row gives it back to that model; `point` does. Returns the version that the alias is back at, None where
+    it was not moved.
+    """
     name = model_name(experiment)
     with FileLock(state() / "registry.lock", timeout=LOCK_SECONDS):
-        known = client.search_registered_models(f"name = '{name}'")
-        current = known[0].aliases.get(ALIAS) if known else None
-        if current is None:
+        known = _known(client, name)
+        current = known.aliases.get(ALIAS) if known else None
+        if current is None or _last_start(client, name, current) < since:
             return None
         client.set_model_version_tag(name, current, WITHDRAWN_TAG, "true")
-        versions = {str(found.version): found.tags for found in client.search_model_versions(f"name = '{name}'")}
-        good = [version for version, tags in versions.items() if tags.get(WITHDRAWN_TAG) == "false"]
+        quote = '"' if "'" in name else "'"
+        found = client.search_model_versions(f"name = {quote}{name}{quote}")
+        versions = {str(version.version): version.tags for version in found if STARTED_TAG in version.tags}
+        good = [version for version, tags in versions.items() if tags.get(WITHDRAWN_TAG) != "true"]
         if not good:
             return None
         before = max(good, key=lambda version: int(versions[version][STARTED_TAG]))
@@ -65,6 +71,10 @@ def withdraw(client: "MlflowClient", experiment: str) -> str | None:
 
 
 def _registered(client: "MlflowClient", name: str) -> "RegisteredModel":
+    return _known(client, name) or client.create_registered_model(name)
+
+
+def _known(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     from mlflow.exceptions import MlflowException
 
     try:
@@ -72,7 +82,7 @@ def _registered(client: "MlflowClient", name: str) -> "RegisteredModel":
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-    return client.create_registered_model(name)
+    return None
 
 
 def _version_of(client: "MlflowClient", name: str, run_id: str) -> str | None:

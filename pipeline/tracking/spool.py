@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,10 +42,14 @@ def keeping(row: Row, base: Path) -> Iterator[Entry]:
     name = f"{time.time_ns():020d}-{row.id}"
     unfinished, folder = _spool() / f"{UNFINISHED}{name}", _spool() / name
     unfinished.mkdir(parents=True)
-    with _held(unfinished) as _:
-        for file in row.files():
-            _copy(base / file, unfinished / "files" / file)
-        write_state(unfinished / ROW, asdict(row))
+    with _held(unfinished):
+        try:
+            for file in row.files():
+                _copy(base / file, unfinished / "files" / file)
+            write_state(unfinished / ROW, asdict(row))
+        except BaseException:
+            shutil.rmtree(unfinished)
+            raise
         unfinished.rename(folder)
         yield Entry(row, folder)
 
@@ -58,12 +62,9 @@ def waiting() -> Iterator[Entry]:
                 continue
             if folder.name.startswith(UNFINISHED):
                 _drop_abandoned(folder)
-            else:
+                continue
+            with suppress(ValueError, TypeError, FileNotFoundError):  # what is damaged holds up no other
                 yield Entry(Row(**json.loads((folder / ROW).read_text(encoding="utf-8"))), folder)
-
-
-def is_empty() -> bool:
-    return not any(_spool().glob("*"))
 
 
 def _drop_abandoned(folder: Path) -> None:

@@ -4,6 +4,7 @@ mlflow is imported only to write: the import takes seconds.
 """
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ class _Store:
             self._log_files(run_id, base, Path(name))
         self._log_dataset(run_id, base, row.dataset)
         computed = self._link_stages(run_id, row)
-        if row.model and not (run.outputs and run.outputs.model_outputs):
+        if row.model and not models.logged(self.client, run):
             models.log_model(self.client.tracking_uri, run_id, base, Path(row.model))
         if row.status == "RUNNING":
             self.client.update_run(run_id, row.status)
@@ -65,7 +66,7 @@ class _Store:
         return found[0] if found else None
 
     def _create(self, row: Row) -> "Run":
-        tags = {ROW_TAG: row.id, "mlflow.user": getuser()}
+        tags = {ROW_TAG: row.id, "mlflow.user": _user()}
         tags |= {"mlflow.source.name": "dvc repro", "mlflow.source.type": "LOCAL"}
         if row.parent:
             parent = self._find(ROW_TAG, row.parent) or self._create(row.of_parent())
@@ -90,7 +91,7 @@ class _Store:
 
     def _log_files(self, run_id: str, base: Path, path: Path) -> None:
         """reports/figures/x.png as figures/x.png: an artifact's place leaves out the first folder."""
-        place = Path(*path.parts[1:]) if not path.is_absolute() else Path(path.name)
+        place = Path(*path.parts[1:])
         if (base / path).is_dir():
             self.client.log_artifacts(run_id, str(base / path), place.as_posix())
         else:
@@ -133,10 +134,17 @@ class _Store:
         from mlflow.entities import LoggedModelInput
 
         for run in computed:
-            for model in run.outputs.model_outputs if run.outputs else []:
-                version = registry.register(self.client, row.experiment, run.info.run_id, model.model_id, row.start)
+            for model_id in models.logged(self.client, run):
+                version = registry.register(self.client, row.experiment, run.info.run_id, model_id, row.start)
                 self.client.set_tag(run_id, "model.version", version)
-                self.client.log_inputs(run_id, models=[LoggedModelInput(model.model_id)])
+                self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def _seconds(run: "Run") -> float:
