@@ -9,8 +9,9 @@ import pytest
 
 from pipeline import tracking
 from pipeline.__main__ import STAGES
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from tests.clone import executed, make_clone, run
+from tests.tracked import EXPERIMENT
 
 REPOSITORY = Path(__file__).parents[1]
 WRITERS = 6
@@ -79,3 +80,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     guard = {"PYTHONPATH": str(REPOSITORY / "tests/guard"), "GUARD_LOG": str(folder / ".guard.log")}
     assert executed(run(folder, "dvc", "repro", **guard)) == set(STAGES)
     return folder
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    """The project's params, its runs filed under the tests' experiment."""
+    params = load_params()
+    return params.model_copy(update={"base": params.base.model_copy(update={"experiment": EXPERIMENT})})
