@@ -4,7 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -13,6 +16,7 @@ from pipeline.__main__ import STAGES
 from pipeline.corpus.generated import generate
 
 REPOSITORY = Path(__file__).parents[1]
+PATIENCE = 120.0  # seconds to wait for what is certain to come
 TABLE = Path("data/raw/pairs.tsv")
 
 TINY = {
@@ -85,3 +89,13 @@ def make_clone(folder: Path) -> None:
         params[section].update(changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     tiny_table().to_csv(folder / TABLE, sep="\t", index=False)
+
+
+def awaited(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """The first true value of `what()`."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if value := what():
+            return value
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing after {patience} s")

@@ -10,10 +10,9 @@ import pytest
 from pipeline import tracking
 from pipeline.__main__ import STAGES
 from pipeline.params import Params, load_params
-from tests.clone import executed, make_clone, run
+from tests.clone import REPOSITORY, executed, make_clone, run
 from tests.tracked import EXPERIMENT
 
-REPOSITORY = Path(__file__).parents[1]
 WRITERS = 6
 
 

@@ -13,8 +13,6 @@ import pytest
 from pipeline import __main__, tracking
 from pipeline.tracking import Record
 
-ROOT = Path(__file__).parents[1]
-
 
 def command(monkeypatch: pytest.MonkeyPatch, stage: str) -> int:
     """`python -m pipeline STAGE` in this process, untracked: its exit code."""

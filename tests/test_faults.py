@@ -14,7 +14,8 @@ from pipeline import files, paths
 from pipeline.corpus import terms
 from pipeline.errors import InputError
 from pipeline.model import checkpoints
-from tests.faults import ROOT, command, in_child, mounted, remounted_read_only
+from tests.clone import REPOSITORY
+from tests.faults import command, in_child, mounted, remounted_read_only
 from tests.tiny import colour_pairs, load_tiny, save_checkpoint
 
 SPLITS = (paths.TRAIN, paths.DEV, paths.TEST)
@@ -25,7 +26,7 @@ SMALL = {"train_pairs": 300, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    values = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    values = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     values["data"]["generated"] = SMALL
     values["model"] |= {"name": "scratch", "scratch": {"layers": 2, "heads": 2, "hidden": 16, "vocabulary": 200}}
     paths.PARAMS.write_text(yaml.safe_dump(values))
@@ -185,6 +186,6 @@ def test_a_flipped_bit_in_the_embedded_weights(
     monkeypatch.setattr(checkpoints.sources.importlib.resources, "files", lambda name: tmp_path / "package")
     for path in SPLITS:
         files.write_parquet(path, colour_pairs(20))
-    shutil.copy(ROOT / paths.PARAMS, paths.PARAMS)
+    shutil.copy(REPOSITORY / paths.PARAMS, paths.PARAMS)
     assert command(monkeypatch, "finetune") == 2
     assert "pip install --force-reinstall" in capsys.readouterr().err

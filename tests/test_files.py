@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipeline import files, inputs, paths
 from pipeline.errors import InputError
 from pipeline.model.chunks import Kept
+from tests.clone import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
 PAIRS = pd.DataFrame({"query_id": [0, 1], "query": ["q", "北京"], "title": ["t", "é"], "grade": [0, 1]})
 KILLED = """
@@ -59,7 +59,9 @@ def left() -> set[str]:
 
 def test_temporaries_of_a_killed_process_go_with_the_next_write():
     Path("out").mkdir()
-    killed = subprocess.run([sys.executable, "-c", KILLED], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     assert len(list(Path("out").iterdir())) == 2
     files.write_text(Path("out/result.csv"), "whole")
@@ -268,7 +270,7 @@ def test_a_damaged_chunk_of_a_sweep_is_computed_again(how: str):
 
 
 def test_every_table_of_the_committed_run_is_as_it_is_read(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(REPOSITORY)
     for path in inputs.TABLES:
         assert len(inputs.table(path)) > 0
     assert inputs.readers()["total"].notna().any()

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline import paths
-from tests.faults import ROOT, command
+from tests.clone import REPOSITORY
+from tests.faults import command
 
 TEXTS = {
     "markup": "<b onclick=\"alert('x')\">&amp;</b>",
@@ -43,7 +44,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def configure(name: str, columns: tuple[str, ...] = HEADER, grades: tuple[str, ...] = ("bad", "good")) -> Path:
     """Params that name data/raw/NAME with its splits in the fourth column; returns the table's path."""
-    values = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    values = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     source = paths.RAW / name
     names = dict(zip(("query", "title", "grade", "split"), columns, strict=True))
     values["data"] |= {"source": str(source), "columns": names, "grades": list(grades)}

@@ -18,11 +18,10 @@ import psutil
 import pytest
 
 from pipeline.__main__ import STAGES
-from tests.clone import environment, files, make_clone, run
+from tests.clone import PATIENCE, awaited, environment, files, make_clone, run
 from tests.test_end_to_end import rows
 
 KILLS = 20
-PATIENCE = 120.0  # seconds to wait for what is certain to come
 DVC, STAGE = "dvc", "stage"
 Began = Callable[[Path, str], object]  # true once the stage of the folder began
 
@@ -59,16 +58,6 @@ def has_started(folder: Path, stage: str) -> bool:
     """Whether the stage's process is there."""
     found = running_stage(folder)
     return found is not None and found[0] == stage
-
-
-def awaited(what, patience: float = PATIENCE):
-    """The first true value of `what()`."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if value := what():
-            return value
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing after {patience} s")
 
 
 def is_recorded(folder: Path, stage: str) -> bool:

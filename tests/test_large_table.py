@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline import paths
-from tests.faults import ROOT
+from tests.clone import REPOSITORY
 
 SIZE = 200_000_000  # bytes
 TIMES = 8  # the table's size that the process may take at most, its libraries counted; measured: 5.6
@@ -43,12 +43,14 @@ def write_table(path: Path) -> int:
 
 @pytest.mark.slow
 def test_a_table_of_200_megabytes(tmp_path: Path):
-    values = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    values = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     values["data"]["source"] = str(paths.RAW / "large.csv")
     (tmp_path / paths.PARAMS).write_text(yaml.safe_dump(values))
     pairs = write_table(tmp_path / paths.RAW / "large.csv")
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-c", STAGE], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAGE], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    )
     _, status, usage = os.wait4(process.pid, 0)
     peak = 1024 * usage.ru_maxrss
     print(f"{pairs} pairs, {time.monotonic() - start:.0f} s, {peak / 1e9:.2f} GB")

@@ -15,8 +15,8 @@ from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.stages import prepare
 from pipeline.tracking import Record
+from tests.clone import REPOSITORY
 
-ROOT = Path(__file__).parent.parent
 OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.PREPARE_METRICS]
 
 
@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch):
 
 
 def params(**data):
-    values = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    values = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     values["data"] |= data
     return Params.model_validate(values)
 
@@ -178,5 +178,5 @@ def test_the_generated_corpus_gives_the_same_bytes_twice(language):
 
 def test_nothing_heavy_is_imported():
     code = "import sys, pipeline.stages.prepare; print(sorted({'torch', 'transformers', 'jieba'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -21,8 +21,8 @@ from pipeline import files, paths
 from pipeline.analysis.article import CLAIMS
 from pipeline.reporting import grades, heads, html, maps, masking, profiles, style, tables
 from tests import example_results as example
+from tests.clone import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -86,7 +86,7 @@ def write_inputs(folder: Path) -> None:
     files.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
     described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
     files.write_json(folder / paths.SHOWCASE, [described | {"segment": [-1, 0, 0, -1, 1, 1, -1]}])
-    params = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    params = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     params["data"]["grades"][0] = "<i>worst</i>"
     params["report"]["showcase_heads"] = 1
     files.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
@@ -102,7 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
         subprocess.Popen(
             [sys.executable, "-c", STAGE],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(seed)},
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(seed)},
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,6 +13,7 @@ import pytest
 from pipeline import paths
 from pipeline.runs.lock import LockHeld, locked
 from tests import stand_in
+from tests.clone import awaited
 from tests.conftest import REPOSITORY
 
 LOCK = Path(".tracking/rerun.lock")
@@ -36,13 +35,6 @@ def clone(first, tmp_path: Path) -> Path:
 
 def summary(folder: Path) -> str:
     return (folder / paths.RERUN).read_text(encoding="utf-8")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_first_rerun_has_nothing_to_compare_with(first):
@@ -173,7 +165,7 @@ def test_outside_a_project_nothing_is_written_and_the_code_is_2(tmp_path):
 def test_a_stopped_rerun_ends_dvc_and_its_stage(clone, sent, code):
     stand_in.give(clone, do="wait")
     process = stand_in.start(clone)
-    until((clone / stand_in.STARTED).exists)
+    awaited((clone / stand_in.STARTED).exists)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(sent)
     process.communicate(timeout=60)
@@ -187,14 +179,14 @@ def test_a_stopped_rerun_ends_dvc_and_its_stage(clone, sent, code):
 def test_the_lock_outlives_a_killed_rerun_while_its_dvc_lives(clone):
     stand_in.give(clone, do="wait")
     process = stand_in.start(clone)
-    until((clone / stand_in.STARTED).exists)
+    awaited((clone / stand_in.STARTED).exists)
     [dvc] = psutil.Process(process.pid).children()
     process.kill()
     process.communicate(timeout=60)
     code, _, err = stand_in.rerun(clone)
     assert (code, err) == (5, f"rerun: another rerun is running (pid {dvc.pid}); this one leaves\n")
     (clone / stand_in.GO).touch()
-    until(lambda: not dvc.is_running() or dvc.status() == psutil.STATUS_ZOMBIE)
+    awaited(lambda: not dvc.is_running() or dvc.status() == psutil.STATUS_ZOMBIE)
     assert (clone / paths.FINDINGS).exists(), "dvc did not finish without its rerun"
     with locked(clone / LOCK), pytest.raises(LockHeld), locked(clone / LOCK):
         pass

@@ -21,6 +21,7 @@ from mlflow.tracking._tracking_service import utils
 
 from pipeline import tracking
 from pipeline.params import load_params
+from tests.tracked import report
 
 STAGES = ("prepare", "finetune", "attention", "report")
 SECONDS = 30.0  # that a failing server may cost all stages together
@@ -63,13 +64,7 @@ def run_stages(*names: str) -> None:
     for name in names:
         with tracking.stage(name, params) as record:
             record.metrics["pairs"] = 5
-            record.artifacts = [_written(f"reports/{name}/metrics.json", name)]
-
-
-def _written(path: str, text: str) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
+            record.artifacts = [report(f"reports/{name}/metrics.json", name)]
 
 
 def rows(uri: str) -> tuple[list[Run], dict[str, Run]]:
