@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui prune lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui cleanup lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -59,8 +59,8 @@ ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
 
-prune: setup  ## KEEP=N: show what the newest N MLflow rows do not need; with YES=--yes remove it
-	python -m pipeline.prune --keep "$(KEEP)" $(YES)
+cleanup: setup  ## KEEP=N: show what the newest N MLflow rows do not need; with YES=--yes remove it
+	python -m pipeline.cleanup --keep "$(KEEP)" $(YES)
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	rm -rf .venv-lock

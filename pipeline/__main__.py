@@ -5,9 +5,10 @@ import importlib
 import os
 import sys
 
-from pipeline import processes, tracking
-from pipeline.errors import InputError
-from pipeline.params import Params, load_params
+from pipeline import tracking
+from pipeline.core import process
+from pipeline.core.config import Params, load_params
+from pipeline.core.errors import InputError
 
 STAGES = (
     "prepare",
@@ -26,13 +27,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     name = parser.parse_args().stage
-    processes.raise_on_sigterm()
-    processes.end_with_dvc()
+    process.raise_on_sigterm()
+    process.end_with_dvc()
     try:
         params = load_params()
         _stay_offline(params)
         stage = importlib.import_module(f"pipeline.stages.{name}")
-        with processes.alone(name), tracking.stage(name, params) as record:
+        with process.stage_lock(name), tracking.stage(name, params) as record:
             stage.main(params, record)
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -45,7 +46,7 @@ def main() -> int:
 
 def _stay_offline(params: Params) -> None:
     """Forbid the model hub, before transformers is imported, where nothing in the params names it."""
-    from pipeline.model.names import is_local
+    from pipeline.core.config import is_local
 
     names = [name for name in (params.model.name, params.model.base) if name is not None]
     if all(is_local(name) for name in names):

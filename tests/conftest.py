@@ -5,13 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
 from pipeline import tracking
 from pipeline.__main__ import STAGES
-from pipeline.params import Params, load_params
-from tests.clone import REPOSITORY, executed, make_clone, run
-from tests.tracked import EXPERIMENT
+from pipeline.core.config import Params, load_params
+from tests.support.shell import REPOSITORY, executed, make_clone, run_stage_command
+from tests.support.tracking import EXPERIMENT
 
 WRITERS = 6
 
@@ -76,8 +77,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the project in which everything ran once, without network and pickles."""
     folder = tmp_path_factory.mktemp("clone")
     make_clone(folder)
-    guard = {"PYTHONPATH": str(REPOSITORY / "tests/guard"), "GUARD_LOG": str(folder / ".guard.log")}
-    assert executed(run(folder, "dvc", "repro", **guard)) == set(STAGES)
+    guard = {"PYTHONPATH": str(REPOSITORY / "tests/support/guard"), "GUARD_LOG": str(folder / ".guard.log")}
+    assert executed(run_stage_command(folder, "dvc", "repro", **guard)) == set(STAGES)
     return folder
 
 
@@ -86,3 +87,11 @@ def params(project: Path) -> Params:
     """The project's params, its runs filed under the tests' experiment."""
     params = load_params()
     return params.model_copy(update={"base": params.base.model_copy(update={"experiment": EXPERIMENT})})
+
+
+@pytest.fixture
+def offline_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, entered, without a model hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path

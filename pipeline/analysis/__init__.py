@@ -1,1 +1,1 @@
-"""What the numbers mean: arrays and frames in, frames out. No torch models, no files."""
+"""What the sweeps say: effects with intervals, random controls, subgroups, edges between heads, mediation."""

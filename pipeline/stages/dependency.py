@@ -11,58 +11,66 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import files, inputs, paths
-from pipeline.analysis import edges, groups, readers, showcase
-from pipeline.analysis.functions import Tokens
-from pipeline.analysis.labels import Sample
-from pipeline.analysis.summaries import dependency_metrics
-from pipeline.analysis.sums import margins
-from pipeline.model.attention import readable
-from pipeline.model.blocks import take_apart
-from pipeline.model.engine import Engine
-from pipeline.model.quantities import MATCH_SHARE
-from pipeline.model.replacements import Patch
-from pipeline.model.rows import MATCHED, Unreduced, shares_by_chance
-from pipeline.model.subject import Subject, load_subjects
-from pipeline.params import Params
-from pipeline.stages.reading import kinds, observed_sweep, subject_kinds, subject_tokens
+from pipeline.ablation import head_groups
+from pipeline.ablation.cls_attention import MATCH_SHARE, MATCHED, ClsAttention, chance_match_share, kinds
+from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.patching import ActivationPatch
+from pipeline.ablation.sweep import AblationTarget, load_targets, observed_sweep, target_kinds, target_tokens
+from pipeline.analysis import attention_edges, mediation
+from pipeline.analysis.mediation import dependency_metrics
+from pipeline.attention import example_pairs
+from pipeline.attention.head_functions import Tokens
+from pipeline.attention.head_labels import Sample
+from pipeline.attention.maps import readable_tokens
+from pipeline.core import formats, paths, schemas
+from pipeline.core.config import Params
+from pipeline.stats.metrics import logit_margins
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    test, dev = load_subjects(params, paths.TEST, paths.DEV)
+    test, dev = load_targets(params, paths.TEST, paths.DEV)
     layers, heads = test.shape
     sample = Sample.of(test.query_ids, params.base.draws, params.base.seed)
-    by_head, by_group = (inputs.arrays(file, edges.Rows) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS))
+    by_head, by_group = (
+        schemas.arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
+    )
     low, targets = _low_heads(), list(range(1, layers))
-    every = edges.edges(by_head, groups.every_head(layers, heads), targets, sample.drawn, params.base.seed)
-    together = edges.changes(by_group, by_group.differences(int(len(low) > 0)), targets, sample.drawn)
+    every = attention_edges.head_edges(
+        by_head, head_groups.every_head(layers, heads), targets, sample.drawn, params.base.seed
+    )
+    together = attention_edges.attention_changes(
+        by_group, by_group.differences(int(len(low) > 0)), targets, sample.drawn
+    )
 
-    high = [head for head in groups.every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low]
+    high = [
+        head for head in head_groups.every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low
+    ]
     candidates = high if low else []
-    tokens = subject_tokens(test)
+    tokens = target_tokens(test)
     found = [_chosen(dev, candidates, params)]
     if candidates:
-        chances = shares_by_chance([kinds(one) for one in tokens])
-        found.append(readers.dependence(candidates, by_group, targets, chances, sample))
+        chances = chance_match_share([kinds(one) for one in tokens])
+        found.append(mediation.relay_dependence(candidates, by_group, targets, chances, sample))
         found.append(_mediation(test, low, candidates, sample))
     table = pd.concat(found, axis=1)
     shown = _shown(test, tokens, low, table, params.attention.showcase_pairs)
     metrics = dependency_metrics(every, table)
 
-    files.write_csv(paths.EDGES, every)
-    files.write_csv(paths.GROUP_EDGES, together)
-    files.write_csv(paths.READERS, table)
-    files.write_json(paths.SHOWN, shown)
-    files.write_json(paths.DEPENDENCY_METRICS, metrics)
+    formats.write_csv(paths.EDGES, every)
+    formats.write_csv(paths.GROUP_EDGES, together)
+    formats.write_csv(paths.READERS, table)
+    formats.write_json(paths.SHOWN, shown)
+    formats.write_json(paths.DEPENDENCY_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.EDGES, paths.GROUP_EDGES, paths.READERS, paths.DEPENDENCY_METRICS]
 
 
-def _low_heads() -> tuple[groups.Head, ...]:
+def _low_heads() -> tuple[head_groups.Head, ...]:
     """The term-match heads that group_ablation masked together; none where no pair defines the function."""
-    masked = inputs.table(paths.GROUPS)
-    own = masked[(masked["experiment"] == "function") & (masked["group"] == groups.MATCHERS)]
+    masked = schemas.table(paths.GROUPS)
+    own = masked[(masked["experiment"] == "function") & (masked["group"] == head_groups.MATCHERS)]
     return tuple(
         (int(layer), int(head))
         for members in own["members"]
@@ -70,25 +78,27 @@ def _low_heads() -> tuple[groups.Head, ...]:
     )
 
 
-def _mask(heads: tuple[groups.Head, ...], layers: int, count: int) -> np.ndarray:
-    return groups.masks([groups.Group("", "", heads)], layers, count)[0]
+def _mask(heads: tuple[head_groups.Head, ...], layers: int, count: int) -> np.ndarray:
+    return head_groups.group_masks([head_groups.Group("", "", heads)], layers, count)[0]
 
 
-def _chosen(dev: Subject, candidates: list[groups.Head], params: Params) -> pd.DataFrame:
-    """The candidates with what dev says of them; see `readers.choose`."""
-    alone = groups.masks([groups.Group("", "", (head,)) for head in candidates], *dev.shape)
-    kinds_of = subject_kinds(dev)
+def _chosen(dev: AblationTarget, candidates: list[head_groups.Head], params: Params) -> pd.DataFrame:
+    """The candidates with what dev says of them; see `mediation.choose_relay_heads`."""
+    alone = head_groups.group_masks([head_groups.Group("", "", (head,)) for head in candidates], *dev.shape)
+    kinds_of = target_kinds(dev)
     swept, values = observed_sweep(dev, alone, "dependency", kinds_of)
     at = tuple(np.array(candidates, dtype=int).reshape(-1, 2).T)
     shares = values[0][:, at[0] - 1, at[1], MATCH_SHARE].astype(np.float64)
-    unmasked = margins(swept.sweep.baseline[None], dev.grades)
-    losses = (margins(swept.sweep.logits, dev.grades) - unmasked).T
+    unmasked = logit_margins(swept.sweep.baseline[None], dev.grades)
+    losses = (logit_margins(swept.sweep.logits, dev.grades) - unmasked).T
     sample = Sample.of(dev.query_ids, params.base.draws, params.base.seed)
-    return readers.choose(candidates, shares, shares_by_chance(kinds_of), losses, sample, params.attention.label_margin)
+    return mediation.choose_relay_heads(
+        candidates, shares, chance_match_share(kinds_of), losses, sample, params.attention.label_margin
+    )
 
 
 def _mediation(
-    test: Subject, low: tuple[groups.Head, ...], candidates: list[groups.Head], sample: Sample
+    test: AblationTarget, low: tuple[head_groups.Head, ...], candidates: list[head_groups.Head], sample: Sample
 ) -> pd.DataFrame:
     """Each candidate's output taken from the other state: the low heads masked, or the unmasked model."""
     without, count = _mask(low, *test.shape), len(candidates)
@@ -97,16 +107,16 @@ def _mediation(
     for number, (layer, head) in enumerate(candidates, start=1):
         for place, source in ((number, 1), (number + count, 0)):
             multipliers[place, layer, head], sources[place, layer, head] = 0, source
-    engine = Engine(take_apart(test.model), test.settings.batch_tokens)
-    states = Patch(np.stack([np.ones_like(without), without]))
+    engine = AblationEngine(from_pretrained_model(test.model), test.settings.batch_tokens)
+    states = ActivationPatch(np.stack([np.ones_like(without), without]))
     logits = engine.evaluate(test.encoded, multipliers, sources, states)["logits"]
     unmasked = engine.evaluate(test.encoded, np.ones_like(without)[None])["logits"][0]
     patched, restored = logits[1 : 1 + count], logits[1 + count :]
-    return readers.mediation(unmasked, logits[0], patched, restored, test.grades, sample)
+    return mediation.mediation(unmasked, logits[0], patched, restored, test.grades, sample)
 
 
 def _shown(
-    test: Subject, tokens: Sequence[Tokens], low: tuple[groups.Head, ...], table: pd.DataFrame, count: int
+    test: AblationTarget, tokens: Sequence[Tokens], low: tuple[head_groups.Head, ...], table: pd.DataFrame, count: int
 ) -> list[dict[str, Any]]:
     """[CLS]'s attention of the reader that dev needs most, on pairs chosen as those of the attention maps are."""
     own = table[table["reader"]]
@@ -114,16 +124,18 @@ def _shown(
         return []
     reader = own.iloc[int(own["dev_margin_change"].abs().to_numpy().argmax())]
     layer, head = int(reader["layer"]), int(reader["head"])
-    shared = np.array([showcase.shared_terms(one) for one in tokens])
-    pairs = np.array(showcase.choose(test.query_ids, test.grades, test.encoded.lengths, shared, count), dtype=int)
+    shared = np.array([example_pairs.shared_terms(one) for one in tokens])
+    pairs = np.array(
+        example_pairs.choose_example_pairs(test.query_ids, test.grades, test.encoded.lengths, shared, count), dtype=int
+    )
     if not len(pairs):
         return []
     few = test.encoded.take(pairs)
     states = np.stack([np.ones(test.shape, dtype=np.float32), _mask(low, *test.shape)])
-    observer = Unreduced((layer,), int(few.lengths.max()))
-    rows = Engine(take_apart(test.model), test.settings.batch_tokens).evaluate(few, states, observers=[observer])[
-        "rows"
-    ]
+    observer = ClsAttention((layer,), int(few.lengths.max()))
+    rows = AblationEngine(from_pretrained_model(test.model), test.settings.batch_tokens).evaluate(
+        few, states, observers=[observer]
+    )["rows"]
     described = []
     for place, pair in enumerate(pairs):
         row, size = test.table.iloc[pair], int(few.lengths[place])
@@ -134,7 +146,7 @@ def _shown(
                 "grade": int(row["grade"]),
                 "layer": layer,
                 "head": head,
-                "tokens": readable(test.tokenizer, few, place, (row["query"], row["title"])),
+                "tokens": readable_tokens(test.tokenizer, few, place, (row["query"], row["title"])),
                 "matched": (kinds(tokens[pair]) == MATCHED).tolist(),
                 "unmasked": rows[0, place, 0, head, :size].round(6).tolist(),
                 "masked": rows[1, place, 0, head, :size].round(6).tolist(),

@@ -4,23 +4,23 @@ A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0
 the accuracies that need no model.
 """
 
-from pipeline import files, inputs, paths
-from pipeline.analysis.floors import floor_accuracies
-from pipeline.analysis.metrics import metrics_by_split, split_metrics
-from pipeline.model.checkpoints import load_start, pick_device, save_tuned
-from pipeline.model.encoding import encode
-from pipeline.model.finetuning import curve_points, curve_table, fine_tune
-from pipeline.model.prediction import predict, prediction_table
-from pipeline.params import Params
+from pipeline.baselines.lexical import lexical_baseline_accuracies
+from pipeline.core import formats, paths, schemas
+from pipeline.core.config import Params
+from pipeline.models.checkpoints import load_start, pick_device, save_tuned
+from pipeline.models.finetuning import curve_points, curve_table, fine_tune
+from pipeline.models.inference import predict, prediction_table
+from pipeline.models.tokenization import encode_pairs
+from pipeline.stats.metrics import metrics_by_split, split_metrics
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    train, dev, test = map(inputs.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
+    train, dev, test = map(schemas.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
     evaluated = {"dev": dev, "test": test}
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
     encoded = {
-        name: encode(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
+        name: encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
         for name, split in {"train": train, **evaluated}.items()
     }
     pad_id = tokenizer.pad_token_id
@@ -42,14 +42,14 @@ def main(params: Params, record: Record) -> None:
         "parameters": model.num_parameters(),
         **{f"{name}_truncated_pairs": int(pairs.truncated.sum()) for name, pairs in encoded.items()},
         **scores,
-        **floor_accuracies(train, evaluated),
+        **lexical_baseline_accuracies(train, evaluated),
     }
 
     save_tuned(model, tokenizer, paths.MODEL)
     for name, split in evaluated.items():
-        files.write_parquet(paths.PREDICTIONS / f"{name}.parquet", prediction_table(split, logits[name]))
-    files.write_json(paths.FINETUNE_METRICS, {**metrics, "undefined": undefined})
-    files.write_csv(paths.CURVE, curve_table(epochs))
+        formats.write_parquet(paths.PREDICTIONS / f"{name}.parquet", prediction_table(split, logits[name]))
+    formats.write_json(paths.FINETUNE_METRICS, {**metrics, "undefined": undefined})
+    formats.write_csv(paths.CURVE, curve_table(epochs))
 
     record.metrics = metrics
     record.artifacts = [paths.FINETUNE_METRICS, paths.CURVE]

@@ -9,38 +9,35 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from pipeline import inputs, paths
-from pipeline.analysis import groups
-from pipeline.analysis.contrasts import contrasts
-from pipeline.analysis.controls import controls
-from pipeline.analysis.edges import Rows
-from pipeline.analysis.effects import CHANGE, Judged, effects_and_draws, predicted_counts
-from pipeline.analysis.slices import by_slice, slices
-from pipeline.analysis.summaries import group_metrics
-from pipeline.files import write_csv, write_json, write_safetensors
-from pipeline.model.subject import Subject, load_subjects
-from pipeline.params import GroupAblation, Params
-from pipeline.stages.reading import observed_sweep, subject_kinds
+from pipeline.ablation import head_groups
+from pipeline.ablation.sweep import AblationTarget, load_targets, observed_sweep, target_kinds
+from pipeline.analysis.ablation_effects import CHANGE, Judged, effects_and_resamples, group_metrics, predicted_counts
+from pipeline.analysis.attention_edges import ClsAttentionSums
+from pipeline.analysis.random_controls import compare_with_random, contrasts
+from pipeline.analysis.subgroups import subgroup_effects, subgroups
+from pipeline.core import paths, schemas
+from pipeline.core.config import GroupAblation, Params
+from pipeline.core.formats import write_csv, write_json, write_safetensors
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    (subject,) = load_subjects(params, paths.TEST)
-    labels, importance = inputs.table(paths.LABELS), inputs.table(paths.HEADS)
+    (subject,) = load_targets(params, paths.TEST)
+    labels, importance = schemas.table(paths.LABELS), schemas.table(paths.HEADS)
     chosen = choose_groups(params.group_ablation, labels, importance, *subject.shape, params.base.seed)
-    swept = subject.sweep(groups.masks(chosen, *subject.shape), "group_ablation")
+    swept = subject.sweep(head_groups.group_masks(chosen, *subject.shape), "group_ablation")
     sweep = swept.sweep
     judged = Judged(subject.grades, subject.query_ids, sweep.baseline, params.base.draws, params.base.seed)
     # The baseline is the group of no heads: its row shows the grades that the unmasked model predicts.
     logits = np.concatenate([sweep.baseline[None], sweep.logits])
-    named = groups.frame([groups.Group("baseline", "baseline", ()), *chosen])
-    measured, drawn = effects_and_draws(logits, judged)
+    named = head_groups.group_frame([head_groups.Group("baseline", "baseline", ()), *chosen])
+    measured, drawn = effects_and_resamples(logits, judged)
     table = pd.concat([named, measured, predicted_counts(logits)], axis=1)
-    beside = controls(chosen, table[CHANGE].iloc[1:], groups.CONTROLLED, subject.shape[1])
+    beside = compare_with_random(chosen, table[CHANGE].iloc[1:], head_groups.CONTROLLED, subject.shape[1])
     together = contrasts(chosen, table[CHANGE].to_numpy()[1:], drawn[1:], judged)
     apart = [number for number, group in enumerate(chosen) if group.experiment in SLICED]
-    parts = slices(subject.table, _extra(params), params.data.grades)
-    sliced = by_slice([chosen[number].group for number in apart], sweep.logits[apart], judged, parts)
+    parts = subgroups(subject.table, _extra(params), params.data.grades)
+    sliced = subgroup_effects([chosen[number].group for number in apart], sweep.logits[apart], judged, parts)
     metrics = group_metrics(table) | {f"groups_{name}": value for name, value in swept.notes.items()}
 
     write_safetensors(paths.GROUP_LOGITS, asdict(sweep))
@@ -54,11 +51,15 @@ def main(params: Params, record: Record) -> None:
     record.artifacts += [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES, paths.GROUP_METRICS]
 
 
-def _rows(subject: Subject, chosen: list[groups.Group]) -> Rows:
+def _rows(subject: AblationTarget, chosen: list[head_groups.Group]) -> ClsAttentionSums:
     """What becomes of [CLS]'s attention without the term-match heads, and without each of their random groups."""
-    own = [one for one in chosen if one.group == groups.MATCHERS and one.experiment in ("function", "layer_matched")]
-    masks = groups.masks(sorted(own, key=lambda one: one.experiment), *subject.shape)
-    return Rows.of(observed_sweep(subject, masks, "group_rows", subject_kinds(subject))[1], subject.query_ids)
+    own = [
+        one for one in chosen if one.group == head_groups.MATCHERS and one.experiment in ("function", "layer_matched")
+    ]
+    masks = head_groups.group_masks(sorted(own, key=lambda one: one.experiment), *subject.shape)
+    return ClsAttentionSums.of(
+        observed_sweep(subject, masks, "group_rows", target_kinds(subject))[1], subject.query_ids
+    )
 
 
 SLICED = ("function", "user")  # experiments whose groups are looked at on slices
@@ -71,24 +72,24 @@ def _extra(params: Params) -> list[str]:
 
 def choose_groups(
     settings: GroupAblation, labels: pd.DataFrame, importance: pd.DataFrame, layers: int, heads: int, seed: int
-) -> list[groups.Group]:
+) -> list[head_groups.Group]:
     """Every group masked together; the user's are checked first, so that a wrong one costs no time."""
-    users = groups.users(settings.groups, layers, heads)
-    functional = groups.functional(labels, settings.k)
-    controlled = [group for group in functional if group.group in groups.CONTROLLED]
+    users = head_groups.user_groups(settings.groups, layers, heads)
+    functional = head_groups.function_groups(labels, settings.k)
+    controlled = [group for group in functional if group.group in head_groups.CONTROLLED]
     return [
-        *groups.random_shares(layers, heads, settings.random_shares, settings.draws, seed),
-        *groups.whole_layers(layers, heads),
-        *groups.halves(layers, heads),
+        *head_groups.random_share_groups(layers, heads, settings.random_shares, settings.draws, seed),
+        *head_groups.layer_groups(layers, heads),
+        *head_groups.half_groups(layers, heads),
         *functional,
-        *groups.lower_except(functional, layers, heads),
-        *groups.best_up_to(labels, settings.largest_k),
-        *groups.random_controls(layers, heads, settings.k, settings.control_draws, seed),
+        *head_groups.lower_except_groups(functional, layers, heads),
+        *head_groups.top_k_groups(labels, settings.largest_k),
+        *head_groups.random_k_groups(layers, heads, settings.k, settings.control_draws, seed),
         *(
             matched
             for group in controlled
-            for matched in groups.layer_matched(group, heads, settings.control_draws, seed)
+            for matched in head_groups.layer_matched_groups(group, heads, settings.control_draws, seed)
         ),
-        *groups.removal(importance, settings.random_shares),
+        *head_groups.removal_orders(importance, settings.random_shares),
         *users,
     ]

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import paths
-from pipeline.corpus.cleaning import rejected_rows, rejections
-from pipeline.corpus.generated import generate
-from pipeline.corpus.identity import query_ids
-from pipeline.corpus.split import SPLITS, check_complete, check_given, draw_splits
-from pipeline.corpus.summary import summarize
-from pipeline.corpus.table import read_table
-from pipeline.files import write_csv, write_json, write_parquet
-from pipeline.params import Data, Params
+from pipeline.core import paths
+from pipeline.core.config import Data, Params
+from pipeline.core.formats import write_csv, write_json, write_parquet
+from pipeline.data.deduplication import query_ids, rejected_rows, rejection_reasons
+from pipeline.data.splits import SPLITS, check_complete_splits, check_given_splits, draw_splits
+from pipeline.data.statistics import summarize
+from pipeline.data.synthetic import generate
+from pipeline.data.table import read_table
 from pipeline.tracking import Record
 
 
@@ -29,9 +28,9 @@ def main(params: Params, record: Record) -> None:
     """
     data, seed = params.data, params.base.seed
     pairs = _read(data, seed)
-    reasons = rejections(pairs)
+    reasons = rejection_reasons(pairs)
     splits = _divide(pairs[reasons == ""], data, seed)
-    check_complete(splits, data.grades, data.source)
+    check_complete_splits(splits, data.grades, data.source)
     metrics = summarize(splits, reasons, data.grades)
 
     files = [paths.TRAIN, paths.DEV, paths.TEST]
@@ -52,7 +51,7 @@ def _read(data: Data, seed: int) -> pd.DataFrame:
     else:
         pairs = read_table(Path(data.source), data.columns, data.slices, data.grades)
     if "split" in pairs:
-        check_given(pairs, data.source)
+        check_given_splits(pairs, data.source)
     return pairs
 
 

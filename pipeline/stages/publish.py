@@ -7,28 +7,29 @@ run came to below .tracking/, which the next rerun is compared with.
 from pathlib import Path
 from typing import Any
 
-from pipeline import paths, tracking
-from pipeline.params import Params
-from pipeline.runs import last
-from pipeline.runs.outcome import METRICS, head_effects, headline
-from pipeline.tracking.delivery import never_failing
+from pipeline import tracking
+from pipeline.compare.run_results import STAGE_METRICS, head_effects, headline
+from pipeline.core import paths
+from pipeline.core.config import Params
+from pipeline.rerun import previous
 from pipeline.tracking.description import Effect, describe
-from pipeline.tracking.fingerprint import Lock, output_fingerprint, read_lock
-from pipeline.tracking.record import Record, flattened
+from pipeline.tracking.outbox import never_fail
+from pipeline.tracking.provenance import Lock, output_fingerprint, read_lock
+from pipeline.tracking.run_record import Record, flatten_params
 
 
 def main(params: Params, record: Record) -> None:
     lock = read_lock()
     if not tracking.is_published(lock):
         _publish(params, record, lock)
-    with never_failing():
-        last.keep()
+    with never_fail():
+        previous.keep_published()
 
 
 def _publish(params: Params, record: Record, lock: Lock) -> None:
-    record.metrics = headline({stage: _json(path) for stage, path in METRICS.items() if path.exists()})
+    record.metrics = headline({stage: _json(path) for stage, path in STAGE_METRICS.items() if path.exists()})
     record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
-    record.note = describe(flattened(params), record.metrics, head_rows(paths.HEADS), _findings(paths.FINDINGS))
+    record.note = describe(flatten_params(params), record.metrics, head_rows(paths.HEADS), _findings(paths.FINDINGS))
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
@@ -56,6 +57,6 @@ def _findings(path: Path) -> list[dict[str, str]]:
 
 def _json(path: Path) -> Any:
     # Imported here since it imports pandas, which an execution with nothing to publish does without.
-    from pipeline.files import read_json
+    from pipeline.core.formats import read_json
 
     return read_json(path)

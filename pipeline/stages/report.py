@@ -4,14 +4,14 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline import files, inputs, paths
-from pipeline.analysis.findings import against_baseline, judge
-from pipeline.analysis.readings import Tables
-from pipeline.analysis.verdicts import VERDICTS, Finding
-from pipeline.params import Params
-from pipeline.reporting import gallery, html, style
-from pipeline.reporting.picture import Picture
-from pipeline.reporting.results import Results, Showcase
+from pipeline.core import atomic, formats, paths, schemas
+from pipeline.core.config import Params
+from pipeline.findings.judge import bert_against_bilstm, judge_findings
+from pipeline.findings.select import Tables
+from pipeline.findings.verdict import VERDICTS, Finding
+from pipeline.report import canvas, figures, html
+from pipeline.report.canvas import RenderedFigure
+from pipeline.report.results import ExamplePair, Results
 from pipeline.tracking import Record
 
 PAIR_KEYS = ("query", "title", "grade", "tokens")
@@ -20,22 +20,22 @@ READER_KEYS = (*PAIR_KEYS, "layer", "head", "matched", "unmasked", "masked")
 
 def main(params: Params, record: Record) -> None:
     results = read(params)
-    if advice := style.advice(results.texts()):
+    if advice := canvas.font_advice(results.texts()):
         print(advice)
-    findings = judge(results.tables, _baseline(params))
-    drawn = gallery.draw(results)
+    findings = judge_findings(results.tables, _baseline(params))
+    drawn = figures.draw_figures(results)
 
-    files.write_json(paths.FINDINGS, [asdict(finding) for finding in findings])
+    formats.write_json(paths.FINDINGS, [asdict(finding) for finding in findings])
     _write_figures(paths.FIGURES, [picture for section in drawn.values() for picture in section])
-    files.write_text(paths.REPORT, html.render(results, findings, drawn))
+    formats.write_text(paths.REPORT, html.render_page(results, findings, drawn))
     counts = Counter(finding.verdict for finding in findings)
     record.metrics |= {f"findings_{verdict.replace(' ', '_')}": counts[verdict] for verdict in VERDICTS}
     record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS]
 
 
 def _baseline(params: Params) -> Finding:
-    bert, baseline = map(inputs.predictions, (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS))
-    return against_baseline(bert, baseline, params.base.draws, params.base.seed)
+    bert, baseline = map(schemas.predictions, (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS))
+    return bert_against_bilstm(bert, baseline, params.base.draws, params.base.seed)
 
 
 def read(params: Params) -> Results:
@@ -44,17 +44,17 @@ def read(params: Params) -> Results:
         setting=_setting(params),
         grades=params.data.grades,
         tables=_tables(params),
-        alone=inputs.table(paths.ALONE),
-        slices=inputs.table(paths.SLICES),
-        places=inputs.table(paths.PLACES),
-        edges=inputs.table(paths.EDGES),
-        shown=inputs.described(paths.SHOWN, READER_KEYS),
-        profiles=inputs.table(paths.PROFILES),
-        curve=inputs.table(paths.CURVE).dropna(subset=["train_loss"]),
-        prepare=inputs.metrics(paths.PREPARE_METRICS),
-        finetune=inputs.metrics(paths.FINETUNE_METRICS),
-        attention=inputs.metrics(paths.ATTENTION_METRICS),
-        head_ablation=inputs.metrics(paths.HEAD_METRICS, ("heads_queries",)),
+        alone=schemas.table(paths.ALONE),
+        slices=schemas.table(paths.SLICES),
+        places=schemas.table(paths.PLACES),
+        edges=schemas.table(paths.EDGES),
+        shown=schemas.described(paths.SHOWN, READER_KEYS),
+        profiles=schemas.table(paths.PROFILES),
+        curve=schemas.table(paths.CURVE).dropna(subset=["train_loss"]),
+        prepare=schemas.metrics(paths.PREPARE_METRICS),
+        finetune=schemas.metrics(paths.FINETUNE_METRICS),
+        attention=schemas.metrics(paths.ATTENTION_METRICS),
+        head_ablation=schemas.metrics(paths.HEAD_METRICS, ("heads_queries",)),
         showcase=_read_showcase(),
         showcase_heads=params.report.showcase_heads,
     )
@@ -62,13 +62,13 @@ def read(params: Params) -> Results:
 
 def _tables(params: Params) -> Tables:
     return Tables(
-        heads=inputs.table(paths.HEADS),
-        groups=inputs.table(paths.GROUPS),
-        controls=inputs.table(paths.CONTROLS),
-        contrasts=inputs.table(paths.CONTRASTS),
-        labels=inputs.table(paths.LABELS),
-        moves=inputs.table(paths.MEAN_MOVES),
-        readers=inputs.readers(),
+        heads=schemas.table(paths.HEADS),
+        groups=schemas.table(paths.GROUPS),
+        controls=schemas.table(paths.CONTROLS),
+        contrasts=schemas.table(paths.CONTRASTS),
+        labels=schemas.table(paths.LABELS),
+        moves=schemas.table(paths.MEAN_MOVES),
+        readers=schemas.readers(),
         margin=params.ablation.margin,
         label_margin=params.attention.label_margin,
     )
@@ -86,12 +86,12 @@ def _setting(params: Params) -> list[tuple[str, str]]:
     ]
 
 
-def _read_showcase() -> list[Showcase]:
-    described = inputs.described(paths.SHOWCASE, PAIR_KEYS)
+def _read_showcase() -> list[ExamplePair]:
+    described = schemas.described(paths.SHOWCASE, PAIR_KEYS)
     names = [f"{phase}_{index}" for index in range(len(described)) for phase in ("before", "after")]
-    maps = files.read_safetensors(paths.MAPS, names)
+    maps = formats.read_safetensors(paths.MAPS, names)
     return [
-        Showcase(
+        ExamplePair(
             query=pair["query"],
             title=pair["title"],
             grade=pair["grade"],
@@ -103,9 +103,9 @@ def _read_showcase() -> list[Showcase]:
     ]
 
 
-def _write_figures(folder: Path, pictures: list[Picture]) -> None:
+def _write_figures(folder: Path, pictures: list[RenderedFigure]) -> None:
     """The folder holds exactly these figures, each as .png and .svg."""
-    with files.replacing(folder) as temporary:
+    with atomic.replace_atomically(folder) as temporary:
         temporary.mkdir()
         for picture in pictures:
             (temporary / f"{picture.words.name}.png").write_bytes(picture.png)

@@ -13,20 +13,20 @@ from typing import Any
 
 import psutil
 
-from pipeline import paths
-from pipeline.processes import nearest_dvc
+from pipeline.core import paths
+from pipeline.core.process import nearest_dvc
 
 ABOUT = "execution.json"
 CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differently
 
 
-def root() -> Path:
+def project_root() -> Path:
     """Where the tracking lives: DVC runs experiments in copies of the project, but names the original."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
-def state() -> Path:
-    return root() / paths.TRACKING
+def tracking_folder() -> Path:
+    return project_root() / paths.TRACKING
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Execution:
 
     @property
     def folder(self) -> Path:
-        return state() / "executions" / self.id
+        return tracking_folder() / "executions" / self.id
 
     @property
     def is_offline(self) -> bool:
@@ -105,7 +105,7 @@ def current() -> Execution:
 def others(mine: Execution) -> list[Execution]:
     """Executions that left notes, this one's aside: running beside it, or ended without publishing."""
     executions = []
-    for path in sorted((state() / "executions").glob(f"*/{ABOUT}")):
+    for path in sorted((tracking_folder() / "executions").glob(f"*/{ABOUT}")):
         with suppress(ValueError, KeyError, TypeError, FileNotFoundError):  # damaged, or closed meanwhile
             executions.append(Execution(**json.loads(path.read_text(encoding="utf-8"))["owner"]))
     return [execution for execution in executions if execution.id != mine.id]
@@ -117,6 +117,6 @@ def milliseconds() -> int:
 
 def write_state(path: Path, values: dict[str, Any]) -> None:
     # Imported here since it imports pandas, which an execution with nothing to write can do without.
-    from pipeline.files import write_json
+    from pipeline.core.formats import write_json
 
     write_json(path, values)

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from pipeline.files import write_json, write_text
+from pipeline.core.formats import write_json, write_text
 from tests.benchmark import limit, scaling
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
-from tests.reference import reference_logits
+from tests.support.reference import reference_logits
 
 PAIRS, REPETITIONS = 512, 3
 JSON, PAGE, TEMPLATE = Path("reports/benchmarks.json"), Path("docs/benchmarks.md"), Path("tests/benchmark/page.md")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pipeline.model.linear import pack
+from pipeline.ablation.encoder import pack_linear
 from tests.benchmark.workload import Workload
 
 REPETITIONS = 5
@@ -47,7 +47,7 @@ def _plain(weight: torch.Tensor, bias: torch.Tensor) -> Callable[[torch.Tensor],
 
 
 def _packed(weight: torch.Tensor, bias: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    return pack(weight, bias)
+    return pack_linear(weight, bias)
 
 
 @torch.inference_mode()

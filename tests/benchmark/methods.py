@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from captum.attr import LayerFeatureAblation
 
-from pipeline.model.blocks import take_apart
-from pipeline.model.encoding import batches, collate
-from pipeline.model.engine import Engine
-from pipeline.model.precision import sweep_in_bfloat16
+from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.mixed_precision import sweep_in_bfloat16
+from pipeline.models.tokenization import collate, length_batches
 from tests.benchmark.workload import Workload
-from tests.reference import masked_heads
+from tests.support.reference import masked_heads
 
 BATCH = 32  # pairs a forward, for the methods that batch by pairs
 BATCH_TOKENS = 4096
@@ -25,7 +25,7 @@ def in_order(workload: Workload) -> list[np.ndarray]:
 
 
 def by_length(workload: Workload) -> list[np.ndarray]:
-    return list(batches(workload.pairs.lengths, BATCH_TOKENS))
+    return list(length_batches(workload.pairs.lengths, BATCH_TOKENS))
 
 
 @torch.inference_mode()
@@ -77,7 +77,7 @@ def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 
 def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    return Engine(take_apart(workload.model), BATCH_TOKENS).evaluate(workload.pairs, masks)["logits"]
+    return AblationEngine(from_pretrained_model(workload.model), BATCH_TOKENS).evaluate(workload.pairs, masks)["logits"]
 
 
 def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:

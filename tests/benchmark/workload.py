@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from pipeline.corpus.generated import generate
-from pipeline.model.checkpoints import load_before
-from pipeline.model.encoding import Encoded, encode
-from pipeline.params import load_params
+from pipeline.core.config import load_params
+from pipeline.data.synthetic import generate
+from pipeline.models.checkpoints import load_before
+from pipeline.models.tokenization import EncodedPairs, encode_pairs
 
 CPU = torch.device("cpu")
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 @dataclass(frozen=True)
 class Workload:
     model: PreTrainedModel
-    pairs: Encoded
+    pairs: EncodedPairs
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -41,11 +41,11 @@ def random_encoder(layers: int, pairs: int) -> Workload:
     return Workload(BertForSequenceClassification(BertConfig(**settings)).eval(), like.pairs)
 
 
-def generated_pairs(tokenizer, pairs: int) -> Encoded:
+def generated_pairs(tokenizer, pairs: int) -> EncodedPairs:
     """Generated pairs of 22 tokens or more, about 24 on average: shorter ones flatter whoever does not pad."""
     corpus = generate(language="en", train_pairs=8 * pairs, dev_pairs=10, test_pairs=10, label_noise=0.0, seed=0)
     train = corpus[corpus["split"] == "train"]
-    encoded = encode(tokenizer, train["query"].tolist(), train["title"].tolist(), 128)
+    encoded = encode_pairs(tokenizer, train["query"].tolist(), train["title"].tolist(), 128)
     return encoded.take(np.flatnonzero(encoded.lengths >= 22)[:pairs])
 
 

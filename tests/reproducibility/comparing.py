@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.files import read_json, read_safetensors
+from pipeline.core.formats import read_json, read_safetensors
 
 NUMERIC = (".csv", ".json", ".parquet", ".safetensors")
 

@@ -1,0 +1,1 @@
+"""The ablation engine: which heads are masked, exact evaluation of the masks, what takes a head's place."""

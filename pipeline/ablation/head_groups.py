@@ -1,0 +1,212 @@
+"""Which heads are masked together: named groups, as masks [intervention, layer, head] and as a frame."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import comb, prod
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.errors import InputError
+
+Head = tuple[int, int]  # (layer, head), counted from 0
+
+# F1, F2, F3: the functions of the low heads; word_order takes whichever neighbour a head reads.
+GROUP_FUNCTIONS = {
+    "term_match": ("term_match",),
+    "segmentation": ("segmentation",),
+    "previous_term": ("previous_term",),
+    "next_term": ("next_term",),
+    "word_order": ("previous_term", "next_term"),
+}
+MATCHERS = "term_match"  # the group whose readers the dependency stage looks for
+CONTROLLED = ("term_match", "segmentation", "word_order")  # those set beside layer-matched random groups
+
+
+@dataclass(frozen=True)
+class Group:
+    """Heads masked together; `draw` numbers the random ones of the same name."""
+
+    experiment: str
+    group: str
+    heads: tuple[Head, ...]
+    draw: int = 0
+
+
+def group_masks(groups: Sequence[Group], layers: int, heads: int) -> np.ndarray:
+    """Multipliers float32 [intervention, layer, head]: 0 for each group's members, 1 elsewhere."""
+    array = np.ones((len(groups), layers, heads), dtype=np.float32)
+    for number, group in enumerate(groups):
+        for layer, head in group.heads:
+            array[number, layer, head] = 0
+    return array
+
+
+def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row a group: experiment, group, draw, heads_masked, members ("2.9 3.4": layer.head)."""
+    return pd.DataFrame(
+        {
+            "experiment": [group.experiment for group in groups],
+            "group": [group.group for group in groups],
+            "draw": [group.draw for group in groups],
+            "heads_masked": [len(group.heads) for group in groups],
+            "members": [" ".join(f"{layer}.{head}" for layer, head in group.heads) for group in groups],
+        }
+    )
+
+
+def every_head(layers: int, heads: int) -> list[Head]:
+    return [(layer, head) for layer in range(layers) for head in range(heads)]
+
+
+def single_head_groups(layers: int, heads: int) -> list[Group]:
+    """S1: every head alone, by layer, then head."""
+    return [Group("head", f"{layer}.{head}", ((layer, head),)) for layer, head in every_head(layers, heads)]
+
+
+def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> tuple[Head, ...]:
+    """`count` of the pool's heads, each set equally likely, in the pool's order."""
+    return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
+
+
+def random_share_groups(layers: int, heads: int, shares: Iterable[float], draws: int, seed: int) -> list[Group]:
+    """R1: `draws` random sets of each share of all heads (at least one head)."""
+    rng, pool = np.random.default_rng([seed, 1]), every_head(layers, heads)
+    return [
+        Group("random_share", f"{share:g}", random_heads(pool, max(1, round(share * len(pool))), rng), draw)
+        for share in shares
+        for draw in range(draws)
+    ]
+
+
+def random_k_groups(layers: int, heads: int, k: int, draws: int, seed: int) -> list[Group]:
+    """Random sets of k heads, the article's control of F3, drawn `draws` times."""
+    rng, pool = np.random.default_rng([seed, 2]), every_head(layers, heads)
+    return [Group("random_k", "random", random_heads(pool, min(k, len(pool)), rng), draw) for draw in range(draws)]
+
+
+def layer_groups(layers: int, heads: int) -> list[Group]:
+    """R2: every head of one layer."""
+    return [Group("layer", str(layer), tuple((layer, head) for head in range(heads))) for layer in range(layers)]
+
+
+def half_groups(layers: int, heads: int) -> list[Group]:
+    """R2: the lower half of the layers (the smaller one where their number is odd) and the upper; none of one layer."""
+    lower = lower_half(layers, heads)
+    if not lower:
+        return []
+    upper = tuple(head for head in every_head(layers, heads) if head not in lower)
+    return [Group("half", "lower", lower), Group("half", "upper", upper)]
+
+
+def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
+    return tuple(every_head(layers // 2, heads))
+
+
+def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
+    """The heads by how surely they do what FUNCTIONS calls `name`: lower confidence bound of score minus control.
+
+    Args:
+        labels: layer, head, function, low; on dev. Heads without a bound are left out.
+    """
+    bounds = labels[labels.function.isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"]).low.max().dropna()
+    return [(int(layer), int(head)) for layer, head in bounds.sort_values(ascending=False, kind="stable").index]
+
+
+def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:
+    """F1-F3: for each of FUNCTIONS its k best heads; a function without any has no group."""
+    best = {name: tuple(sorted(ranked_heads(labels, name)[:k])) for name in GROUP_FUNCTIONS}
+    return [Group("function", name, heads) for name, heads in best.items() if heads]
+
+
+def top_k_groups(labels: pd.DataFrame, largest: int) -> list[Group]:
+    """For each of CONTROLLED its best 1, 2, ... heads; `draw` is their number."""
+    orders = {name: ranked_heads(labels, name) for name in CONTROLLED}
+    return [
+        Group("top_k", name, tuple(sorted(order[:k])), k)
+        for name, order in orders.items()
+        for k in range(1, min(largest, len(order)) + 1)
+    ]
+
+
+def count_matched_groups(group: Group, heads: int) -> int:
+    """How many other groups have as many heads in each layer, of `heads` a layer."""
+    return prod(comb(heads, count) for count in Counter(layer for layer, _ in group.heads).values()) - 1
+
+
+def layer_matched_groups(group: Group, heads: int, draws: int, seed: int) -> list[Group]:
+    """Random groups with as many heads in each layer as this one, each drawn once; all of them where fewer exist."""
+    counts = Counter(layer for layer, _ in group.heads)
+    if count_matched_groups(group, heads) <= draws:
+        layers = [combinations([(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
+        found = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
+    else:
+        rng, found = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
+        while len(found) <= draws:
+            drawn = [random_heads([(layer, h) for h in range(heads)], n, rng) for layer, n in counts.items()]
+            found.add(tuple(sorted(head for part in drawn for head in part)))
+    matched = sorted(found - {group.heads})
+    return [Group("layer_matched", group.group, members, draw) for draw, members in enumerate(matched)]
+
+
+def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Group]:
+    """The heads removed in order of importance, the least and the most important first, up to each share of them.
+
+    Args:
+        importance: layer, head, gradient_importance; from dev.
+    """
+    rising = importance.sort_values("gradient_importance", kind="stable")
+    order = [(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
+    return [
+        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), draw)
+        for name, heads in (("least_important_first", order), ("most_important_first", order[::-1]))
+        for draw, share in enumerate(shares)
+    ]
+
+
+def kept_heads(layers: int, heads: int) -> list[Group]:
+    """Every head kept as its layer's only one, by layer, then head (Michel et al. 2019, section 3.3)."""
+    return [
+        Group("alone", f"{layer}.{head}", tuple((layer, other) for other in range(heads) if other != head))
+        for layer, head in every_head(layers, heads)
+    ]
+
+
+def lower_except_groups(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:
+    """The lower half without each functional group's members: what is left when only they stay; none of one layer."""
+    low = lower_half(layers, heads)
+    if not low:
+        return []
+    return [
+        Group("lower_except", group.group, tuple(head for head in low if head not in group.heads)) for group in groups
+    ]
+
+
+def user_groups(named: dict[str, list[list[int]]], layers: int, heads: int) -> list[Group]:
+    """The user's own groups.
+
+    Raises:
+        InputError: a blank name or one of FUNCTIONS, a group without heads, a head twice, or one that the model does
+            not have.
+    """
+    for name, members in named.items():
+        key = f"params.yaml: group_ablation.groups.{name}"
+        if not name.strip() or name in GROUP_FUNCTIONS:
+            raise InputError(
+                f"{key}: the name {name!r} is blank or one of {', '.join(GROUP_FUNCTIONS)}; choose another"
+            )
+        if not members:
+            raise InputError(f"{key} is empty; list [layer, head] pairs")
+        for layer, head in members:
+            if layer >= layers or head >= heads:
+                raise InputError(
+                    f"{key}: [{layer}, {head}] is no head of this model; layers are 0 to {layers - 1}, "
+                    f"heads 0 to {heads - 1}"
+                )
+        if len({tuple(member) for member in members}) < len(members):
+            raise InputError(f"{key}: {members} names a head twice; name each once")
+    return [
+        Group("user", name, tuple(sorted((layer, head) for layer, head in members))) for name, members in named.items()
+    ]

@@ -1,0 +1,86 @@
+"""How the [CLS] attention of later heads changes when earlier heads are masked: edges from head to head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from pipeline.ablation.cls_attention import MATCH_SHARE, QUANTITIES
+from pipeline.stats.bootstrap import Bootstrap, q_values, query_indicator, sign_flips
+
+
+@dataclass(frozen=True)
+class ClsAttentionSums:
+    """Reduced rows of several states, summed by query; state 0 is the unmasked one.
+
+    Attributes:
+        sums: [state, query, target layer, head, quantity]; pairs that do not define a quantity add nothing.
+        counts: pairs that define each quantity, [query, quantity].
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, query_ids: np.ndarray) -> Self:
+        """From values [state, pair, target layer, head, quantity], NaN in pairs that do not define one."""
+        in_query = query_indicator(query_ids).astype(np.float32)
+        # Decided by the pair alone, [pair, quantity]; a model of one layer has no target layer to decide by.
+        defined = np.isfinite(values[0, :, :1, :1]).all(axis=(1, 2))
+        sums = np.stack([np.einsum("pthc,pq->qthc", np.nan_to_num(state), in_query) for state in values])
+        return cls(sums, in_query.T @ defined.astype(np.float32))
+
+    def differences(self, state: int) -> np.ndarray:
+        """Sums of the state minus the unmasked one's, float64 [query, target layer, head, quantity]."""
+        return self.sums[state].astype(np.float64) - self.sums[0]
+
+    def means(self, by_query: np.ndarray, drawn: Bootstrap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean over pairs, and its interval, of sums [query, target layer, head, quantity]; NaN where undefined."""
+        counts = self.counts.astype(np.float64)[:, None, None, :]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = by_query.sum(axis=0) / counts.sum(axis=0)
+        return mean, *drawn.interval(drawn.means(by_query, counts))
+
+
+def head_edges(
+    rows: ClsAttentionSums, sources: Sequence[tuple[int, int]], targets: Sequence[int], drawn: Bootstrap, seed: int
+):
+    """Every source head masked alone, on every head of a later layer.
+
+    Args:
+        rows: state 1 + i is source i masked.
+        sources: (layer, head). targets: the layers of the rows.
+
+    Returns:
+        One row an edge, none in a model of one layer: source_layer, source_head, target_layer, target_head; js and the
+        changes of the other quantities, each with ``_low`` and ``_high``; p of the change of match_share (sign flips
+        per query) and q over all edges.
+    """
+    frames, differences = [], []
+    for number, (layer, head) in enumerate(sources, start=1):
+        later = [place for place, target in enumerate(targets) if target > layer]
+        by_query = rows.differences(number)[:, later]
+        frame = attention_changes(rows, by_query, [targets[place] for place in later], drawn)
+        frames.append(frame.assign(source_layer=layer, source_head=head))
+        differences.append(by_query[..., MATCH_SHARE].reshape(len(by_query), -1))
+    table = pd.concat(frames, ignore_index=True)
+    table["p"] = sign_flips(np.concatenate(differences, axis=1).astype(np.float32).T, seed)
+    table["q"] = q_values(table["p"].to_numpy())
+    first = ["source_layer", "source_head", "target_layer", "target_head"]
+    return table[[*first, *table.columns.drop(first)]]
+
+
+def attention_changes(
+    rows: ClsAttentionSums, by_query: np.ndarray, layers: Sequence[int], drawn: Bootstrap
+) -> pd.DataFrame:
+    """One row a target head of sums [query, target layer, head, quantity]: js and ``<quantity>_change``, intervals."""
+    mean, low, high = rows.means(by_query, drawn)
+    layer, head = np.indices(mean.shape[:2])
+    columns = {"target_layer": np.array(layers, dtype=int)[layer.ravel()], "target_head": head.ravel()}
+    for place, quantity in enumerate(QUANTITIES):
+        name = quantity if quantity == "js" else f"{quantity}_change"
+        for end, values in (("", mean), ("_low", low), ("_high", high)):
+            columns[f"{name}{end}"] = values[..., place].ravel()
+    return pd.DataFrame(columns)

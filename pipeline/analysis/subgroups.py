@@ -1,0 +1,61 @@
+"""Parts of the test split on which effects are looked at apart."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis.ablation_effects import Judged, measure_effects
+from pipeline.models.word_alignment import term_spans
+
+MOST_VALUES = 20  # of a column that is sliced by; one of more is left out
+TERCILES = ("low", "middle", "high")
+SHOWN_MEASURES = ("accuracy", "relative_accuracy_change", "margin_change", "mae_change")
+
+
+def subgroups(table: pd.DataFrame, columns: Iterable[str], grades: list[str]) -> pd.DataFrame:
+    """What each pair belongs to: one column a slicing, one row a pair, text; "" where it belongs to no part.
+
+    Columns of the table itself, then terciles of `term_overlap` (share of the query's distinct terms that the title
+    holds) and of `query_length` (in terms), then the grade. A column of one value, or of more than MOST_VALUES, is left
+    out; terciles that fall together are one part.
+    """
+    terms = [(_terms(query), _terms(title)) for query, title in zip(table["query"], table["title"], strict=True)]
+    overlap = np.array([len(query & title) / max(1, len(query)) for query, title in terms])
+    length = np.array([len(term_spans(query)) for query in table["query"]])
+    own = {name: table[name].fillna("").astype(str).to_numpy() for name in columns}
+    parts = pd.DataFrame(own | {"term_overlap": _terciles(overlap), "query_length": _terciles(length)})
+    parts["grade"] = np.array(grades)[table["grade"].to_numpy()]
+    return parts[[name for name in parts if 1 < parts[name].nunique() <= MOST_VALUES]]
+
+
+def _terms(text: str) -> set[str]:
+    return {text[start:end].casefold() for start, end in term_spans(text)}
+
+
+def _terciles(values: np.ndarray) -> np.ndarray:
+    edges = np.unique(np.quantile(values, [1 / 3, 2 / 3]))
+    return np.array(TERCILES)[np.searchsorted(edges, values, side="left")]
+
+
+def subgroup_effects(names: list[str], logits: np.ndarray, judged: Judged, parts: pd.DataFrame) -> pd.DataFrame:
+    """Effects of interventions [intervention, pair, grade] on every part that holds two queries or more.
+
+    Returns:
+        One row an intervention and part: group (its name), slice (the column), value, pairs, queries, and SHOWN with
+        intervals.
+    """
+    rows = []
+    for column in parts:
+        values = set(parts[column]) - {""}
+        for value in TERCILES if values <= set(TERCILES) else sorted(values):
+            here = (parts[column] == value).to_numpy()
+            part = judged.of(here)
+            if not here.any() or part.queries < 2:
+                continue
+            found = measure_effects(logits[:, here], part)
+            shown = [f"{name}{end}" for name in SHOWN_MEASURES for end in ("", "_low", "_high")]
+            kept = found[[name for name in shown if name in found]]
+            sizes = {"group": names, "slice": column, "value": value, "pairs": here.sum(), "queries": part.queries}
+            rows.append(pd.concat([pd.DataFrame(sizes), kept], axis=1))
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,120 @@
+"""Pairs changed on purpose: what a head attends to on them tells what it follows. Lengths stay as they are."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.attention.head_functions import Tokens
+
+NEAREST = 10  # terms of the nearest frequency, one of which is drawn
+
+Pieces = tuple[int, ...]
+
+
+def replace_terms(ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int) -> list[np.ndarray]:
+    """The pairs with every term of the title that the query holds too replaced by one that neither text holds.
+
+    The substitute has as many pieces, and is drawn from the terms of the nearest frequency in these pairs; a term that
+    occurs twice is replaced alike. Segments, words and positions are unchanged.
+
+    Args:
+        ids: vocabulary indices [token] of each pair.
+        tokens: its tokens.
+
+    Returns:
+        Changed ids of each pair; of a pair without shared terms, or without a substitute for one, the ids themselves.
+    """
+    terms = [_terms(one, own) for one, own in zip(ids, tokens, strict=True)]
+    counts = Counter(pieces for pair in terms for pieces in set(pair.values()))
+    by_size: dict[int, list[Pieces]] = defaultdict(list)
+    for pieces in sorted(counts, key=lambda pieces: (counts[pieces], pieces)):
+        by_size[len(pieces)].append(pieces)
+    rank = {pieces: place for same_size in by_size.values() for place, pieces in enumerate(same_size)}
+    rng = np.random.default_rng([seed, 5])
+    changed = []
+    for one, own, pair in zip(ids, tokens, terms, strict=True):
+        result, taken = one.copy(), set(pair.values())
+        for word in _shared_title_words(own):
+            place = np.flatnonzero(own.word == word)
+            substitutes = _nearest(by_size[len(place)], rank[pair[word]], taken)
+            if not substitutes:
+                result = one
+                break
+            chosen = substitutes[rng.integers(len(substitutes))]
+            taken.add(chosen)
+            for same in _same_term(own, word):
+                result[own.word == same] = chosen
+        changed.append(result)
+    return changed
+
+
+def _terms(ids: np.ndarray, tokens: Tokens) -> dict[int, Pieces]:
+    """Word -> its pieces."""
+    return {word: tuple(ids[tokens.word == word].tolist()) for word in np.unique(tokens.word).tolist() if word >= 0}
+
+
+def _shared_title_words(tokens: Tokens) -> list[int]:
+    """The first word in the title of each term that the query holds too."""
+    queried = set(tokens.key[(tokens.segment == 0) & (tokens.key >= 0)].tolist())
+    found: dict[int, int] = {}
+    for key, word in zip(
+        tokens.key[tokens.segment == 1].tolist(), tokens.word[tokens.segment == 1].tolist(), strict=True
+    ):
+        if key in queried:
+            found.setdefault(key, word)
+    return list(found.values())
+
+
+def _same_term(tokens: Tokens, word: int) -> list[int]:
+    """The title's words of the same term and as many pieces."""
+    size, key = (tokens.word == word).sum(), tokens.key[tokens.word == word][0]
+    words = np.unique(tokens.word[(tokens.segment == 1) & (tokens.key == key)])
+    return [int(one) for one in words if (tokens.word == one).sum() == size]
+
+
+def _nearest(candidates: list[Pieces], place: int, taken: set[Pieces]) -> list[Pieces]:
+    """Up to NEAREST candidates, none of them taken, around a place in their order of frequency."""
+    order = sorted(
+        range(max(0, place - 3 * NEAREST), min(len(candidates), place + 3 * NEAREST)), key=lambda i: abs(i - place)
+    )
+    return [candidates[i] for i in order if candidates[i] not in taken][:NEAREST]
+
+
+def shuffle_terms(
+    ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int
+) -> tuple[list[np.ndarray], list[Tokens]]:
+    """The pairs with the words of each text in random order, tokens in no word where they are between the words."""
+    rng = np.random.default_rng([seed, 6])
+    orders = [_shuffled(one, rng) for one in tokens]
+    return (
+        [one[order] for one, order in zip(ids, orders, strict=True)],
+        [_reordered(one, order) for one, order in zip(tokens, orders, strict=True)],
+    )
+
+
+def _shuffled(tokens: Tokens, rng: np.random.Generator) -> np.ndarray:
+    """A new order of the tokens [token] that keeps words whole and in their text."""
+    units = np.split(np.arange(len(tokens.word)), np.flatnonzero(_new_unit(tokens)))
+    units = [unit for unit in units if len(unit)]
+    for side in (0, 1):
+        words = [i for i, unit in enumerate(units) if tokens.segment[unit[0]] == side and tokens.word[unit[0]] >= 0]
+        moved = [units[i] for i in rng.permutation(words)] if words else []
+        for place, unit in zip(words, moved, strict=True):
+            units[place] = unit
+    return np.concatenate(units)
+
+
+def _new_unit(tokens: Tokens) -> np.ndarray:
+    """Whether a word, or a token in no word, begins at each token, [token]."""
+    same_word = (tokens.word[1:] == tokens.word[:-1]) & (tokens.word[1:] >= 0)
+    return np.append(True, ~same_word)
+
+
+def _reordered(tokens: Tokens, order: np.ndarray) -> Tokens:
+    """The tokens in a new order, their words numbered as they now come."""
+    word = tokens.word[order]
+    inside = word >= 0
+    first = np.append(True, word[1:] != word[:-1]) & inside
+    return replace(tokens, word=np.where(inside, np.cumsum(first) - 1, -1), key=tokens.key[order])

@@ -1,0 +1,40 @@
+"""Which pairs are shown with their whole attention maps: chosen by a rule, never by hand."""
+
+import numpy as np
+
+from pipeline.attention.head_functions import TARGETED, Tokens, targets
+
+# Maps of fewer tokens show little, of more cannot be read.
+READABLE = range(10, 31)
+ENOUGH_SHARED = 2
+
+
+def shared_terms(tokens: Tokens) -> int:
+    """Distinct terms that both texts hold."""
+    matches = targets(tokens)[TARGETED.index("term_match")].any(axis=1)
+    return len(np.unique(tokens.key[matches]))
+
+
+def choose_example_pairs(
+    query_ids: np.ndarray, grades: np.ndarray, lengths: np.ndarray, shared: np.ndarray, count: int
+) -> list[int]:
+    """The pairs to show, at most one of a query, in the order chosen.
+
+    One pair after another is the best of the queries not yet shown: of 10 to 30 tokens, then with two shared terms or
+    more (else one), then of a grade shown least so far, then with the most shared terms; the first of equals.
+
+    Args:
+        query_ids, grades, lengths (tokens), shared (`shared_terms`): all [pair].
+        count: pairs wanted; fewer are returned where there are fewer queries.
+    """
+    unreadable = ~np.isin(lengths, READABLE)
+    lacking = ENOUGH_SHARED - np.minimum(shared, ENOUGH_SHARED)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        free = np.flatnonzero(~np.isin(query_ids, query_ids[chosen]))
+        if not len(free):
+            break
+        shown = (grades[free, None] == grades[chosen]).sum(axis=1)
+        best = np.lexsort((-shared[free], shown, lacking[free], unreadable[free]))[0]
+        chosen.append(int(free[best]))
+    return chosen

@@ -1,0 +1,108 @@
+"""How differently two heads attend: Jensen-Shannon distances of their attention rows, and heads placed on a plane.
+
+The distance is the square root of the divergence JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2 in bits: 0 where two
+rows are the same, 1 where they share no key (Lin 1991; that its root is a metric: Endres and Schindelin 2003). Clark et
+al. 2019 (arXiv 1906.04341) compare heads by the divergence itself. The plane is classical multidimensional scaling.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.manifold import ClassicalMDS
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from pipeline.attention.maps import attention_batches
+from pipeline.models.checkpoints import dimensions
+from pipeline.models.tokenization import EncodedPairs
+
+# Weights of a head's comparison with all others, in float64: 1 MiB stays in a core's cache.
+BLOCK = 2**17
+TINY = torch.finfo(torch.float64).tiny
+
+
+def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int) -> np.ndarray:
+    """The Jensen-Shannon distance of every two heads, averaged over a pair's tokens, then over the pairs.
+
+    Every token counts as a query, special ones too; each pair weighs the same, however long.
+
+    Args:
+        model: a sequence classifier in eval mode with eager attention; only its encoder runs.
+        encoded: the pairs, at least one.
+        pad_id: vocabulary index of the padding token.
+        max_tokens: tokens in a batch, padding counted.
+
+    Returns:
+        float64 [layer * head, layer * head], symmetric, 0 on the diagonal, at most 1; heads by layer, then head.
+    """
+    layers, heads = dimensions(model)
+    total = torch.zeros(layers * heads, layers * heads, dtype=torch.float64, device=model.device)
+    for pairs, attention in attention_batches(model, encoded, pad_id, max_tokens):
+        for rows, weights in _blocks(attention, torch.from_numpy(encoded.lengths[pairs]).to(model.device)):
+            _add_distances(total, rows, weights)
+    mean = (total / len(encoded)).cpu().numpy()
+    return mean + mean.T
+
+
+def _blocks(attention: tuple[Tensor, ...], lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A batch's attention rows a few at a time, float64 [key, layer * head, row], and what each weighs [row].
+
+    Queries that are padding are left out. With rows along the last axis every sum over keys is one of whole vectors.
+    """
+    longest = attention[0].shape[-1]
+    real = torch.arange(longest, device=lengths.device) < lengths[:, None]  # [pair, query]
+    weights = (1 / lengths.double())[:, None].expand_as(real)[real]
+    by_layer = [layer.transpose(1, 2)[real] for layer in attention]  # each [row, head, key]
+    size = max(1, BLOCK // (longest * len(attention) * by_layer[0].shape[1]))
+    for start in range(0, len(weights), size):
+        rows = torch.cat([layer[start : start + size] for layer in by_layer], dim=1)
+        yield rows.double().permute(2, 1, 0).contiguous(), weights[start : start + size]
+
+
+def _add_distances(total: Tensor, rows: Tensor, weights: Tensor) -> None:
+    """Add to the upper triangle of total [head, head] the weighed distances of the heads of rows [key, head, row].
+
+    In float64, since the root would lift float32's rounding of two like rows to 1e-3.
+    """
+    entropy = _entropy(rows.clone())
+    for head in range(len(total) - 1):
+        mixed = _entropy((rows[:, head + 1 :] + rows[:, head, None]).mul_(0.5))
+        divergence = mixed.sub_((entropy[head + 1 :] + entropy[head]).mul_(0.5)).clamp_(0, 1)
+        total[head, head + 1 :] += divergence.sqrt_() @ weights
+
+
+def _entropy(shares: Tensor) -> Tensor:
+    """The entropy in bits of shares [key, ...] over keys; `shares` is overwritten."""
+    return shares.mul_(shares.clamp_min(TINY).log2_()).sum(0).neg_()
+
+
+@dataclass(frozen=True)
+class Embedding2D:
+    """
+    Attributes:
+        points: float64 [thing, axis], centred at 0, in the unit of the distances; the first axis varies most.
+        shares: of the variance that each of the two axes holds, float64 [axis], 0 to 1; NaN where all distances are 0.
+    """
+
+    points: np.ndarray
+    shares: np.ndarray
+
+
+def mds_embedding(distances: np.ndarray) -> Embedding2D:
+    """Points whose distances come nearest to the given ones [thing, thing] (Torgerson 1952).
+
+    An axis's sign is free; it is chosen so that the axis's outermost point is positive, and so the same distances give
+    the same picture. An axis's share is its eigenvalue over the sum of all eigenvalues' sizes (Mardia, Kent and Bibby
+    1979, 14.4.4): distances that no space of points has give negative ones, which then count as variance not shown.
+    """
+    things = len(distances)
+    points, shares = np.zeros((things, 2)), np.zeros(2)
+    with np.errstate(invalid="ignore"):  # negative eigenvalues have no root, distances of 0 no shares
+        scaling = ClassicalMDS(n_components=things, metric="precomputed").fit(distances)
+        of_all = scaling.eigenvalues_ / np.abs(scaling.eigenvalues_).sum()
+    axes = min(things, 2)
+    points[:, :axes] = np.nan_to_num(scaling.embedding_[:, :axes])
+    shares[:axes] = np.maximum(of_all[:axes], 0)
+    return Embedding2D(points, shares)

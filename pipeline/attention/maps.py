@@ -1,0 +1,149 @@
+"""Attention maps: reduced to scores batch by batch, or kept whole for a few pairs."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline.core.errors import InputError
+from pipeline.models.checkpoints import Loaded, dimensions
+from pipeline.models.tokenization import EncodedPairs, collate, length_batches
+
+# Weights of one pair: float32 [query, key, function] for the attention itself, float32 [query] for its rows' entropy.
+PairWeights = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# Attention weights held at a time, over all layers, heads and pairs of a batch: 128 MiB (a longer pair goes alone).
+MAX_WEIGHTS = 2**25
+
+
+def head_scores(
+    model: PreTrainedModel, encoded: EncodedPairs, weigh: PairWeights, pad_id: int, max_tokens: int
+) -> np.ndarray:
+    """Every head's scores on every pair: the sum of attention times weights, and last of row entropy times weights.
+
+    Nothing but these scores outlives its batch.
+
+    Args:
+        model: a sequence classifier in eval mode with eager attention; only its encoder runs.
+        encoded: the pairs.
+        weigh: the weights of the pair of an index; pairs may differ in length, not in functions.
+        pad_id: vocabulary index of the padding token.
+        max_tokens: tokens in a batch, padding counted.
+
+    Returns:
+        float32 [pair, layer, head, function + 1] in the order of `encoded`; entropy is in nats until weighed.
+    """
+    order: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    for pairs, layers in attention_batches(model, encoded, pad_id, max_tokens):
+        mass, rows = _stack([weigh(pair) for pair in pairs.tolist()], model.device)
+        parts.append(torch.stack([_reduce(layer, mass, rows) for layer in layers], dim=1).cpu().numpy())
+        order.append(pairs)
+    return np.concatenate(parts)[np.argsort(np.concatenate(order))]
+
+
+def attention_batches(
+    model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
+) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
+    """Every pair's attention, a batch at a time, with progress shown.
+
+    Args: as of `scores`.
+
+    Yields:
+        The batch's pair indices [pair], and for each layer [pair, head, query, key]. Keys that are padding get 0;
+        queries that are padding have rows too, which mean nothing.
+    """
+    with tqdm(total=len(encoded), desc="attention", unit="pair", delay=5, mininterval=5) as progress:
+        for pairs in _bounded_batches(model, encoded.lengths, max_tokens):
+            yield pairs, _attention(model, collate(encoded, pairs, pad_id, model.device))
+            progress.update(len(pairs))
+
+
+def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterable[int]) -> list[np.ndarray]:
+    """Whole maps of a few pairs, each run alone and so without padding: float16 [layer, head, query, key]."""
+    return [_map(model, collate(encoded, np.array([pair]), 0, model.device)) for pair in pairs]
+
+
+def readable_tokens(
+    tokenizer: PreTrainedTokenizerFast,
+    encoded: EncodedPairs,
+    pair: int,
+    texts: tuple[str, str],
+) -> list[str]:
+    """The pair's tokens for people: WordPiece keeps its ##, byte-level pieces are decoded.
+
+    A piece that is no whole character (some bytes of one) is shown as the characters of `texts` it comes from.
+    """
+    span = encoded.tokens(pair)
+    places = zip(
+        encoded.ids[span].tolist(),
+        encoded.segment[span].tolist(),
+        encoded.offsets[span].tolist(),
+        strict=True,
+    )
+    return [_decoded(tokenizer, token) or texts[segment][start:end] for token, segment, (start, end) in places]
+
+
+def check_comparable(before: Loaded, after: Loaded) -> None:
+    """Refuse two models whose heads or tokens do not correspond one to one.
+
+    Raises:
+        InputError: their layers, heads or vocabularies differ.
+    """
+    shapes = [dimensions(model) for model, _ in (before, after)]
+    if shapes[0] != shapes[1]:
+        (a, b), (c, d) = shapes
+        raise InputError(
+            f"model.base has {a} layers x {b} heads, model.name {c} x {d}; name the checkpoint it was fine-tuned from"
+        )
+    vocabularies = [tokenizer.get_vocab() for _, tokenizer in (before, after)]
+    if vocabularies[0] != vocabularies[1]:
+        sizes = [len(vocabulary) for vocabulary in vocabularies]
+        raise InputError(
+            f"model.base has another vocabulary ({sizes[0]} tokens) than model.name ({sizes[1]} tokens); "
+            "name the checkpoint it was fine-tuned from"
+        )
+
+
+def _bounded_batches(model: PreTrainedModel, lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Batches bounded by tokens, cut further where their maps would exceed MAX_WEIGHTS."""
+    layers, heads = dimensions(model)
+    for pairs in length_batches(lengths, max_tokens):
+        size = max(1, MAX_WEIGHTS // (layers * heads * int(lengths[pairs].max()) ** 2))
+        yield from (pairs[start : start + size] for start in range(0, len(pairs), size))
+
+
+@torch.inference_mode()
+def _attention(model: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """The encoder's attention, for each layer [pair, head, query, key]; keys that are padding get 0."""
+    return model.base_model(**inputs, output_attentions=True).attentions
+
+
+def _map(model: PreTrainedModel, inputs: dict[str, Tensor]) -> np.ndarray:
+    return torch.cat(_attention(model, inputs)).to(torch.float16).cpu().numpy()  # [layer, head, query, key]
+
+
+def _stack(weights: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """A batch's weights, zero on padding: [pair, query * key, function] and [pair, query, 1]."""
+    width, functions = max(len(rows) for _, rows in weights), weights[0][0].shape[-1]
+    mass = np.zeros((len(weights), width, width, functions), dtype=np.float32)
+    entropy = np.zeros((len(weights), width, 1), dtype=np.float32)
+    for index, (one, rows) in enumerate(weights):
+        length = len(rows)
+        mass[index, :length, :length] = one
+        entropy[index, :length, 0] = rows
+    return torch.from_numpy(mass).flatten(1, 2).to(device), torch.from_numpy(entropy).to(device)
+
+
+def _reduce(attention: Tensor, mass: Tensor, rows: Tensor) -> Tensor:
+    """One layer's attention [pair, head, query, key] as scores [pair, head, function + 1]."""
+    shares = attention.flatten(2) @ mass  # [pair, head, function]
+    entropy = torch.special.entr(attention).sum(-1) @ rows  # [pair, head, 1]
+    return torch.cat([shares, entropy], dim=-1)
+
+
+def _decoded(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
+    piece = str(tokenizer.decode([token])).strip()
+    return "" if "\N{REPLACEMENT CHARACTER}" in piece else piece

@@ -1,0 +1,213 @@
+"""The article's baseline: a BiLSTM with interactive attention, its vocabulary, training and logits.
+
+Query and title are encoded by one BiLSTM; each word is compared with the words of the other text that it aligns with,
+and the comparisons are pooled. That is the local inference of ESIM (Chen et al. 2017, Enhanced LSTM for natural
+language inference, arXiv 1609.06038) without its second BiLSTM: the comparisons are pooled as they are, as in the
+decomposable attention model (Parikh et al. 2016, arXiv 1606.01933).
+
+It runs on the CPU: it is small, and LSTMs on a GPU do not repeat bit for bit.
+"""
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from pipeline.core.config import Baseline
+from pipeline.core.errors import InputError
+from pipeline.models.word_alignment import term_spans
+
+
+class InteractiveBiLSTM(nn.Module):
+    """Grades pairs of texts given as word numbers."""
+
+    def __init__(self, words: int, grades: int, settings: Baseline):
+        """words: numbers in the vocabulary, padding included; grades: outputs; settings: sizes and dropout are read."""
+        super().__init__()
+        hidden = settings.hidden
+        self.embedding = nn.Embedding(words, settings.embedding, padding_idx=PADDING)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.encoder = nn.LSTM(settings.embedding, hidden, batch_first=True, bidirectional=True)
+        self.comparison = nn.Sequential(nn.Linear(4 * 2 * hidden, hidden), nn.ReLU())
+        self.classifier = nn.Sequential(
+            nn.Dropout(settings.dropout),
+            nn.Linear(2 * 2 * hidden, hidden),
+            nn.Tanh(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(hidden, grades),
+        )
+
+    def forward(self, query: Tensor, title: Tensor) -> Tensor:
+        """Logits [pair, grade] of queries and titles, int64 [pair, word] each, padded at the right."""
+        in_query, in_title = query != PADDING, title != PADDING  # [pair, word]
+        queries, titles = self._encode(query, in_query), self._encode(title, in_title)  # [pair, word, 2 hidden]
+        scores = queries @ titles.mT  # [pair, query word, title word]
+        pooled = torch.cat(
+            [
+                self._compare(queries, _attend(scores, titles, in_title), in_query),
+                self._compare(titles, _attend(scores.mT, queries, in_query), in_title),
+            ],
+            dim=-1,
+        )  # [pair, 4 hidden]
+        return self.classifier(pooled)
+
+    def _encode(self, words: Tensor, present: Tensor) -> Tensor:
+        """Each word in its context, [pair, word, 2 hidden]; packed, so that no state passes through the padding."""
+        vectors = self.dropout(self.embedding(words))
+        packed = pack_padded_sequence(vectors, present.sum(dim=1), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.encoder(packed)[0], batch_first=True)[0]
+
+    def _compare(self, own: Tensor, other: Tensor, present: Tensor) -> Tensor:
+        """[pair, 2 hidden] of words [pair, word, 2 hidden] and what each aligns with in the other text."""
+        compared = self.comparison(self.dropout(torch.cat([own, other, own - other, own * other], dim=-1)))
+        absent = ~present[:, :, None]
+        mean = compared.masked_fill(absent, 0).sum(dim=1) / present.sum(dim=1, keepdim=True)
+        highest = compared.masked_fill(absent, -torch.inf).amax(dim=1)
+        return torch.cat([mean, highest], dim=-1)
+
+
+def _attend(scores: Tensor, values: Tensor, present: Tensor) -> Tensor:
+    """Soft alignment: the mean of `values` [pair, key, size] weighted by the softmax of scores [pair, query, key]."""
+    return scores.masked_fill(~present[:, None, :], -torch.inf).softmax(dim=-1) @ values
+
+
+PADDING, UNKNOWN = 0, 1
+SPECIAL_WORDS = ("[PAD]", "[UNK]")  # no word holds a bracket
+MIN_COUNT = 2  # words seen once stand for the unknown one, which is trained on them
+
+
+@dataclass(frozen=True)
+class WordPairs:
+    """Query-title pairs, each text a row of word numbers: int64 [word], one word at least."""
+
+    queries: list[torch.Tensor]
+    titles: list[torch.Tensor]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def batch(self, pairs: Iterable[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries and titles of these pairs, int64 [pair, word] each, padded at the right to the longest."""
+        chosen = list(pairs)
+        return _padded([self.queries[pair] for pair in chosen]), _padded([self.titles[pair] for pair in chosen])
+
+
+def build_word_vocabulary(texts: Iterable[str]) -> dict[str, int]:
+    """Word -> number, for the words seen `MIN_COUNT` times; the padding and the unknown word come first."""
+    counts = Counter(word for text in texts for word in _words(text))
+    known = sorted(word for word, count in counts.items() if count >= MIN_COUNT)
+    return {word: number for number, word in enumerate([*SPECIAL_WORDS, *known])}
+
+
+def encode_words(vocabulary: dict[str, int], queries: Iterable[str], titles: Iterable[str]) -> WordPairs:
+    """The pairs in word numbers. A text without any word is one unknown word, as an LSTM needs a step at least."""
+    return WordPairs([_encode(vocabulary, text) for text in queries], [_encode(vocabulary, text) for text in titles])
+
+
+def _encode(vocabulary: dict[str, int], text: str) -> torch.Tensor:
+    return torch.tensor([vocabulary.get(word, UNKNOWN) for word in _words(text)] or [UNKNOWN])
+
+
+def _words(text: str) -> list[str]:
+    return [text[start:end].casefold() for start, end in term_spans(text)]
+
+
+def _padded(texts: list[torch.Tensor]) -> torch.Tensor:
+    return pad_sequence(texts, batch_first=True, padding_value=PADDING)
+
+
+PATIENCE = 3  # epochs without a better one before the training stops
+MAX_NORM = 10.0  # of a step's gradient
+PREDICTION_BATCH = 256  # pairs a batch
+
+
+def train_bilstm(
+    model: InteractiveBiLSTM,
+    pairs: WordPairs,
+    grades: np.ndarray,
+    judge: Callable[[], float],
+    settings: Baseline,
+    seed: int,
+) -> int:
+    """Train `model` in place, stop early, and leave it with the weights of its best epoch.
+
+    Args:
+        model: see `build_bilstm`.
+        pairs: the training pairs; grades: int [pair].
+        judge: scores the model, as it stands, on dev; the best epoch is the one of the highest score, the earliest
+            of several.
+        settings: epochs at most, learning_rate and batch_size.
+        seed: of the order of pairs and of dropout. The same seed gives the same weights, bit for bit.
+
+    Returns:
+        The number of the best epoch, counted from 1.
+
+    Raises:
+        InputError: from a judge that takes `bilstm_logits`: they are no longer finite.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    targets = torch.from_numpy(grades.astype(np.int64))
+    best, best_score = 0, -math.inf
+    best_weights: dict[str, torch.Tensor] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for epoch in range(1, settings.epochs + 1):
+            loss = _train_epoch(model, optimizer, pairs, targets, settings.batch_size)
+            score = judge()
+            print(f"baseline: epoch {epoch}: train loss {loss:.3f}; dev {score:.3f}", file=sys.stderr, flush=True)
+            if score > best_score:
+                best, best_score = epoch, score
+                best_weights = {name: weight.clone() for name, weight in model.state_dict().items()}
+            if epoch - best == PATIENCE:
+                break
+    model.load_state_dict(best_weights)
+    model.eval()
+    return best
+
+
+def build_bilstm(words: int, grades: int, settings: Baseline, seed: int) -> InteractiveBiLSTM:
+    """A model of random weights drawn from `seed`, for numbers below `words` and so many grades."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return InteractiveBiLSTM(words, grades, settings)
+
+
+def bilstm_logits(model: InteractiveBiLSTM, pairs: WordPairs) -> np.ndarray:
+    """Logits float32 [pair, grade]; the model is left in evaluation mode.
+
+    Raises:
+        InputError: a logit is not finite.
+    """
+    model.eval()
+    with torch.inference_mode():
+        chunks = torch.arange(len(pairs)).split(PREDICTION_BATCH)
+        logits = torch.cat([model(*pairs.batch(chunk.tolist())) for chunk in chunks]).numpy()
+    if not np.isfinite(logits).all():
+        raise InputError("the baseline's logits are not finite: its training diverged, lower baseline.learning_rate")
+    return logits
+
+
+def _train_epoch(
+    model: InteractiveBiLSTM,
+    optimizer: torch.optim.Optimizer,
+    pairs: WordPairs,
+    targets: torch.Tensor,
+    batch_size: int,
+) -> float:
+    """One pass over the pairs in random order; returns the mean loss of a step."""
+    model.train()
+    losses = []
+    for chosen in torch.randperm(len(pairs)).split(batch_size):
+        loss = torch.nn.functional.cross_entropy(model(*pairs.batch(chosen.tolist())), targets[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+        optimizer.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))

@@ -1,0 +1,89 @@
+"""What graders without any understanding reach: the most frequent grade, and a bag of words."""
+
+import re
+import unicodedata
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+MAX_FEATURES = 20_000
+
+
+def lexical_baseline_accuracies(train: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """`<split>_majority_accuracy` and `<split>_tfidf_accuracy` of graders fitted on `train` (query, title, grade)."""
+    most_frequent = np.bincount(train["grade"]).argmax()
+    bag = fit_bag_of_words(train)
+    values = {}
+    for name, split in splits.items():
+        values[f"{name}_majority_accuracy"] = float((split["grade"] == most_frequent).mean())
+        values[f"{name}_tfidf_accuracy"] = float(bag.score(split[["query", "title"]], split["grade"]))
+    return values
+
+
+def fit_bag_of_words(train: pd.DataFrame) -> Pipeline:
+    """A logistic regression on TF-IDF of the query and of the title, and on how far their words overlap.
+
+    Words and pairs of words where the texts have spaces; one to three characters where they mostly have none.
+    """
+    texts = [*train["query"], *train["title"]]
+    analyzer, terms = ("char", _characters) if mostly_unspaced(texts) else ("word", _words)
+    features = ColumnTransformer(
+        [
+            ("query", _tfidf(analyzer), "query"),
+            ("title", _tfidf(analyzer), "title"),
+            (
+                "overlap",
+                make_pipeline(FunctionTransformer(overlap, kw_args={"terms": terms}), StandardScaler()),
+                ["query", "title"],
+            ),
+        ]
+    )
+    return make_pipeline(features, LogisticRegression(max_iter=500)).fit(train[["query", "title"]], train["grade"])
+
+
+def overlap(pairs: pd.DataFrame, terms) -> np.ndarray:
+    """[pair, 4]: Jaccard index, share of the query's terms in the title and the reverse, title longer by so many."""
+    return np.array(
+        [_overlap(terms(query), terms(title)) for query, title in zip(pairs["query"], pairs["title"], strict=True)]
+    )
+
+
+def mostly_unspaced(texts: list[str]) -> bool:
+    """Whether most letters belong to scripts written without spaces: Han and the Japanese syllabaries."""
+    letters = [character for text in texts for character in text if character.isalpha()]
+    unspaced = sum(unicodedata.name(letter, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for letter in letters)
+    return 2 * unspaced > len(letters)
+
+
+def _overlap(query: list[str], title: list[str]) -> tuple[float, float, float, float]:
+    first, second = set(query), set(title)
+    shared = len(first & second)
+    return (
+        shared / max(1, len(first | second)),
+        shared / max(1, len(first)),
+        shared / max(1, len(second)),
+        float(len(title) - len(query)),
+    )
+
+
+def _tfidf(analyzer: str) -> TfidfVectorizer:
+    return TfidfVectorizer(
+        analyzer=analyzer,
+        ngram_range=(1, 3) if analyzer == "char" else (1, 2),
+        token_pattern=r"\w+|[^\w\s]" if analyzer == "word" else None,
+        max_features=MAX_FEATURES,
+        sublinear_tf=True,
+    )
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _characters(text: str) -> list[str]:
+    return [character for character in text.casefold() if character.isalnum()]

@@ -1,0 +1,1 @@
+"""Removal of old MLflow runs, their models and files."""

@@ -1,0 +1,1 @@
+"""Comparison of runs: what differs between two, what is stable over several."""

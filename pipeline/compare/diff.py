@@ -1,0 +1,114 @@
+"""What differs between two runs: params, headline metrics, every head's effect and labels, the findings' verdicts.
+
+Nothing here says whether a difference is more than chance: two runs are two models, and one seed each.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis.ablation_effects import CHANGE
+from pipeline.compare.run_results import RunResults
+from pipeline.stats.metrics import none_if_nan
+
+HEAD = ["layer", "head"]
+LABEL = [*HEAD, "function"]
+GAINED, LOST = "gained", "lost"
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """Two runs beside each other.
+
+    params: param, before, after of those that differ; None where a run has it not.
+    metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
+    heads: layer, head, before, after, difference (relative accuracy changes, as shares of the unmasked accuracy),
+        verdict_before, verdict_after: every head of either run, NaN and None where a run has it not.
+    rank_correlation: Spearman's, of the heads' effects, -1 to 1; None where the models' shapes differ, or where
+        all effects of a run are equal.
+    labels: layer, head, function, change (gained or lost), of the heads that both runs have.
+    verdicts: finding, before, after of those that changed; None where a run did not judge it.
+    """
+
+    params: pd.DataFrame
+    metrics: pd.DataFrame
+    heads: pd.DataFrame
+    rank_correlation: float | None
+    labels: pd.DataFrame
+    verdicts: pd.DataFrame
+
+
+def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
+    """What `after` has otherwise than `before`. The models may have different numbers of layers and heads."""
+    heads = _heads(before.heads, after.heads)
+    return RunDiff(
+        params=_differing("param", before.params, after.params),
+        metrics=_metrics(before.metrics, after.metrics),
+        heads=heads,
+        rank_correlation=rank_correlation(before.heads, after.heads),
+        labels=_labels(before.labels, after.labels, shared=_shared(before.heads, after.heads)),
+        verdicts=_differing("finding", before.verdicts, after.verdicts),
+    )
+
+
+def rank_correlation(before: pd.DataFrame, after: pd.DataFrame) -> float | None:
+    """Spearman's correlation of the heads' effects; None where it is undefined or the runs' heads are not the same."""
+    both = _shared(before, after)
+    if not len(both) == len(before) == len(after):
+        return None
+    ranks = both[[f"{CHANGE}_before", f"{CHANGE}_after"]].dropna().rank()
+    if (ranks.nunique() < 2).any():
+        return None
+    return none_if_nan(float(ranks.iloc[:, 0].corr(ranks.iloc[:, 1])))
+
+
+def same_value(first: str | None, second: str | None) -> bool:
+    """Whether two texts of params mean one value: 0 is 0.0, spaces inside a list do not count."""
+    return first == second or (first is not None and second is not None and _value(first) == _value(second))
+
+
+def names_of(runs: list[Mapping[str, Any]]) -> list[str]:
+    """Every name that any of the runs has, in the order in which they first come."""
+    return list(dict.fromkeys(name for run in runs for name in run))
+
+
+def _differing(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> pd.DataFrame:
+    rows = [(name, before.get(name), after.get(name)) for name in names_of([before, after])]
+    changed = [(name, old, new) for name, old, new in rows if not same_value(old, new)]
+    return pd.DataFrame(changed, columns=[what, "before", "after"], dtype=object)
+
+
+def _metrics(before: Mapping[str, float], after: Mapping[str, float]) -> pd.DataFrame:
+    names = names_of([before, after])
+    old, new = (np.array([run.get(name, np.nan) for name in names], dtype=float) for run in (before, after))
+    return pd.DataFrame({"metric": names, "before": old, "after": new, "difference": new - old})
+
+
+def _heads(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    both = before.merge(after, on=HEAD, how="outer", suffixes=("_before", "_after")).sort_values(HEAD)
+    columns = {"before": both[f"{CHANGE}_before"].astype(float), "after": both[f"{CHANGE}_after"].astype(float)}
+    columns["difference"] = columns["after"] - columns["before"]
+    for verdict in ("verdict_before", "verdict_after"):
+        columns[verdict] = both[verdict].astype(object).where(both[verdict].notna(), None)
+    return both[HEAD].assign(**columns).reset_index(drop=True)
+
+
+def _shared(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    return before.merge(after, on=HEAD, suffixes=("_before", "_after"))
+
+
+def _labels(before: pd.DataFrame, after: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
+    both = before[LABEL].merge(after[LABEL], on=LABEL, how="outer", indicator="change").merge(shared[HEAD], on=HEAD)
+    moved = both[both["change"] != "both"].sort_values(LABEL).reset_index(drop=True)
+    return moved.assign(change=moved["change"].astype(str).map({"left_only": LOST, "right_only": GAINED}))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,256 @@
+"""params.yaml as typed, checked values: read once, unknown keys refused, every error names key, value and choice."""
+
+import reprlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.core import paths
+from pipeline.core.errors import InputError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+MOST_ERRORS = 50  # named in one message
+DEEPEST = 20  # levels of nesting
+MOST_ALIASES = 20  # more could unfold a small file into billions of values
+LONGEST_REASON = 1000  # characters
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 200, 200
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Base(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    device: Literal["auto", "cpu", "cuda"]
+    experiment: Annotated[str, Field(min_length=1, max_length=500)]
+    draws: Annotated[int, Field(ge=100)]
+
+
+class Columns(Section):
+    query: str
+    title: str
+    grade: str
+    split: str | None
+
+
+class Generated(Section):
+    language: Literal["en", "zh"]
+    train_pairs: Count
+    dev_pairs: Count
+    test_pairs: Count
+    label_noise: Annotated[float, Field(ge=0, lt=0.5)]
+
+
+class Data(Section):
+    source: str
+    columns: Columns
+    slices: list[str]
+    grades: Annotated[list[str], Field(min_length=2)]
+    dev_share: Share
+    test_share: Share
+    generated: Generated
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.grades)) < len(self.grades):
+            raise ValueError(f"grades {self.grades} holds a grade twice; list each once, from worst to best")
+        if self.dev_share + self.test_share >= 1:
+            raise ValueError(
+                f"dev_share {self.dev_share} + test_share {self.test_share} leave nothing to train on; "
+                "their sum must be below 1"
+            )
+        if self.source == "generated":
+            if len(self.grades) != 5:
+                raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
+            return self
+        path = Path(self.source)
+        if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
+            raise ValueError(
+                f"source {self.source!r} is neither 'generated' nor a {', '.join(TABLE_ENDINGS)} file "
+                f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
+            )
+        return self
+
+
+class Scratch(Section):
+    layers: Count
+    heads: Count
+    hidden: Count
+    vocabulary: Annotated[int, Field(ge=100)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is no multiple of heads {self.heads}")
+        return self
+
+
+class Model(Section):
+    name: Annotated[str, Field(min_length=1)]
+    base: Annotated[str, Field(min_length=1)] | None
+    label_order: list[str] | None
+    max_length: Annotated[int, Field(ge=8)]
+    scratch: Scratch
+
+
+class Finetune(Section):
+    epochs: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Count
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Baseline(Section):
+    epochs: Count
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Count
+    embedding: Count
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Attention(Section):
+    max_pairs: Count
+    batch_tokens: Annotated[int, Field(ge=64)]
+    showcase_pairs: Annotated[int, Field(ge=0)]
+    label_margin: Share
+    broad: Share
+    drift_null: bool
+
+
+class Ablation(Section):
+    max_pairs: Count
+    batch_tokens: Annotated[int, Field(ge=64)]
+    precision: Literal["float32", "bfloat16"]
+    replaced_pairs: Count
+    margin: Share
+
+
+class GroupAblation(Section):
+    k: Count
+    random_shares: list[Share]
+    draws: Count
+    control_draws: Count
+    largest_k: Count
+    groups: dict[str, list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]]
+
+
+class Report(Section):
+    showcase_heads: Annotated[int, Field(ge=0)]
+
+
+class Limits(Section):
+    accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    needed_heads: Annotated[int, Field(ge=0)]
+    findings: Annotated[int, Field(ge=0)]
+
+
+class Params(Section):
+    base: Base
+    data: Data
+    model: Model
+    finetune: Finetune
+    baseline: Baseline
+    attention: Attention
+    ablation: Ablation
+    group_ablation: GroupAblation
+    report: Report
+    limits: Limits
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.finetune.epochs == 0 and self.model.name in ("embedded", "scratch"):
+            raise ValueError(
+                f"finetune.epochs 0 analyses a checkpoint that is fine-tuned already, but model.name is "
+                f"{self.model.name!r}; name one below {paths.CHECKPOINTS}/ or on the hub"
+            )
+        if self.finetune.epochs == 0 and self.model.base is None:
+            raise ValueError("finetune.epochs 0 needs model.base, the checkpoint that stands for 'before'")
+        order = self.model.label_order
+        if order is not None and sorted(order) != sorted(self.data.grades):
+            raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")
+        return self
+
+
+def load_params(path: Path = paths.PARAMS) -> Params:
+    """Read and check the params file.
+
+    Raises:
+        InputError: the file is missing, not YAML, or a key is unknown, missing or out of range.
+    """
+    values = _read(path)
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        wrong = [f"{path}: {_explain(item)}" for item in error.errors(include_url=False)]
+        more = [f"{path}: {len(wrong) - MOST_ERRORS} more"] if len(wrong) > MOST_ERRORS else []
+        raise InputError("\n".join([*wrong[:MOST_ERRORS], *more])) from None
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path} is {'no file' if path.exists() else 'missing'}; run from the project's root")
+    try:
+        text = path.read_text(encoding="utf-8")
+        _check_small(path, text)
+        return yaml.safe_load(text)
+    except InputError:
+        raise
+    except Exception as error:  # a date out of range, a number too long, a nesting too deep: each of its own class
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} is not YAML: {reason[:LONGEST_REASON]}") from None
+
+
+def _check_small(path: Path, text: str) -> None:
+    """Refuse what would take the reader minutes, or unfold into more than memory holds, before it is built."""
+    depth = aliases = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > DEEPEST or aliases > MOST_ALIASES:
+            raise InputError(
+                f"{path} is too deep: {DEEPEST} levels and {MOST_ALIASES} aliases (*name) are the most; write the "
+                "values out"
+            )
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])[:LONGEST_REASON]
+    if item["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{item['ctx']['error']}"
+    if item["type"] == "extra_forbidden":
+        return f"{key} is no known key (value {_shown(item['input'])}); remove it or mend its name"
+    if item["type"] == "missing":
+        return f"{key} is missing; add it"
+    return f"{key or 'its content'} is {_shown(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    """The value as a message names it, cut where it is long or deep."""
+    try:
+        return SHORT.repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a number of thousands of digits"
+
+
+EMBEDDED = "embedded"
+SCRATCH = "scratch"
+
+
+def is_folder(name: str) -> bool:
+    """Whether the name is written as a folder below data/checkpoints/."""
+    path = Path(name)
+    return paths.CHECKPOINTS in path.parents and ".." not in path.parts
+
+
+def is_local(name: str) -> bool:
+    """Whether loading the name never asks the model hub."""
+    return name in (EMBEDDED, SCRATCH) or is_folder(name)

@@ -1,0 +1,96 @@
+"""A stage's process among others: it ends with the dvc that started it, and no second one runs its stage beside it."""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from threading import Thread
+
+import psutil
+from filelock import FileLock, Timeout
+
+from pipeline.core import paths
+from pipeline.core.errors import InputError
+
+ORPHAN_ADOPTERS = ("init", "systemd", "launchd", "tini", "dumb-init")  # they inherit those whose parent ended
+POLL_SECONDS = 0.5  # seconds between two looks where the system cannot tell by itself that a process ended
+LOCK_TIMEOUT = 10.0  # seconds that a process which is being killed may hold its stage
+
+
+def nearest_dvc() -> psutil.Process | None:
+    """The dvc below which this process runs."""
+    with suppress(psutil.Error):  # an ancestor may end meanwhile, or be another user's
+        return next((ancestor for ancestor in psutil.Process().parents() if _is_dvc(ancestor)), None)
+    return None
+
+
+def _is_dvc(process: psutil.Process) -> bool:
+    """As a program or a script of this name, or as a module."""
+    words = process.cmdline()
+    return any(Path(word).name == "dvc" for word in words[:2]) or ("-m", "dvc") in pairwise(words)
+
+
+def end_with_dvc() -> None:
+    """Kill this process as soon as the dvc that started it is gone, however that ended.
+
+    It would live on and write beside the next run's stage, and dvc.lock would accept the mixture.
+    """
+    dvc = nearest_dvc()
+    if dvc is None:
+        if "DVC_STAGE" in os.environ and _is_orphan():
+            sys.exit("the dvc that started this stage is gone")
+        return
+    Thread(target=_kill_after, args=(dvc,), name="end with dvc", daemon=True).start()
+
+
+def _is_orphan() -> bool:
+    parent = psutil.Process().parent()
+    return parent is None or parent.pid == 1 or parent.name() in ORPHAN_ADOPTERS
+
+
+def _kill_after(dvc: psutil.Process) -> None:
+    try:
+        descriptor = os.pidfd_open(dvc.pid)
+    except (AttributeError, OSError):  # an older system or build of Python, a stricter container
+        with suppress(psutil.NoSuchProcess):
+            while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(POLL_SECONDS)
+    else:
+        select.select([descriptor], [], [])
+    _kill()
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raise_on_sigterm() -> None:
+    """Have SIGTERM end this process as an exception does, so that what is open is closed."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+@contextmanager
+def stage_lock(stage: str) -> Iterator[None]:
+    """Hold the stage in this folder. Raises InputError where another process does not let go of it."""
+    file = paths.CACHE / "locks" / f"{stage}.lock"
+    lock = FileLock(file, timeout=LOCK_TIMEOUT)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"another process runs {stage} in this folder (it holds {file}); wait for it, or end it"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be made: {error.strerror}; stages run alone by that lock, mend the path"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

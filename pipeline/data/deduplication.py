@@ -1,0 +1,77 @@
+"""Pairs that cannot be learnt from, set aside with a reason; none is dropped without one."""
+
+from collections.abc import Hashable, Iterable
+from hashlib import blake2b
+
+import numpy as np
+import pandas as pd
+
+EMPTY_QUERY = "empty query"
+EMPTY_TITLE = "empty title"
+CONFLICT = "conflicting duplicate"
+DUPLICATE = "duplicate"
+REASONS = (EMPTY_QUERY, EMPTY_TITLE, CONFLICT, DUPLICATE)
+
+
+def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
+    """Why each pair is set aside, "" where it is not.
+
+    Two pairs are the same when their queries and their titles are, by `identity.text_key`. Of the same pair with
+    one grade the first is kept; with several grades none is, since nothing says which of them is right.
+
+    Args:
+        pairs: with query, title and grade.
+
+    Returns:
+        One of REASONS or "", with the index of `pairs`.
+    """
+    digests = b"".join(_digest(query, title) for query, title in zip(pairs["query"], pairs["title"], strict=True))
+    first, second = np.frombuffer(digests, dtype=np.int64).reshape(-1, 2).T
+    same = pd.DataFrame({"pair": pd.DataFrame({"a": first, "b": second}).groupby(["a", "b"], sort=False).ngroup()})
+    same["grade"] = pairs["grade"].to_numpy()
+    found = np.select(
+        [
+            np.fromiter((not text_key(query) for query in pairs["query"]), dtype=bool),
+            np.fromiter((not text_key(title) for title in pairs["title"]), dtype=bool),
+            (same.groupby("pair")["grade"].transform("nunique") > 1).to_numpy(),
+            same.duplicated("pair").to_numpy(),
+        ],
+        range(1, len(REASONS) + 1),
+    )
+    return pd.Series(np.array(["", *REASONS], dtype=object)[found], index=pairs.index, dtype="str")
+
+
+def _digest(query: str, title: str) -> bytes:
+    """16 bytes, the same for the same pair: a large table's keys take a tenth of their texts' space."""
+    key = text_key(query)
+    return blake2b(f"{len(key)} {key}{text_key(title)}".encode(), digest_size=16).digest()
+
+
+def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, grades: list[str]) -> pd.DataFrame:
+    """The pairs set aside as a person looks them up: line, reason, query, title, grade (its label)."""
+    rejected = pairs[reasons != ""]
+    return pd.DataFrame(
+        {
+            "line": rejected.index.to_numpy(dtype="int64"),
+            "reason": reasons[reasons != ""].to_numpy(),
+            "query": rejected["query"].to_numpy(),
+            "title": rejected["title"].to_numpy(),
+            "grade": [grades[place] for place in rejected["grade"]],
+        }
+    )
+
+
+def text_key(text: str) -> str:
+    """Equal for texts that differ only in case or in surrounding white space; empty for a blank text."""
+    return text.strip().casefold()
+
+
+def dense_ids(keys: Iterable[Hashable]) -> np.ndarray:
+    """Number equal keys alike, from 0, in the order of first appearance: int64 [key]."""
+    ids: dict[Hashable, int] = {}
+    return np.fromiter((ids.setdefault(key, len(ids)) for key in keys), dtype=np.int64)
+
+
+def query_ids(queries: Iterable[str]) -> np.ndarray:
+    """Number the queries, int64 [pair], the same for those with the same `text_key`."""
+    return dense_ids(map(text_key, queries))

@@ -1,0 +1,89 @@
+"""Which split a pair belongs to: as the table says, or drawn so that no query is in two splits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.errors import InputError, quote_value
+from pipeline.data.deduplication import text_key
+
+SPLITS = ("train", "dev", "test")
+
+
+def check_given_splits(pairs: pd.DataFrame, source: str) -> None:
+    """Check the splits that a table brings.
+
+    Args:
+        pairs: with query and split; its index holds the records' numbers and is called what they count.
+        source: the table's name, for messages.
+
+    Raises:
+        InputError: a split that is none of SPLITS, or a query in two of them.
+    """
+    unit = pairs.index.name
+    unknown = pairs["split"][~pairs["split"].isin(SPLITS)]
+    if len(unknown):
+        raise InputError(
+            f"{source}, {unit} {unknown.index[0]}: split {quote_value(unknown.iloc[0])} is none of "
+            f"{', '.join(SPLITS)}; mend the record, or set data.columns.split to null to have the pairs split by query"
+        )
+    first: dict[str, tuple[int, str]] = {}
+    for number, query, split in zip(pairs.index, pairs["query"], pairs["split"], strict=True):
+        seen, there = first.setdefault(text_key(query), (number, split))
+        if split != there and text_key(query):
+            raise InputError(
+                f"{source}: query {quote_value(query)} is in {there} ({unit} {seen}) and in {split} ({unit} {number}); "
+                "keep each query in one split, or set data.columns.split to null to have the pairs split by query"
+            )
+
+
+def draw_splits(queries: np.ndarray, grades: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Draw a split for each pair: whole queries, each split's grades in the proportions of all pairs.
+
+    Queries are taken from the one with most pairs to those with fewest, in random order among equals, and each goes
+    where it brings the counts [split, grade] closest to their targets by the chi-square distance: the greedy
+    stratification of Sechidis et al. 2011, "On the Stratification of Multi-label Data", over grades instead of
+    labels. The large queries come first because the small ones can still even out what they leave.
+
+    Args:
+        queries: number of each pair's query, from 0 without gaps, int [pair].
+        grades: from 0, int [pair].
+        shares: share of the pairs for each split, summing to 1.
+
+    Returns:
+        Index into `shares`, int64 [pair].
+    """
+    profile = np.zeros((queries.max(initial=-1) + 1, grades.max(initial=-1) + 1))
+    np.add.at(profile, (queries, grades), 1)
+    targets = np.outer(shares, profile.sum(axis=0)).clip(min=np.finfo(float).tiny)
+    counts = np.zeros_like(targets)
+    drawn = np.zeros(len(profile), dtype=np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(profile))
+    for query in shuffled[np.argsort(-profile[shuffled].sum(axis=1), kind="stable")]:
+        added = profile[query]
+        rise = (added * (added + 2 * (counts - targets)) / targets).sum(axis=1)
+        drawn[query] = rise.argmin()
+        counts[drawn[query]] += added
+    return drawn[queries]
+
+
+def check_complete_splits(splits: dict[str, pd.DataFrame], grades: list[str], source: str) -> None:
+    """Check that every split has pairs and the training split every grade.
+
+    Raises:
+        InputError: names the empty split, or the missing grade.
+    """
+    sizes = ", ".join(f"{name} {len(pairs)}" for name, pairs in splits.items())
+    for name, pairs in splits.items():
+        if pairs.empty:
+            raise InputError(
+                f"{source}: the {name} split is empty (pairs: {sizes}); give more queries, or raise its share "
+                "(data.dev_share, data.test_share)"
+            )
+    for place, label in enumerate(grades):
+        if not (splits["train"]["grade"] == place).any():
+            raise InputError(
+                f"{source}: grade {label!r} does not occur in the training split (pairs: {sizes}); give it pairs of "
+                "this grade, or remove the grade from data.grades"
+            )

@@ -1,0 +1,247 @@
+"""A user's table as the pipeline's pairs: columns by their own names, grades as places on the scale."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from pipeline.core.config import Columns
+from pipeline.core.errors import InputError, quote_value
+
+Parsers = dict[str, tuple[str, Callable[[Any], str | int]]]
+
+PART = 50_000  # records held as Python objects, which take several times the space of a column
+RESERVED = ("query_id", "query", "title", "grade", "split")
+
+
+def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str]) -> pd.DataFrame:
+    """Read the table's pairs.
+
+    Numbers in a .jsonl or .parquet file are read as text: 3 and 3.0 are "3", the label "3.0" is found too.
+
+    Args:
+        columns: the table's own names of query, title, grade and, if it has one, split.
+        slices: further columns to keep, under their own names.
+        grades: the labels from worst to best.
+
+    Returns:
+        One row a record with query, title (str, as written), grade (int64, place in `grades`), split (str, only
+        where `columns` names it) and the slices (str). The index is called "line" or "row" and holds the record's
+        number in the file, from 1.
+
+    Raises:
+        InputError: what `read_records` raises; an unknown or missing grade; a value that is no text; a slice with
+            a name the pipeline uses itself; no records. The message names file, line and value.
+    """
+    _check_slices(slices)
+    parsers = _parsers(columns, slices, grades)
+    records = _parsed(path, read_records(path, [name for name, _ in parsers.values()]), parsers)
+    parts = []
+    while rows := list(islice(records, PART)):
+        numbers, values = zip(*rows, strict=True)
+        index = pd.Index(numbers, name=record_unit(path), dtype="int64")
+        frame = pd.DataFrame(values, columns=list(parsers), index=index)
+        parts.append(frame.astype({column: "int64" if column == "grade" else "str" for column in frame}))
+    if not parts:
+        raise InputError(f"{path} holds no records; give it at least one pair for each split")
+    return pd.concat(parts)
+
+
+def _parsed(path: Path, records: "NumberedRecord", parsers: Parsers) -> Iterator[tuple[int, list[str | int]]]:
+    for number, values in records:
+        try:
+            yield number, [parse(value) for (_, parse), value in zip(parsers.values(), values, strict=True)]
+        except InputError as error:
+            raise InputError(f"{path}, {record_unit(path)} {number}: {error}") from None
+
+
+def _check_slices(slices: list[str]) -> None:
+    for name in slices:
+        if name in RESERVED:
+            raise InputError(f"data.slices: {name!r} is a name of the pipeline's own; rename the table's column")
+        if slices.count(name) > 1:
+            raise InputError(f"data.slices: {name!r} is listed twice; list it once")
+
+
+def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
+    """The frame's columns, each with its name in the table and how a value of it is read."""
+    grade = partial(_grade, places={label: place for place, label in enumerate(grades)})
+    parsers: Parsers = {
+        "query": (columns.query, _text),
+        "title": (columns.title, _text),
+        "grade": (columns.grade, grade),
+    }
+    if columns.split is not None:
+        parsers["split"] = (columns.split, _text)
+    return parsers | {name: (name, _text) for name in slices}
+
+
+def _text(value: Any) -> str:
+    """The value as text that UTF-8 can hold."""
+    text = value if isinstance(value, str) else _written(value)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{quote_value(text)} holds half of a surrogate pair, which no file can keep; mend it"
+        ) from None
+    return text
+
+
+def _written(value: Any) -> str:
+    """What is missing is empty, a whole number has no decimal point."""
+    if isinstance(value, (list, dict, tuple, bytes)):
+        raise InputError(f"{quote_value(value)} is no text; write one text or number a field")
+    if pd.isna(value):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _grade(value: Any, places: dict[str, int]) -> int:
+    """The place of the grade's label."""
+    label = _text(value).strip()
+    if not label:
+        raise InputError(f"the grade is missing; give one of data.grades {list(places)} or remove the record")
+    place = places.get(label, places.get(str(value)))
+    if place is None:
+        raise InputError(
+            f"grade {quote_value(label)} is none of data.grades {list(places)}; mend the record or data.grades"
+        )
+    return place
+
+
+NumberedRecord = Iterator[tuple[int, list[Any]]]
+
+LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit of 131,072 is shorter than some titles
+LISTED = 1000  # characters of the list of a table's columns
+
+
+def record_unit(path: Path) -> str:
+    """What a record's number counts: the lines of a text file, the rows of a parquet file."""
+    return "row" if path.suffix == ".parquet" else "line"
+
+
+def read_records(path: Path, names: list[str]) -> NumberedRecord:
+    """Yield each record's number and its values of the named columns, in the order of `names`.
+
+    The number is the line on which the record starts, the header and blank lines counted, or a parquet file's
+    row, both from 1. Values are text in .csv and .tsv, and what the file says they are in .jsonl and .parquet.
+    A .tsv file has no quoting, as search logs have none: a quotation mark is part of the text.
+
+    Raises:
+        InputError: no such file; not UTF-8; no such column or two of the name; a record with another number of
+            fields than the header, with broken quotes, or no JSON object; no readable parquet file.
+    """
+    if not path.is_file():
+        is_other = os.path.lexists(path)  # a folder, a pipe, a link that leads nowhere
+        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or mend data.source")
+    if path.suffix == ".parquet":
+        return _parquet(path, names)
+    _require_utf8(path)
+    if path.suffix == ".jsonl":
+        return _json_lines(path, names)
+    if path.suffix == ".tsv":
+        return _delimited(path, names, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return _delimited(path, names, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+
+
+def _require_utf8(path: Path) -> None:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, line {number}, byte {error.start + 1} of the line: 0x{line[error.start]:02x} is not "
+                    "UTF-8; save the table as UTF-8"
+                ) from None
+
+
+def _require_columns(where: str, names: list[str], found: list[str]) -> None:
+    for name in names:
+        if name not in found:
+            listed = str(found)[:LISTED]
+            raise InputError(
+                f"{where}: no column {name!r}; found {listed}; mend data.columns, data.slices or the table"
+            )
+        if found.count(name) > 1:
+            raise InputError(f"{where}: {found.count(name)} columns are called {name!r}; rename all but one")
+
+
+def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0, 3]) -> NumberedRecord:
+    csv.field_size_limit(LONGEST_FIELD)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = _numbered_rows(path, csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True))
+        line, header = next(rows, (1, []))
+        _require_columns(f"{path}, line {line}", names, header)
+        places = [header.index(name) for name in names]
+        for line, fields in rows:
+            if len(fields) != len(header):
+                raise InputError(
+                    f"{path}, line {line}: {len(fields)} fields where the header has {len(header)}: "
+                    f"{quote_value(fields)}; mend the row"
+                )
+            yield line, [fields[place] for place in places]
+
+
+def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the line on which it starts: a quoted field may hold line ends."""
+    while True:
+        start = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(f"{path}, line {start}: {error}; mend the quotes of the row that starts here") from None
+        if fields:
+            yield start, fields
+
+
+def _json_lines(path: Path, names: list[str]) -> NumberedRecord:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from None
+            if not isinstance(record, dict):
+                raise InputError(
+                    f"{path}, line {number}: {quote_value(record)} is no JSON object; write one object a line"
+                )
+            _require_columns(f"{path}, line {number}", names, list(record))
+            yield number, [record[name] for name in names]
+
+
+def _parquet(path: Path, names: list[str]) -> NumberedRecord:
+    try:
+        found = pyarrow.parquet.read_schema(path).names
+        _require_columns(str(path), names, found)
+        table = pyarrow.parquet.read_table(path, columns=names)
+        columns = [_values(path, table.column(name)) for name in names]
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is no readable parquet file: {error}") from None
+    for number, values in enumerate(zip(*columns, strict=True), 1):
+        yield number, list(values)
+
+
+def _values(path: Path, column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        for row, cell in enumerate(column, 1):
+            try:
+                cell.as_py()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}, row {row}: text is not UTF-8 ({error}); write it as UTF-8") from None
+        raise

@@ -1,0 +1,1 @@
+"""The article's findings judged on this run."""

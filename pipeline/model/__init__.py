@@ -1,1 +1,0 @@
-"""What runs: checkpoints, encoding and batching, heads and masks, the ablation engine."""

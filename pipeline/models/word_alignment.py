@@ -1,0 +1,104 @@
+"""Words inside a text, and the word that each token of a sentence pair lies in.
+
+A run of letters and digits is a word; a run of Chinese characters is cut into words by jieba. Nothing else needs to
+be said about the language, and a text may mix both. jieba and its dictionary are loaded by the first Chinese text.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+
+import numpy as np
+
+from pipeline.core import paths
+from pipeline.core.atomic import make_folder
+from pipeline.data.deduplication import dense_ids
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# The combining marks U+0300-036F belong to the letter before them, but `\w` leaves them out.
+RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?:(?![{HAN}])[\w\u0300-\u036f])+")
+
+
+def term_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end character of each word of the text, in its order."""
+    return list(_spans(text))
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    for run in RUN.finditer(text):
+        if run["han"] is None:
+            yield run.span()
+            continue
+        start = run.start()
+        for word in _segmenter()(run["han"]):
+            yield start, start + len(word)
+            start += len(word)
+
+
+@cache
+def _segmenter() -> Callable[[str], Iterator[str]]:
+    """jieba's cut, its dictionary's cache below the project's own folder instead of the shared temporary one.
+
+    jieba writes the cache under a temporary name and renames it, and rebuilds one that it cannot read; it takes any
+    that it can read, so the name holds its version.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old escapes in its source, and setuptools about pkg_resources
+        import jieba
+    jieba.setLogLevel(logging.CRITICAL)
+    make_folder(paths.CACHE)
+    tokenizer = jieba.Tokenizer()
+    tokenizer.tmp_dir = str(paths.CACHE.resolve())
+    tokenizer.cache_file = f"jieba-{jieba.__version__}.cache"
+    return tokenizer.cut
+
+
+def token_terms(texts: tuple[str, str], offsets: np.ndarray, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The word and the term of each token of one pair.
+
+    A token lies in the word that holds its first character other than white space: byte-level and SentencePiece
+    tokens may begin with the space before the word.
+
+    Args:
+        texts: query and title.
+        offsets: each token's start and end character in its own text, int [token, 2].
+        segment: 0 query, 1 title, anything else a special token, int [token].
+
+    Returns:
+        word: number of the word, the query's from 0, then the title's, int64 [token]; -1 where there is none
+            (special tokens, punctuation).
+        key: the same number for all words of the pair that are equal but for case, int64 [token]; -1 where there is
+            no word.
+    """
+    word = np.full(len(segment), -1, dtype=np.int64)
+    words: list[str] = []
+    for side, text in enumerate(texts):
+        tokens = np.flatnonzero(segment == side)
+        place, terms = _words(text)
+        start, end = offsets[tokens].T
+        inside = place[start, 0]
+        found = (place[start, 1] < end) & (inside >= 0)
+        word[tokens[found]] = inside[found] + len(words)
+        words.extend(terms)
+    key = np.append(dense_ids(words), -1)
+    return word, key[word]
+
+
+@lru_cache(maxsize=2048)
+def _words(text: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """By character, the word at the first non-space at or behind it (-1: none) and where that is; the terms' texts.
+
+    int32 [character + 1, 2], the last row standing for the end of the text.
+    """
+    spans = term_spans(text)
+    word = np.full(len(text) + 1, -1, dtype=np.int32)
+    for number, (start, end) in enumerate(spans):
+        word[start:end] = number
+    solid = np.array([not character.isspace() for character in text] + [True])
+    positions = np.where(solid, np.arange(len(text) + 1), len(text))
+    following = np.minimum.accumulate(positions[::-1])[::-1]
+    place = np.stack([word[following], following], axis=1).astype(np.int32)
+    place.flags.writeable = False
+    return place, tuple(text[start:end].casefold() for start, end in spans)

@@ -1,0 +1,71 @@
+"""The report as one HTML page that needs nothing else: styles, figures and tables are all in the file."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.findings.verdict import VERDICTS, Finding
+from pipeline.report import canvas, tables
+from pipeline.report.canvas import RenderedFigure
+from pipeline.report.results import Results
+from pipeline.report.text import visible
+
+CRISP = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
+
+
+def render_page(results: Results, findings: list[Finding], gallery: dict[str, list[RenderedFigure]]) -> str:
+    """The page. Every text in it is escaped, and invisible characters of the data's are written as their codes.
+
+    Args:
+        results: what the stages before found.
+        findings: the article's findings judged on them.
+        gallery: section -> figures, from `pipeline.report.figures.draw`.
+    """
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            run=tables.run_table(results),
+            needed=tables.most_needed(results),
+            harmful=tables.most_harmful(results),
+            labelled=tables.labelled_heads(results),
+            worst_slices=tables.worst_slices(results),
+            readers=tables.relay_heads(results),
+            stand_ins=tables.ablation_types(results),
+            few=results.few_queries,
+            metrics=tables.metric_table(results.finetune),
+            corpus=tables.corpus_table(results.prepare),
+            findings=findings,
+            counts={verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS},
+            gallery=gallery,
+            advice=canvas.font_advice(results.texts()),
+        )
+    )
+
+
+def environment() -> Environment:
+    """The templates of this folder; whatever they show is escaped, and what cannot be seen is written as its code."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embedded"] = embedded
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Jinja's last step before escaping: what a template wrote itself (Markup) stays as it is."""
+    return value if isinstance(value, Markup) else visible(str(value))
+
+
+def embedded(picture: RenderedFigure) -> str:
+    """The figure as a data URI."""
+    kind, content = ("svg+xml", picture.svg) if len(picture.svg) <= CRISP else ("png", picture.png)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

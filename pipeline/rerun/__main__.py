@@ -1,0 +1,126 @@
+"""Run the pipeline again, for cron and CI: pull, dvc repro, compare with the run published last, say how it ended.
+
+exit codes:
+  0  nothing changed, or only within the limits of params.yaml; also where there is nothing to compare with
+  1  unexpected: a traceback says what
+  2  something in params.yaml or the command to mend
+  3  a limit is broken
+  4  a stage, or dvc itself, failed
+  5  another rerun holds the lock
+  6  the pull from the DVC remote failed
+  129, 130, 143  stopped by SIGHUP, SIGINT or SIGTERM; dvc and its stage were ended first
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.core import paths
+from pipeline.core.config import load_params
+from pipeline.core.errors import InputError
+from pipeline.rerun.dvc_process import (
+    Dvc,
+    DvcOutcome,
+    LockHeld,
+    StoppedBySignal,
+    pull,
+    recorded_signals,
+    rerun_lock,
+)
+from pipeline.rerun.previous import previous
+from pipeline.rerun.summary import (
+    KEPT,
+    LIMIT_BROKEN,
+    LOCK_HELD,
+    PULL_FAILED,
+    SIGNALLED,
+    STAGE_FAILED,
+    TO_MEND,
+    RerunReport,
+)
+from pipeline.tracking.execution import milliseconds, tracking_folder
+from pipeline.tracking.provenance import PUBLISH
+
+TUNED = "finetune"  # the stage that makes the model
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        if not paths.DVC_YAML.is_file():
+            raise InputError(f"{paths.DVC_YAML} is missing; run from the project's root")
+        with recorded_signals() as signals, rerun_lock(tracking_folder() / "rerun.lock") as lock:
+            ending = _outcome(Dvc(lock, signals, tracking_folder() / "rerun.log"), arguments.force)
+            ending.tell(arguments.summary)
+    except InputError as error:
+        print(f"rerun: {error}", file=sys.stderr)
+        return TO_MEND
+    except LockHeld as error:
+        print(f"rerun: {error}", file=sys.stderr)
+        return LOCK_HELD
+    return ending.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.rerun",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--force", action="store_true", help="run every stage, changed or not: dvc repro --force")
+    parser.add_argument(
+        "--summary", type=Path, default=paths.RERUN, metavar="PATH", help="Markdown file to write (%(default)s)"
+    )
+    return parser
+
+
+def _outcome(dvc: Dvc, force: bool) -> RerunReport:
+    try:
+        return _rerun(dvc, ["--force"] if force else [])
+    except InputError as error:
+        return RerunReport(TO_MEND, "something to mend", output=str(error))
+    except StoppedBySignal as error:
+        return RerunReport(SIGNALLED + error.signal, str(error))
+
+
+def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
+    params, start = load_params(), milliseconds()
+    before = previous()
+    if failure := pull(dvc):
+        return RerunReport(PULL_FAILED, "the pull failed", output=failure)
+    done = dvc.run("repro", *options)
+    if done.code:
+        return _failed(done)
+    if before.outcome is None:
+        return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), before.reason])
+    # Imported here: scipy takes a second, which a rerun that fails does without.
+    from pipeline.compare.run_results import run_in_folder
+    from pipeline.rerun.summary import judge_rerun
+
+    ending = judge_rerun(before.outcome, run_in_folder("this run", Path()), params.limits)
+    points = [*ending.points, _ran(done)]
+    if ending.code == LIMIT_BROKEN and TUNED in done.ran and params.finetune.epochs:
+        points += _roll_back_alias(params.base.experiment, start)
+    return replace(ending, points=points)
+
+
+def _roll_back_alias(experiment: str, since: int) -> list[str]:
+    from pipeline.tracking.api import roll_back_model
+
+    version = roll_back_model(experiment, since)
+    return [f"the registered model's alias is back at version {version}"] if version else []
+
+
+def _failed(done: DvcOutcome) -> RerunReport:
+    what = f"stage {done.failed_stage}" if done.failed_stage else "dvc"
+    return RerunReport(STAGE_FAILED, f"{what} failed", [_ran(done)], done.message)
+
+
+def _ran(done: DvcOutcome) -> str:
+    ran = [stage for stage in done.ran if stage != PUBLISH]
+    return f"stages that ran: {', '.join(ran) or 'none'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""dvc as a child process of the rerun: the lock that it inherits, signals, its output, and the pull before it."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import psutil
+
+from pipeline.core import paths
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StoppedBySignal(Exception):
+    """This process was told to end. `signal`: by which signal."""
+
+    def __init__(self, number: int):
+        self.signal = signal.Signals(number)
+        super().__init__(f"stopped by {self.signal.name}")
+
+
+class Signals:
+    def __init__(self) -> None:
+        self.received: list[int] = []
+
+    def check(self) -> None:
+        """Raises Stopped where a signal has come."""
+        if self.received:
+            raise StoppedBySignal(self.received[0])
+
+
+@contextmanager
+def recorded_signals() -> Iterator[Signals]:
+    """Take signals down inside, but leave an ignored SIGHUP ignored (nohup)."""
+    signals = Signals()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if number != signal.SIGHUP or handler != signal.SIG_IGN:
+            signal.signal(number, lambda received, _: signals.received.append(received))
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class LockHeld(Exception):
+    """Another rerun, or the dvc that it left behind, holds the lock; the message names its pid."""
+
+
+@dataclass(frozen=True)
+class RerunLock:
+    """`descriptor`: handed on to a child, it keeps the lock until that child ends too."""
+
+    descriptor: int
+
+    def sign(self, pid: int) -> None:
+        """Write a holder down, for those that find the lock held."""
+        os.write(self.descriptor, f"{pid}\n".encode())
+
+
+@contextmanager
+def rerun_lock(path: Path) -> Iterator[RerunLock]:
+    """Hold the lock on the file at `path`.
+
+    Raises:
+        LockHeld: at once, where another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not by pipeline.core.formats: a file that is replaced is another file, and its lock another lock.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockHeld(f"another rerun is running ({_holder(path)}); this one leaves") from None
+        os.ftruncate(descriptor, 0)
+        lock = RerunLock(descriptor)
+        lock.sign(os.getpid())
+        yield lock
+    finally:
+        os.close(descriptor)  # never unlocked by hand: that would free it under a dvc that outlived this
+
+
+def _holder(path: Path) -> str:
+    """The first process that signed and lives: the rerun itself, or the dvc it started where it is gone."""
+    signed = [int(line) for line in path.read_text(encoding="utf-8").split()]
+    return next((f"pid {pid}" for pid in signed if _lives(pid)), "its pid is not written down yet")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+POLL_SECONDS = 0.1  # seconds between two looks at the log
+GRACE_SECONDS = 20.0  # seconds that dvc and its stage have to end by themselves
+KEPT_LINES = 15  # of a failed command's output that are told
+FAILED = re.compile(r"^ERROR: failed to reproduce '([^']+)'", re.MULTILINE)
+RUNNING = re.compile(r"^Running stage '([^']+)':\n> .*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class DvcOutcome:
+    """One finished dvc command. code: 0, dvc's own, or minus the signal that ended it. output: stdout and stderr."""
+
+    code: int
+    output: str
+
+    @property
+    def ran(self) -> list[str]:
+        """The stages that it ran, in order."""
+        return RUNNING.findall(self.output)
+
+    @property
+    def failed_stage(self) -> str | None:
+        found = FAILED.findall(self.output)
+        return found[-1] if found else None
+
+    @property
+    def message(self) -> str:
+        """What the failed stage, or else dvc, said last: at most LINES lines, progress bars as they ended."""
+        said = RUNNING.split(self.output)[-1].rstrip("\r\n")
+        lines = [line.rstrip().rsplit("\r", 1)[-1] for line in said.split("\n")]
+        told = [line for line in lines if line][-KEPT_LINES:]
+        if self.code < 0:
+            told.append(f"dvc was ended by {signal.Signals(-self.code).name}")
+        return "\n".join(told)
+
+
+@dataclass(frozen=True)
+class Dvc:
+    """Runs dvc in the working directory. log: its output, which stays when this process is killed."""
+
+    lock: RerunLock
+    signals: Signals
+    log: Path
+
+    def run(self, *arguments: str) -> DvcOutcome:
+        """Run one command to its end, or end it.
+
+        Raises:
+            Stopped: a signal came; dvc and its stages have ended.
+        """
+        # A file and no pipe: dvc goes on where this process is killed.
+        with self.log.open("wb") as sink:
+            process = subprocess.Popen(
+                command(*arguments),
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                pass_fds=[self.lock.descriptor],
+                start_new_session=True,  # one group with its stages, which Ctrl-C reaches through this process only
+            )
+        try:
+            self.lock.sign(process.pid)
+            self._follow(process)
+        except BaseException:
+            _end(process)
+            raise
+        if process.returncode < 0:
+            _kill(process)  # the stage that it left behind
+        return DvcOutcome(process.returncode, self.log.read_bytes().decode("utf-8", "replace"))
+
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        with self.log.open("rb") as source:
+            while process.poll() is None:
+                self.signals.check()
+                _show(source)
+                time.sleep(POLL_SECONDS)
+            _show(source)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "dvc", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Stages are started as `python`: the interpreter that runs this, whatever cron's PATH is."""
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return os.environ | {"PATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
+
+
+def _show(source: BufferedReader) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(source.read())
+    sys.stdout.buffer.flush()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C does, so that a stage drops half-written files and closes its MLflow row; by force if that fails."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def pull(dvc: Dvc) -> str | None:
+    """Pull from the default remote, where there is one. Returns what went wrong, None where nothing did."""
+    remote = _default_remote()
+    if remote is None:
+        return None
+    if missing := _missing_folder(*remote):
+        return missing
+    inputs = sorted(path.as_posix() for path in Path("data").glob("**/*.dvc") if path.is_file())
+    # What a killed stage left is replaced; a table that was edited and not added is not.
+    return (_pull(dvc, *inputs) if inputs else None) or _pull(dvc, "--force", str(paths.DVC_YAML))
+
+
+def _default_remote() -> tuple[str, str] | None:
+    """Its name and address; None also where dvc cannot read the project, which dvc repro is to tell."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with suppress(DvcException), Repo() as repo:
+        if name := repo.config["core"].get("remote"):
+            return name, repo.config["remote"].get(name, {}).get("url", "")
+    return None
+
+
+def _pull(dvc: Dvc, *arguments: str) -> str | None:
+    done = dvc.run("pull", "--allow-missing", *arguments)  # what was never pushed is computed
+    return done.message if done.code else None
+
+
+def _missing_folder(name: str, url: str) -> str | None:
+    """dvc takes a folder that is not there, such as a share not mounted, for one to which nothing was pushed."""
+    folder = url.removeprefix("file://")
+    if "://" in folder or Path(folder).is_dir():
+        return None
+    return f"the DVC remote {name} is the folder {folder}, which does not exist: mount it, or make it if it is new"

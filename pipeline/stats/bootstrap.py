@@ -1,0 +1,120 @@
+"""What a sample of queries lets one say: intervals, tests and their corrections.
+
+Pairs of one query are alike, so queries are what is drawn. Nothing here knows what the numbers measure.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+FEW_QUERIES = 30  # below so many the intervals are too narrow: a bootstrap of few clusters covers less than it says
+POWER = 0.8
+FLIPS = 20_000  # of the signs: enough that one effect among hundreds of tests can still be told from chance
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Queries drawn with replacement. `weights`: how often each query is in each draw, float64 [draw, query]."""
+
+    weights: np.ndarray
+
+    def sums(self, by_query: np.ndarray) -> np.ndarray:
+        """Each draw's sums [draw, ...] of numbers [query, ...]."""
+        return np.tensordot(self.weights, by_query, axes=1)
+
+    def means(self, by_query: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Each draw's mean over pairs, from sums and numbers of pairs [query, ...]; NaN where a draw has no pair."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.sums(by_query) / self.sums(counts)
+
+    def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The interval of LEVEL over the first axis, NaN where any draw is undefined.
+
+        Percentiles, widened for few queries as a t interval is beside a normal one (Hesterberg 2015, "What teachers
+        should know about the bootstrap", 5.3): draws of n queries spread like n - 1.
+        """
+        queries = self.weights.shape[1]
+        if queries < 2:
+            return np.full(draws.shape[1:], np.nan), np.full(draws.shape[1:], np.nan)
+        t = stats.t.ppf((1 - LEVEL) / 2, queries - 1)
+        tail = stats.norm.cdf(np.sqrt(queries / (queries - 1)) * t)
+        low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+        return low, high
+
+
+def bootstrap(queries: int, draws: int, seed: int) -> Bootstrap:
+    """The cluster bootstrap: as many queries as there are, drawn `draws` times (Davison and Hinkley 1997, 2.4, 3.8)."""
+    rng = np.random.default_rng([seed, 3])
+    return Bootstrap(rng.multinomial(queries, np.full(queries, 1 / queries), size=draws).astype(np.float64))
+
+
+def query_indicator(query_ids: np.ndarray) -> np.ndarray:
+    """1 where the pair is of the query, else 0, float64 [pair, query], queries by rising id; values @ it are sums."""
+    queries, query = np.unique(query_ids, return_inverse=True)
+    return (query[:, None] == np.arange(len(queries))).astype(np.float64)
+
+
+def detectable(draws: np.ndarray) -> np.ndarray:
+    """The smallest true effect that a two-sided test at 1 - LEVEL finds with POWER, by the draws' spread."""
+    return (stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER)) * draws.std(axis=0, ddof=1)
+
+
+def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float) -> np.ndarray:
+    """Whether an interval lies within -margin..margin: only then has "no effect" been shown."""
+    return (np.asarray(low) >= -margin) & (np.asarray(high) <= margin)
+
+
+def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
+    """Two-sided p-values of paired differences [test, query]: under no effect each query's sign is a coin's.
+
+    The statistic is their sum; p = (1 + draws at least as far from 0) / (1 + draws), so never 0 (Phipson and Smyth
+    2010). Queries without a difference do not matter.
+    """
+    signs = np.random.default_rng([seed, 4]).choice(
+        np.array([-1, 1], dtype=np.float32), size=(differences.shape[-1], FLIPS)
+    )
+    p = [(1 + (np.abs(row @ signs) >= abs(row.sum()) * (1 - 1e-5)).sum()) / (1 + FLIPS) for row in differences]
+    return np.array(p)
+
+
+def mcnemar(lost: np.ndarray, won: np.ndarray) -> np.ndarray:
+    """Two-sided exact p-values of discordant counts (McNemar 1947), as if pairs were independent."""
+    return np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(lost, won), lost + won, 0.5))
+
+
+def q_values(p: np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg's adjusted p-values (1995); NaN stays NaN and does not count."""
+    q, tested = np.full(p.shape, np.nan), np.isfinite(p)
+    if tested.any():
+        q[tested] = stats.false_discovery_control(p[tested])
+    return q
+
+
+def tail(value: float, draws: np.ndarray) -> float:
+    """p = (1 + draws as low as the value) / (1 + draws): how rarely a random draw loses as much."""
+    return float((1 + (draws <= value).sum()) / (1 + len(draws)))
+
+
+def percentile(value: float, draws: np.ndarray) -> float:
+    """Where the value stands among the draws, 0 below all, 1 above all; ties count half."""
+    return float(((draws < value).sum() + (draws == value).sum() / 2) / len(draws)) if len(draws) else np.nan
+
+
+def sample_queries(queries: np.ndarray, max_pairs: int, seed: int) -> np.ndarray:
+    """Rows of whole queries drawn at random, at most `max_pairs` of them; one query alone may exceed it.
+
+    Args:
+        queries: each pair's query id, int [pair]; rows of one query need not be adjacent.
+
+    Returns:
+        Sorted row numbers, int64 [row]: all of them where they fit.
+    """
+    if len(queries) <= max_pairs:
+        return np.arange(len(queries))
+    _, numbers, sizes = np.unique(queries, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    fits = np.cumsum(sizes[order]) <= max_pairs
+    fits[0] = True
+    return np.flatnonzero(np.isin(numbers, order[fits]))

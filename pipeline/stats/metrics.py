@@ -1,0 +1,238 @@
+"""How well logits grade pairs, and how well they rank the titles of a query.
+
+What has no value on the data at hand is None with a reason, never NaN and never 0.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+from scipy.stats import rankdata
+
+from pipeline.stats.bootstrap import query_indicator
+
+CUTOFF = 10
+# Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
+RANKED_DECIMALS = 5
+UNDEFINED = {
+    "qwk": "every gold grade and every predicted grade is the same one",
+    "spearman": "no query has titles that differ both in gold and in expected grade",
+    "ndcg_at_10": "no query of two or more titles has one above the lowest grade",
+}
+NamedMetrics = tuple[dict[str, float | None], dict[str, str]]
+
+
+def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> NamedMetrics:
+    """All metrics of one set of predictions.
+
+    - accuracy: share of pairs whose highest logit is the gold grade's (the lower grade where two are highest).
+    - qwk: Cohen's kappa of gold and predicted grade, disagreements weighted by their squared distance.
+    - mae: mean distance of predicted and gold grade, in grades.
+    - macro_f1: F1 of each grade, averaged over the grades that occur among the gold or the predicted ones.
+    - log_loss: mean negative log-likelihood of the gold grade, in nats.
+    - spearman, ndcg_at_10: of the expected grade (the mean grade under the softmax), see `spearman`, `ndcg`.
+
+    Args:
+        logits: finite, [pair, grade]. grades: gold, 0..K-1, [pair]. query_ids: [pair].
+
+    Returns:
+        The values by name, and for each value that is None the reason.
+
+    Raises:
+        ValueError: there are no pairs, or a logit is not finite.
+    """
+    if len(grades) == 0 or not np.isfinite(logits).all():
+        raise ValueError(f"metrics need pairs and finite logits; got logits of shape {logits.shape}")
+    log_shares = log_softmax(logits.astype(np.float64), axis=1)
+    expected = expected_grades(log_shares)
+    predicted = logits.argmax(axis=1)
+    (counts,) = confusions(predicted[None], grades, logits.shape[1])
+    values = {
+        "accuracy": float((predicted == grades).mean()),
+        "qwk": none_if_nan(float(quadratic_weighted_kappa(counts))),
+        "mae": float(np.abs(predicted - grades).mean()),
+        "macro_f1": macro_f1(counts),
+        "log_loss": float(-log_shares[np.arange(len(grades)), grades].mean()),
+        "spearman": spearman(expected, grades, query_ids),
+        "ndcg_at_10": ndcg(expected, grades, query_ids),
+    }
+    return values, {name: UNDEFINED[name] for name, value in values.items() if value is None}
+
+
+def expected_grades(log_shares: np.ndarray) -> np.ndarray:
+    """The mean grade under log-probabilities [..., grade], rounded to what float32 logits can tell apart."""
+    return (np.exp(log_shares) @ np.arange(log_shares.shape[-1])).round(RANKED_DECIMALS)
+
+
+def split_metrics(split: pd.DataFrame, logits: np.ndarray) -> NamedMetrics:
+    """`grade_metrics` of a prepared split (columns grade and query_id) and its logits [pair, grade]."""
+    return grade_metrics(logits, split["grade"].to_numpy(), split["query_id"].to_numpy())
+
+
+def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarray]) -> NamedMetrics:
+    """The metrics of every split as <split>_<metric>, and the reasons of the undefined ones."""
+    scores: dict[str, float | None] = {}
+    undefined: dict[str, str] = {}
+    for name, split in splits.items():
+        values, reasons = split_metrics(split, logits[name])
+        scores |= {f"{name}_{metric}": value for metric, value in values.items()}
+        undefined |= {f"{name}_{metric}": reason for metric, reason in reasons.items()}
+    return scores, undefined
+
+
+def confusions(predicted: np.ndarray, grades: np.ndarray, size: int) -> np.ndarray:
+    """Numbers of pairs [prediction, gold grade, predicted grade] of predicted grades [prediction, pair]."""
+    cells = (np.arange(len(predicted))[:, None] * size + grades) * size + predicted
+    return np.bincount(cells.ravel(), minlength=len(predicted) * size**2).reshape(-1, size, size)
+
+
+def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
+    """1 - observed / chance disagreement, squared distances, [...] of counts [..., gold grade, predicted grade].
+
+    NaN where both are 0. Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
+    """
+    grade = np.arange(counts.shape[-1])
+    weights = (grade[:, None] - grade) ** 2
+    observed = (counts * weights).sum(axis=(-2, -1)) * counts.sum(axis=(-2, -1))
+    by_chance = np.einsum("...g,...p,gp->...", counts.sum(axis=-1), counts.sum(axis=-2), weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(by_chance > 0, 1 - observed / by_chance, np.nan)
+
+
+def macro_f1(counts: np.ndarray) -> float:
+    """Mean of 2 hits / (gold + predicted) over the grades with any gold or predicted pair."""
+    total = counts.sum(axis=0) + counts.sum(axis=1)
+    return float((2 * counts.diagonal()[total > 0] / total[total > 0]).mean())
+
+
+def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
+    """Rank correlation of score and gold grade within a query, averaged over queries.
+
+    Queries in which either is constant, those of one title among them, have no correlation and are left out.
+    None where no query is left.
+    """
+    table = pd.DataFrame({"query": query_ids, "score": scores, "grade": grades})
+    ranks = table.groupby("query")[["score", "grade"]].rank()
+    centred = ranks - ranks.groupby(table["query"]).transform("mean")
+    products = pd.DataFrame(
+        {
+            "joint": centred["score"] * centred["grade"],
+            "score": centred["score"] ** 2,
+            "grade": centred["grade"] ** 2,
+        }
+    )
+    sums = products.groupby(table["query"]).sum()
+    sums = sums[(sums["score"] > 0) & (sums["grade"] > 0)]
+    if sums.empty:
+        return None
+    return float((sums["joint"] / np.sqrt(sums["score"] * sums["grade"])).mean())
+
+
+def ndcg(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
+    """`ndcg_by_query` averaged over the queries that have it. None where none has."""
+    found = ndcg_by_query(scores, grades, query_ids)
+    return float(np.nanmean(found)) if np.isfinite(found).any() else None
+
+
+def ndcg_by_query(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
+    """Normalised discounted cumulative gain of the first ten titles by score, [..., query] of scores [..., pair].
+
+    The gain of a title is 2^grade - 1, the discount log2(1 + rank); titles of equal score share their discounts, which
+    is the mean over their orders. NaN for queries of one title or without any gain. Queries by rising id.
+
+    Burges et al. 2005, Learning to rank using gradient descent; for ties McSherry and Najork 2008.
+    """
+    queries, place = np.unique(query_ids, return_inverse=True)
+    found = np.full((*scores.shape[:-1], len(queries)), np.nan)
+    order = np.argsort(place, kind="stable")
+    for query, titles in enumerate(np.split(order, np.cumsum(np.bincount(place))[:-1])):
+        gains = 2.0 ** grades[titles] - 1
+        if len(titles) > 1 and gains.any():
+            found[..., query] = _cumulative_gain(scores[..., titles], gains) / _cumulative_gain(gains, gains)
+    return found
+
+
+def _cumulative_gain(scores: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Discounted gains of scores [..., title], summed."""
+    discounts = np.append(0.0, np.cumsum(1 / np.log2(2 + np.arange(CUTOFF))))
+    above = len(gains) - rankdata(scores, "max", axis=-1).astype(int)
+    down_to = len(gains) - rankdata(scores, "min", axis=-1).astype(int) + 1
+    spread = discounts[np.minimum(down_to, CUTOFF)] - discounts[np.minimum(above, CUTOFF)]
+    return (gains * spread / (down_to - above)).sum(axis=-1)
+
+
+def none_if_nan(value: float) -> float | None:
+    """None for NaN: JSON and the tracker know no NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+EXTRA_STATISTICS = 4  # statistics behind the counts
+MEASURES = ("accuracy", "qwk", "mae", "log_loss", "margin", "ndcg_at_10")  # and recall_0, recall_1, ...
+
+
+def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
+    """Statistics float64 [intervention, query, statistic], queries by rising id.
+
+    Args:
+        logits: float32 [intervention, pair, grade].
+        grades: gold, 0 worst, [pair].
+        query_ids: [pair].
+    """
+    interventions, pairs, size = logits.shape
+    queries, query = np.unique(query_ids, return_inverse=True)
+    sums = np.zeros((interventions, len(queries), size**2 + EXTRA_STATISTICS))
+    log_shares = log_softmax(logits.astype(np.float64), axis=-1)
+    place = np.arange(pairs)
+    cell = grades * size + logits.argmax(axis=-1)  # [intervention, pair]
+    np.add.at(sums, (np.arange(interventions)[:, None], query, cell), 1)
+    in_query = query_indicator(query_ids)
+    sums[..., size**2] = -log_shares[:, place, grades] @ in_query
+    sums[..., size**2 + 1] = logit_margins(logits, grades) @ in_query
+    ndcg = ndcg_by_query(expected_grades(log_shares), grades, query_ids)
+    sums[..., -2], sums[..., -1] = np.nan_to_num(ndcg), np.isfinite(ndcg)
+    return sums
+
+
+def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
+    """The gold grade's logit minus the highest of the others, [intervention, pair]."""
+    gold = np.arange(logits.shape[-1]) == grades[:, None]
+    return np.where(gold, logits, -np.inf).max(axis=-1) - np.where(gold, -np.inf, logits).max(axis=-1)
+
+
+def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """MEASURES and each grade's recall, [...] each, of statistics summed over queries [..., statistic].
+
+    - accuracy: share of pairs whose highest logit is the gold grade's.
+    - qwk: `metrics.quadratic_weighted_kappa`. mae: mean distance of predicted and gold grade, in grades.
+    - log_loss: mean negative log-likelihood of the gold grade, in nats.
+    - margin: mean gold-logit margin, in logits; see `margins`.
+    - ndcg_at_10: mean over the queries that have it. recall_g: share of grade g's pairs predicted as g.
+
+    NaN where undefined.
+    """
+    size = int(np.sqrt(sums.shape[-1] - EXTRA_STATISTICS))
+    counts = sums[..., : size**2].reshape(*sums.shape[:-1], size, size)
+    log_loss, margin, ndcg, ndcg_queries = np.moveaxis(sums[..., size**2 :], -1, 0)
+    pairs, hits = counts.sum(axis=(-2, -1)), np.diagonal(counts, axis1=-2, axis2=-1)
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recalls = hits / counts.sum(axis=-1)
+        return {
+            "accuracy": hits.sum(axis=-1) / pairs,
+            "qwk": quadratic_weighted_kappa(counts),
+            "mae": (counts * distance).sum(axis=(-2, -1)) / pairs,
+            "log_loss": log_loss / pairs,
+            "margin": margin / pairs,
+            "ndcg_at_10": ndcg / ndcg_queries,
+        } | {f"recall_{grade}": recalls[..., grade] for grade in range(size)}
+
+
+def changes(sums: np.ndarray, baseline: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures' changes from `baseline`: of accuracy relatively, as the article has it, else by difference.
+
+    Both are statistics summed over queries, [..., statistic], of shapes that broadcast.
+    """
+    after, before = measures(sums), measures(baseline)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(before["accuracy"] > 0, after["accuracy"] / before["accuracy"] - 1, np.nan)
+    differences = {f"{name}_change": after[name] - before[name] for name in after if name != "accuracy"}
+    return {"relative_accuracy_change": relative, **differences}

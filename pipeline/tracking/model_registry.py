@@ -1,0 +1,105 @@
+"""Fine-tuned models as versions of one registered model, the newest row's under an alias.
+
+``models:/<experiment>@newest`` is the model of the latest pipeline that finished. Rows that are written late, since
+MLflow did not answer, do not move it back: the version says when the row that the alias followed was started.
+"""
+
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pipeline.tracking.execution import tracking_folder
+from pipeline.tracking.mlflow_client import LOCK_SECONDS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
+
+ALIAS = "newest"
+STARTED_TAG = "pipeline.row_started"  # milliseconds since 1970
+WITHDRAWN_TAG = "pipeline.withdrawn"
+
+
+def model_name(experiment: str) -> str:
+    """The registered model's name: the experiment's, without what MLflow refuses in one."""
+    return experiment.replace("/", "_").replace(":", "_")
+
+
+def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str, row_start: int) -> str:
+    """Register the one model that run `run_id` logged, unless it is already, and return its version.
+
+    The alias follows the row, which was started at `row_start`, unless it follows one that was started later.
+    """
+    name = model_name(experiment)
+    with FileLock(
+        tracking_folder() / "registry.lock", timeout=LOCK_SECONDS
+    ):  # two at once would register a model twice
+        aliases = _registered(client, name).aliases
+        version = _version_of(client, name, run_id) or _new_version(client, name, run_id, model_id)
+        is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
+        if not is_withdrawn and _last_start(client, name, aliases.get(ALIAS)) <= row_start:
+            client.set_model_version_tag(name, version, STARTED_TAG, str(row_start))
+            point_alias(client, experiment, version)
+    return version
+
+
+def point_alias(client: "MlflowClient", experiment: str, version: str) -> None:
+    """Point the alias at a version, whatever it pointed at: the next finished row moves it again."""
+    client.set_registered_model_alias(model_name(experiment), ALIAS, version)
+
+
+def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str | None:
+    """Take the alias from the model of a row started at or after `since`, and point it at the one it followed before.
+
+    No later row gives it back to that model; `point` does. Returns the version that the alias is back at, None where
+    it was not moved.
+    """
+    name = model_name(experiment)
+    with FileLock(tracking_folder() / "registry.lock", timeout=LOCK_SECONDS):
+        known = _known(client, name)
+        current = known.aliases.get(ALIAS) if known else None
+        if current is None or _last_start(client, name, current) < since:
+            return None
+        client.set_model_version_tag(name, current, WITHDRAWN_TAG, "true")
+        quote = '"' if "'" in name else "'"
+        found = client.search_model_versions(f"name = {quote}{name}{quote}")
+        versions = {str(version.version): version.tags for version in found if STARTED_TAG in version.tags}
+        good = [version for version, tags in versions.items() if tags.get(WITHDRAWN_TAG) != "true"]
+        if not good:
+            return None
+        before = max(good, key=lambda version: int(versions[version][STARTED_TAG]))
+        point_alias(client, experiment, before)
+    return before
+
+
+def _registered(client: "MlflowClient", name: str) -> "RegisteredModel":
+    return _known(client, name) or client.create_registered_model(name)
+
+
+def _known(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    return None
+
+
+def _version_of(client: "MlflowClient", name: str, run_id: str) -> str | None:
+    found = client.search_model_versions(f"run_id = '{run_id}'")
+    return next((str(known.version) for known in found if known.name == name), None)
+
+
+def _new_version(client: "MlflowClient", name: str, run_id: str, model_id: str) -> str:
+    import mlflow
+
+    mlflow.set_tracking_uri(client.tracking_uri)  # where the registry looks the model up
+    return str(client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version)
+
+
+def _last_start(client: "MlflowClient", name: str, version: str | None) -> int:
+    """When the row was started that the alias follows; 0 where it follows none."""
+    tags = client.get_model_version(name, version).tags if version else {}
+    return int(tags.get(STARTED_TAG, 0))

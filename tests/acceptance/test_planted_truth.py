@@ -1,0 +1,119 @@
+"""The analysis finds what was planted: exactly the known heads, in labels, verdicts and findings, for every seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.ablation import head_groups
+from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.engine import AblationEngine
+from pipeline.analysis.ablation_effects import (
+    CHANGE,
+    NEEDED,
+    Judged,
+    effect_significance,
+    effects_and_resamples,
+    measure_effects,
+)
+from pipeline.analysis.random_controls import compare_with_random, contrasts
+from pipeline.attention import head_labels
+from pipeline.attention.head_functions import Tokens, chance, weights
+from pipeline.attention.scoring import AttentionScorer
+from pipeline.findings import functional_heads
+from pipeline.findings.select import Tables
+from pipeline.findings.verdict import AGREES
+from pipeline.models.tokenization import SPECIAL
+from pipeline.models.word_alignment import token_terms
+from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_redundant
+
+SEEDS = range(10)
+MARGIN = 0.05
+DRAWS = 300
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """What the analysis says of a planted model: one half of its queries is dev, the other test."""
+
+    truth: Planted
+    labels: pd.DataFrame
+    heads: pd.DataFrame
+    tables: Tables
+
+    def labelled(self, function: str) -> set[tuple[int, int]]:
+        rows = self.labels[self.labels["label"] & (self.labels["function"] == function)]
+        return set(zip(rows["layer"], rows["head"], strict=True))
+
+    def needed(self) -> set[tuple[int, int]]:
+        rows = self.heads[self.heads["verdict"] == NEEDED]
+        return set(zip(rows["layer"], rows["head"], strict=True))
+
+
+def analysed(truth: Planted, k: int) -> Analysed:
+    is_dev = truth.query_ids < np.median(truth.query_ids)
+    found = labelled(truth, np.flatnonzero(is_dev))
+    test = np.flatnonzero(~is_dev)
+    chosen = [
+        *head_groups.single_head_groups(LAYERS, HEADS),
+        *head_groups.half_groups(LAYERS, HEADS),
+        *(functions := head_groups.function_groups(found, k)),
+        *head_groups.lower_except_groups(functions, LAYERS, HEADS),
+        *head_groups.random_k_groups(LAYERS, HEADS, k, 30, seed=0),
+        *(one for group in functions for one in head_groups.layer_matched_groups(group, HEADS, 30, seed=0)),
+    ]
+    masks = np.concatenate([np.ones((1, LAYERS, HEADS)), head_groups.group_masks(chosen, LAYERS, HEADS)])
+    logits = AblationEngine(from_pretrained_model(truth.model), 4096).evaluate(truth.pairs.take(test), masks)["logits"]
+    judged = Judged(truth.grades[test], truth.query_ids[test], logits[0], DRAWS, seed=0)
+    measured, drawn = effects_and_resamples(logits[1:], judged)
+    table = pd.concat([head_groups.group_frame(chosen), measured], axis=1)
+    single = slice(1, 1 + LAYERS * HEADS)
+    every = pd.DataFrame(head_groups.every_head(LAYERS, HEADS), columns=["layer", "head"])
+    heads = pd.concat(
+        [every, measure_effects(logits[single], judged), effect_significance(logits[single], judged)], axis=1
+    )
+    beside = compare_with_random(chosen, table[CHANGE], head_groups.CONTROLLED, HEADS)
+    together = contrasts(chosen, table[CHANGE].to_numpy(), drawn, judged)
+    return Analysed(
+        truth, found, heads, Tables(heads, table, beside, together, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN)
+    )
+
+
+def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
+    encoded = truth.pairs.take(pairs)
+    tokens = []
+    for place, pair in enumerate(pairs):
+        span = encoded.tokens(place)
+        segment, offsets = encoded.segment[span], encoded.offsets[span]
+        word, key = token_terms((truth.queries[pair], truth.titles[pair]), offsets, segment)
+        first = np.arange(len(segment)) == 0
+        tokens.append(Tokens(word, key, segment, first, (segment == SPECIAL) & ~first))
+    reader = AttentionScorer(truth.model, encoded, tokens, 4096)
+    chances = np.stack([chance(*weights(one)) for one in tokens])
+    sample = head_labels.Sample.of(truth.query_ids[pairs], DRAWS, seed=0)
+    return head_labels.label_heads(
+        reader.scores(),
+        reader.controls(chances, 0.8, 0),
+        reader.shuffled(head_labels.ORDER_FUNCTIONS, 0),
+        sample,
+        MARGIN,
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_exactly_the_planted_heads_are_named(seed: int):
+    truth = planted(seed, pairs=300)
+    found = analysed(truth, k=1)
+    assert found.labelled("term_match") == set(truth.matchers)
+    assert found.needed() == {*truth.matchers, *truth.readers}
+    assert functional_heads.term_match(found.tables).verdict == AGREES
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_redundant_heads_matter_together_and_not_alone(seed: int):
+    truth = planted_redundant(seed, pairs=300)
+    found = analysed(truth, k=2)
+    assert found.labelled("term_match") == set(truth.matchers)
+    assert found.needed() == set(truth.readers)
+    assert functional_heads.term_match(found.tables).verdict == AGREES

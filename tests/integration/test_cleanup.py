@@ -1,0 +1,191 @@
+"""Pruning, on a real database with files beside it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+from mlflow.entities import LoggedModelOutput, ViewType
+
+from pipeline.cleanup import removal
+from pipeline.cleanup.__main__ import main
+from pipeline.core.errors import InputError
+from pipeline.tracking import api, mlflow_writer
+from pipeline.tracking.execution import Execution, write_state
+from pipeline.tracking.run_record import PUBLISHED_TAG, RunRecord
+
+EXPERIMENT = "pruned"
+
+
+@pytest.fixture
+def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("experiment: head-analysis", f"experiment: {EXPERIMENT}"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")  # registering changes MLflow's own
+    return mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+
+
+def publish(client: mlflow.MlflowClient, name: str, start: int, tuned: str | None = None) -> None:
+    """A published row with a report that ran its two stages; the first logged a model. `tuned`: that one was cached."""
+    whole = RunRecord(name, name, EXPERIMENT, start, status="FINISHED", end=start, tags={PUBLISHED_TAG: "true"})
+    stages = {"finetune": f"finetune of {tuned or name}", "report": f"report of {name}"}
+    for stage in stages if tuned is None else ["report"]:
+        mlflow_writer.write_run(
+            RunRecord(f"{name}-{stage}", stage, EXPERIMENT, start, name, "FINISHED", start), Path.cwd()
+        )
+    if tuned is None:
+        log_model(client, run(client, f"{name}-finetune"))
+    Path("report.html").write_text(name)
+    ran = {stage: f"{name}-{stage}" for stage in stages if tuned is None or stage == "report"}
+    mlflow_writer.write_run(replace(whole, stages=stages, ran=ran, artifacts=["report.html"]), Path.cwd())
+    write_state(Path(f".tracking/published/here/{name}.json"), {"row": name})
+
+
+def log_model(client: mlflow.MlflowClient, tuned: mlflow.entities.Run) -> None:
+    """A logged model of one file."""
+    model = client.create_logged_model(tuned.info.experiment_id, "model", tuned.info.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(tuned.info.run_id, [LoggedModelOutput(model.model_id, 0)])
+    weights = Path(model.artifact_location) / "weights"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("w" * 2**20)
+
+
+def run(client: mlflow.MlflowClient, row_id: str) -> mlflow.entities.Run:
+    [found] = client.search_runs([experiment_id(client)], f"tags.`pipeline.row` = '{row_id}'")
+    return found
+
+
+def experiment_id(client: mlflow.MlflowClient) -> str:
+    return client.get_experiment_by_name(EXPERIMENT).experiment_id
+
+
+def names(client: mlflow.MlflowClient) -> set[str]:
+    """The row ids of all runs, those that MLflow only marked as deleted included."""
+    found = client.search_runs([experiment_id(client)], run_view_type=ViewType.ALL)
+    return {run.data.tags["pipeline.row"] for run in found}
+
+
+def pruned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["prune", *arguments])
+    return main()
+
+
+def folders() -> set[str]:
+    """Names of the folders that runs and models have below mlartifacts/."""
+    return {path.name for path in Path("mlartifacts").rglob("*") if path.is_dir()} - {"artifacts", "models"}
+
+
+def test_what_the_newest_rows_do_not_need_goes_with_its_files(client, monkeypatch, capsys):
+    for start, name in enumerate(("first", "second", "third"), start=1000):
+        publish(client, name, start)
+    publish(client, "fourth", 2000, tuned="first")
+    publish(client, "fifth", 3000, tuned="second")
+    second, tuned, fifth = (run(client, name).info.run_id for name in ("second", "second-finetune", "fifth"))
+    [model] = client.search_logged_models([experiment_id(client)], f"source_run_id = '{tuned}'")
+    assert len(folders()) == 5 + 3 + 1  # rows, models, and the experiment's own
+
+    assert pruned(monkeypatch, "--keep", "1") == 0
+    shown = capsys.readouterr().out
+    assert "rows that go: 3, with 6 runs of stages, 2.0 MiB" in shown
+    assert "nothing was removed" in shown
+    assert len(folders()) == 5 + 3 + 1
+
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert names(client) == {"fifth", "fifth-report", "second", "second-finetune"}
+    assert {second, fifth, model.model_id} < folders()
+    assert len(folders()) == 2 + 1 + 1
+    assert [version.run_id for version in client.search_model_versions()] == [tuned]
+    assert len(client.search_logged_models([experiment_id(client)])) == 1
+    assert "stage.report.run_id" not in run(client, "second").data.tags
+    assert run(client, "fifth").data.tags["stage.finetune.run_id"] == tuned
+    assert sorted(api.markers().values()) == ["fifth", "second"]
+
+    capsys.readouterr()
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert "rows that go: 0, with 0 runs of stages" in capsys.readouterr().out
+
+
+def test_what_is_named_or_running_stays_and_so_does_what_the_user_deleted(client, monkeypatch, capsys):
+    running = Execution("still running", os.getpid(), psutil.Process().create_time())
+    running.introduce(EXPERIMENT, 1000)
+    for start, name in enumerate(("best", running.id, "trash", "newest"), start=1000):
+        publish(client, name, start)
+    client.set_registered_model_alias(EXPERIMENT, "best", "1")
+    client.delete_run(run(client, "trash").info.run_id)
+    before = names(client)
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 2
+    assert "a pipeline is running" in capsys.readouterr().err
+    assert names(client) == before
+    running.forget()  # as at its end
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert names(client) == {"best", "best-finetune", "trash", "newest", "newest-finetune", "newest-report"}
+    assert client.get_model_version_by_alias(EXPERIMENT, "best").run_id == run(client, "best-finetune").info.run_id
+    assert "trash" not in api.markers().values()
+
+
+def interrupted(store: object, run_id: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_removal_cut_off_half_way_is_completed(client, monkeypatch):
+    for start, name in enumerate(("old", "newest"), start=1000):
+        publish(client, name, start)
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore, "_hard_delete_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pruned(patch, "--keep", "1", "--yes")
+    assert "old-finetune" in names(client)
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert names(client) == {"newest", "newest-finetune", "newest-report"}
+
+
+def test_the_mark_of_a_row_that_waits_for_mlflow_stays(client, monkeypatch):
+    publish(client, "newest", 1000)
+    for name in ("waiting", "lost"):
+        write_state(Path(f".tracking/published/here/{name}.json"), {"row": name})
+    Path(".tracking/spool/1-waiting").mkdir(parents=True)
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert sorted(api.markers().values()) == ["newest", "waiting"]
+
+
+def test_what_no_branch_uses_leaves_the_cache_of_dvc(project):
+    with pytest.raises(InputError, match=r"dvc gc failed: .*not inside of a DVC repository"):
+        removal.collect_cache()
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True, capture_output=True)
+    unused = Path(".dvc/cache/files/md5/60/b725f10c9c85c70d97880dfe8191b3")
+    unused.parent.mkdir(parents=True)
+    unused.write_text("a\n")
+    assert removal.collect_cache("--dry") == 1
+    assert unused.exists()
+    assert removal.collect_cache() == 1
+    assert not unused.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--keep", "0"], ["--keep", "-1"], ["--keep", "all"], ["--keep", "1", "x"]])
+def test_wrong_arguments_are_refused(arguments, monkeypatch):
+    with pytest.raises(SystemExit) as refused:
+        pruned(monkeypatch, *arguments)
+    assert refused.value.code == 2
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(project, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    assert pruned(monkeypatch, "--keep", "1") == 2
+    refusal = capsys.readouterr().err
+    assert "MLflow does not answer" in refusal
+    assert "secret" not in refusal
+
+
+def test_nothing_tracked_is_nothing_to_prune(project, monkeypatch, capsys):
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("experiment: head-", "experiment: other-"))
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    Path("mlflow.db").unlink()
+    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert capsys.readouterr().out == "experiment other-analysis has no row yet\n" * 2
+    assert not Path("mlflow.db").exists()

@@ -1,0 +1,157 @@
+"""Registered models, read back through MLflow's own client."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.entities import LoggedModelOutput
+
+from pipeline.tracking import mlflow_writer, model_registry
+from pipeline.tracking.api import roll_back_model
+from pipeline.tracking.run_record import PUBLISHED_TAG, RunRecord
+
+EXPERIMENT = "registered"
+
+
+@pytest.fixture
+def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    uri = f"sqlite:///{project}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # registering changes MLflow's own
+    return mlflow.MlflowClient(uri)
+
+
+def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
+    """The id of a run, below a row started at `start`, that logged a model without files."""
+    mlflow_writer.write_run(
+        RunRecord(f"{name}-finetune", "finetune", EXPERIMENT, start, parent=name, status="FINISHED"), Path.cwd()
+    )
+    run = found(client, f"{name}-finetune")
+    model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
+    return run.info.run_id
+
+
+def row(name: str, start: int, tuned: str | None = None, status: str = "FINISHED") -> RunRecord:
+    """A published row; `tuned` names the row whose fine-tuning it shares, its own by default."""
+    ran = {"finetune": f"{name}-finetune"} if tuned is None else {}
+    whole = RunRecord(name, name, EXPERIMENT, start, status=status, tags={PUBLISHED_TAG: "true"})
+    return replace(whole, stages={"finetune": f"of {tuned or name}"}, ran=ran)
+
+
+def found(client: mlflow.MlflowClient, row_id: str) -> mlflow.entities.Run:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    [run] = client.search_runs([experiment.experiment_id], f"tags.`pipeline.row` = '{row_id}'")
+    return run
+
+
+def newest(client: mlflow.MlflowClient) -> str:
+    """The run behind the alias."""
+    return client.get_model_version_by_alias(EXPERIMENT, "newest").run_id
+
+
+def test_each_model_is_registered_once_and_the_alias_follows_the_newest_row(client, project):
+    first, second = fine_tuning(client, "first", 1000), fine_tuning(client, "second", 2000)
+    mlflow_writer.write_run(row("first", 1000), project)
+    mlflow_writer.write_run(row("second", 2000), project)
+    assert newest(client) == second
+    mlflow_writer.write_run(row("third", 3000, tuned="first"), project)
+    assert newest(client) == first
+    for again in (row("first", 1000), row("second", 2000), row("third", 3000, tuned="first")):
+        mlflow_writer.write_run(again, project)
+    assert newest(client) == first
+    versions = client.search_model_versions(f"name = '{EXPERIMENT}'")
+    assert sorted((version.version, version.run_id) for version in versions) == [(1, first), (2, second)]
+    assert [found(client, name).data.tags["model.version"] for name in ("first", "second", "third")] == ["1", "2", "1"]
+    [model] = client.get_run(found(client, "third").info.run_id).inputs.model_inputs
+    assert model.model_id == client.get_run(first).outputs.model_outputs[0].model_id
+
+
+def test_a_late_row_does_not_move_the_alias_back(client, project):
+    for name, start in (("early", 1000), ("later", 3000), ("late", 2000)):
+        fine_tuning(client, name, start)
+    mlflow_writer.write_run(row("early", 1000), project)
+    mlflow_writer.write_run(row("later", 3000), project)
+    mlflow_writer.write_run(row("late", 2000), project)
+    assert newest(client) == found(client, "later-finetune").info.run_id
+    assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 3
+
+
+def test_a_withdrawn_model_gives_the_alias_back_to_the_last_good_one(client, project):
+    for start, name in enumerate(("good", "bad", "worse"), 1):
+        fine_tuning(client, name, 1000 * start)
+        mlflow_writer.write_run(row(name, 1000 * start), project)
+        if name != "good":
+            assert roll_back_model(EXPERIMENT, since=1000 * start + 1) is None  # another row's model
+            assert roll_back_model(EXPERIMENT, since=1000 * start) == "1"
+            assert newest(client) == found(client, "good-finetune").info.run_id
+    mlflow_writer.write_run(row("same model", 3500, tuned="worse"), project)
+    assert newest(client) == found(client, "good-finetune").info.run_id
+    fine_tuning(client, "better", 4000)
+    mlflow_writer.write_run(row("better", 4000), project)
+    assert newest(client) == found(client, "better-finetune").info.run_id
+
+
+def test_a_model_whose_files_never_came_is_not_registered(client, project):
+    run_id = fine_tuning(client, "whole", 1000)
+    cut = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)  # never finalised
+    client.log_outputs(run_id, [LoggedModelOutput(cut.model_id, 0)])
+    assert mlflow_writer.logged_models(client, client.get_run(run_id)) != []
+    assert cut.model_id not in mlflow_writer.logged_models(client, client.get_run(run_id))
+    mlflow_writer.write_run(row("whole", 1000), project)
+    assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 1
+
+
+def test_with_nothing_to_go_back_to_the_alias_stays(client, project, monkeypatch):
+    assert roll_back_model("never published", since=0) is None
+    assert client.search_registered_models("name = 'never published'") == []
+    fine_tuning(client, "only", 1000)
+    mlflow_writer.write_run(row("only", 1000), project)
+    assert roll_back_model(EXPERIMENT, since=0) is None
+    assert newest(client) == found(client, "only-finetune").info.run_id
+
+
+def test_what_did_not_finish_registers_nothing(client, project):
+    fine_tuning(client, "failed", 1000)
+    mlflow_writer.write_run(row("failed", 1000, status="FAILED"), project)
+    mlflow_writer.write_run(replace(row("failed", 1000), tags={}), project)
+    assert client.search_registered_models() == []
+
+
+def test_the_alias_can_be_put_back(client, project):
+    for name, start in (("good", 1000), ("bad", 2000), ("next", 3000)):
+        fine_tuning(client, name, start)
+    mlflow_writer.write_run(row("good", 1000), project)
+    mlflow_writer.write_run(row("bad", 2000), project)
+    model_registry.point_alias(client, EXPERIMENT, found(client, "good").data.tags["model.version"])
+    assert newest(client) == found(client, "good-finetune").info.run_id
+    mlflow_writer.write_run(row("next", 3000), project)
+    assert newest(client) == found(client, "next-finetune").info.run_id
+
+
+@pytest.mark.parametrize(("experiment", "name"), [("plain name", "plain name"), ("team/heads: 2", "team_heads_ 2")])
+def test_a_model_is_named_after_its_experiment(experiment, name, client):
+    assert model_registry.model_name(experiment) == name
+    assert client.create_registered_model(name).name == name
+
+
+def test_the_newest_model_loads_and_scores_a_pair_wherever_the_project_lies(client, project, monkeypatch):
+    import torch
+    from transformers import AutoTokenizer
+
+    from tests.support.builders import save_checkpoint
+
+    model = save_checkpoint(Path("data/model"))
+    tuned = RunRecord("row-finetune", "finetune", EXPERIMENT, 1000, parent="row", status="FINISHED", model="data/model")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # so that artifacts lie relative to the project
+    mlflow_writer.write_run(tuned, project)
+    mlflow_writer.write_run(row("row", 1000), project)
+    moved = project.rename(project.with_name("moved"))
+    monkeypatch.chdir(moved)
+    mlflow.set_tracking_uri(f"sqlite:///{moved}/mlflow.db")
+    loaded = mlflow.transformers.load_model(f"models:/{EXPERIMENT}@newest")
+    encoded = AutoTokenizer.from_pretrained("data/model")("red hat", "hat", return_tensors="pt")
+    expected = torch.softmax(model.eval()(**encoded).logits[0], -1).tolist()
+    scores = sorted(loaded({"text": "red hat", "text_pair": "hat"}, top_k=None), key=lambda score: score["label"])
+    assert [score["score"] for score in scores] == pytest.approx(expected, abs=1e-6)

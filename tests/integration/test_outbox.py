@@ -1,0 +1,162 @@
+"""Rows that could not be sent at once: kept, completed by the next execution, and never in the way of others."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+from pipeline import tracking
+from pipeline.tracking import execution, mlflow_client, outbox
+from pipeline.tracking.run_record import RunRecord
+from tests.support.shell import REPOSITORY
+from tests.support.tracking import EXPERIMENT, report, runs, split
+
+
+def test_no_server_costs_seconds_and_loses_nothing(project, params, monkeypatch, capsys):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # not listening: connections are refused
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        began = time.monotonic()
+        for name in ("prepare", "finetune"):
+            with tracking.stage(name, params) as record:
+                record.metrics["pairs"] = 5
+                record.artifacts = [report("reports/stage/metrics.json", name)]
+        assert time.monotonic() - began < 15
+    assert capsys.readouterr().err.count("does not answer") == 1
+    shutil.rmtree("reports")  # as DVC does before the stage's next run
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    for key in ("two", "three"):  # what the first writes, the second does not write again
+        monkeypatch.setenv("PIPELINE_RUN_KEY", key)
+        with tracking.stage("publish", params):
+            pass
+        parents, stages = split(runs(project))
+        assert [run.info.run_name for run in parents] == ["embedded, generated en"]
+        assert sorted(stages) == ["finetune", "prepare"]
+        assert list(outbox.pending()) == []
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    for name, run in stages.items():
+        assert (run.info.status, run.data.metrics) == ("FINISHED", {"pairs": 5})
+        kept = client.download_artifacts(run.info.run_id, "stage/metrics.json")
+        assert Path(kept).read_text() == name
+
+
+def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys):
+    Path("mlflow.db").unlink()
+    Path("mlflow.db").mkdir()
+    began = time.monotonic()
+    with tracking.stage("prepare", params):
+        pass
+    assert time.monotonic() - began < 15
+    assert capsys.readouterr().err.count("does not answer") == 1
+    whole = "pipeline"  # the row's addition that closes it
+    assert [entry.row.name for entry in outbox.pending()] == ["embedded, generated en", "prepare", whole]
+
+
+CUT_OFF = """
+import os, signal
+from pathlib import Path
+from pipeline.tracking import mlflow_writer
+from pipeline import tracking
+from pipeline.core.config import load_params
+def cut(*_): os.kill(os.getpid(), signal.SIGKILL)
+with tracking.stage("prepare", load_params()) as record:
+    record.metrics["pairs"] = 5
+    record.artifacts = [Path("reports/a.json"), Path("reports/b.json")]
+    mlflow_writer._Writer._log_dataset = cut
+"""
+
+
+def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypatch):
+    report("reports/a.json")
+    report("reports/b.json")
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("experiment: head-analysis", f"experiment: {EXPERIMENT}"))
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    del environment["PIPELINE_RUN_KEY"]  # so that the execution is the process itself
+    done = subprocess.run([sys.executable, "-c", CUT_OFF], env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert {run.info.status for run in runs(project)} == {"RUNNING"}
+    shutil.rmtree("reports")  # as DVC does before the stage's next run
+    spool_folder = execution.tracking_folder() / "spool"
+    abandoned = spool_folder / f"{outbox.UNFINISHED}old"
+    abandoned.mkdir()
+    os.utime(abandoned, (0, 0))
+    with tracking.stage("publish", params):
+        pass
+    [parent], stages = split(runs(project))
+    prepare = stages["prepare"]
+    assert (parent.info.status, prepare.info.status, prepare.data.metrics) == ("FINISHED", "FINISHED", {"pairs": 5})
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert [file.path for file in client.list_artifacts(prepare.info.run_id)] == ["a.json", "b.json"]
+    assert list(spool_folder.iterdir()) == []
+
+
+def answered(status: int) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError("from the server", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "beside_a_server", "with_a_file"),
+    [
+        (answered(413), False, False),  # this upload is too large; others may not be
+        (answered(503), True, True),
+        (answered(403), True, True),
+        (requests.ConnectionError("refused"), True, True),
+        (PermissionError(13, "Permission denied"), False, True),
+        (MlflowException("no name", error_code=INVALID_PARAMETER_VALUE), False, False),
+        (KeyError("x"), False, False),
+    ],
+)
+def test_what_counts_as_no_answer(error, beside_a_server, with_a_file, monkeypatch):
+    for uri, expected in (("http://127.0.0.1:1", beside_a_server), ("sqlite:///x.db", with_a_file)):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert mlflow_client.is_unreachable(error) is expected
+
+
+def test_a_damaged_record_holds_up_no_other(project, params):
+    for name in ("0-cut", "1-other"):
+        folder = execution.tracking_folder() / "spool" / name
+        folder.mkdir(parents=True)
+        (folder / outbox.ROW).write_text({"0-cut": "{", "1-other": '{"unknown": 1}'}[name])
+    with outbox.enqueue(RunRecord("good", "good", EXPERIMENT, 2), project):
+        pass
+    with tracking.stage("publish", params):
+        pass
+    assert "good" in [run.info.run_name for run in runs(project)]
+
+
+def test_a_row_that_found_no_place_is_not_marked_as_published(project, params, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outbox, "_copy", full)
+    record = tracking.Record(artifacts=[report("reports/report.html")])
+    tracking.publish(params, record, {})
+    assert not tracking.is_published({})
+    assert list((execution.tracking_folder() / "spool").iterdir()) == []
+
+
+def test_a_refused_row_holds_up_no_other(project, params, capsys):
+    for row in (
+        RunRecord("refused", "bad", EXPERIMENT, 1, params={"no name at all: *": "1"}),
+        RunRecord("accepted", "good", EXPERIMENT, 2),
+    ):
+        with outbox.enqueue(row, project):
+            pass
+    with tracking.stage("publish", params):
+        pass
+    assert [entry.row.name for entry in outbox.pending()] == ["bad"]
+    assert "bad was refused" in capsys.readouterr().err
+    assert "good" in [run.info.run_name for run in runs(project)]

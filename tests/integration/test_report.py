@@ -1,0 +1,282 @@
+"""The report is one page that needs nothing else, shows the data's texts as texts, and is the same bytes each time."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.core import formats, paths
+from pipeline.findings.article import CLAIMS
+from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
+from tests.support import frames
+from tests.support.shell import REPOSITORY
+
+HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
+HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+STAGE = """
+from pipeline.core.config import load_params
+from pipeline.stages import report
+from pipeline.tracking import Record
+record = Record()
+report.main(load_params(), record)
+print(record.metrics, [str(path) for path in record.artifacts])
+"""
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the text outside of style, and ids."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] != "style":
+            self.text += data
+
+    def all(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag in tags]
+
+
+def write_inputs(folder: Path) -> None:
+    """The files that the stages before would have left below `folder`, with texts that try to be more than texts."""
+    tokens = ["[CLS]", "<script>", "\u202eabc", "[SEP]", "北", "京", "[SEP]"]
+    pair = frames.showcase(tokens, 2, 4)
+    results = frames.results(2, 4)
+    shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
+    formats.write_csv(folder / paths.HEADS, results.heads)
+    formats.write_csv(folder / paths.GROUPS, results.groups)
+    formats.write_csv(folder / paths.CONTROLS, results.tables.controls)
+    formats.write_csv(folder / paths.CONTRASTS, results.tables.contrasts)
+    formats.write_csv(folder / paths.LABELS, results.tables.labels)
+    formats.write_csv(folder / paths.MEAN_MOVES, results.tables.moves)
+    formats.write_csv(folder / paths.ALONE, results.alone)
+    formats.write_csv(folder / paths.SLICES, results.slices)
+    formats.write_csv(folder / paths.PLACES, results.places)
+    formats.write_csv(folder / paths.READERS, results.tables.readers)
+    formats.write_csv(folder / paths.EDGES, results.edges)
+    hostile = frames.shown_reader(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
+    formats.write_json(folder / paths.SHOWN, [hostile])
+    formats.write_json(folder / paths.HEAD_METRICS, results.head_ablation)
+    for file in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS):
+        formats.write_parquet(folder / file, pd.DataFrame({"query_id": [0, 1, 2], "grade": [0, 1, 2], "predicted": 1}))
+    formats.write_csv(folder / paths.PROFILES, shown)
+    formats.write_csv(folder / paths.CURVE, results.curve)
+    formats.write_json(folder / paths.PREPARE_METRICS, results.prepare)
+    formats.write_json(folder / paths.FINETUNE_METRICS, results.finetune)
+    formats.write_json(folder / paths.ATTENTION_METRICS, results.attention)
+    formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
+    described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
+    formats.write_json(folder / paths.SHOWCASE, [described | {"segment": [-1, 0, 0, -1, 1, 1, -1]}])
+    params = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
+    params["data"]["grades"][0] = "<i>worst</i>"
+    params["report"]["showcase_heads"] = 1
+    formats.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
+    """The stage run twice at once, in processes that order sets otherwise: its folder and what it printed."""
+    folders = [tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("a second, elsewhere")]
+    for folder in folders:
+        write_inputs(folder)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", STAGE],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(seed)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed, folder in enumerate(folders, start=1)
+    ]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    return list(zip(folders, printed, strict=True))
+
+
+@pytest.fixture(scope="module")
+def source(runs: list[tuple[Path, str]]) -> str:
+    return (runs[0][0] / paths.REPORT).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(source: str) -> Page:
+    return Page(source)
+
+
+def test_texts_of_the_data_are_texts(source: str, page: Page):
+    assert "<script>alert(1)</script> [U+202E]abc[U+0007]" in page.text
+    assert HOSTILE_TITLE in page.text
+    assert not page.all("script", "iframe", "object", "link", "i", "b")
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert {c for c in source if unicodedata.category(c) in ("Cc", "Cf", "Cs")} == {"\n"}
+
+
+def test_nothing_is_fetched_from_elsewhere(source: str, page: Page):
+    assert all((image["src"] or "").startswith("data:image/") for image in page.all("img"))
+    assert not re.search(r"(?:src|href)=\"(?!data:image/|#)", source)
+    assert not re.search(r"url\(|@import", source)
+
+
+def test_every_figure_has_alternative_text_and_a_caption(page: Page):
+    images, captions = page.all("img"), page.all("figcaption")
+    assert len(images) == len(captions) == len(page.all("figure")) == 16
+    assert all(len(image["alt"] or "") > 20 for image in images)
+
+
+def test_the_contents_lead_to_sections_that_exist(page: Page):
+    targets = [(link["href"] or "").removeprefix("#") for link in page.all("a")]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(targets) == len(page.all("section")) == 15
+    assert set(targets) <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_findings_stand_beside_the_articles(page: Page):
+    for figure in ("-52.4%", "-86.5%", "-18.1%", "not stated", "-45.5%", "agrees", "layer 1 head 1"):
+        assert figure in page.text
+
+
+def test_undefined_metrics_say_why():
+    undefined = {"test_ndcg_at_10": "no query has two titles"}
+    values = {"test_accuracy": 0.9, "dev_accuracy": 0.91, "test_ndcg_at_10": None, "undefined": undefined}
+    assert tables.metric_table(values).rows == [
+        ["accuracy", "0.910", "0.900"],
+        ["ndcg_at_10", "undefined", "undefined: no query has two titles"],
+    ]
+
+
+def test_accuracy_stands_beside_its_floors():
+    floors = {"test_accuracy": 0.9, "test_majority_accuracy": 0.25, "test_tfidf_accuracy": 0.5}
+    rows = dict(tables.run_table(replace(frames.results(2, 4), finetune=floors)).rows)
+    assert rows["Accuracy"] == "0.900 of test pairs graded right"
+    assert rows["Floors"] == "majority class 0.250, logistic regression on words 0.500"
+
+
+def test_the_extremes_are_sorted_and_split_by_sign():
+    results = frames.results(2, 4)
+    changes = results.heads["relative_accuracy_change"]
+    assert tables.most_needed(results).rows[0][:3] == ["layer 1 head 1", "-5.2% (-6.7% to -3.7%)", "needed"]
+    assert len(tables.most_needed(results).rows) == (changes < 0).sum()
+    assert tables.most_harmful(results).rows[0][1].startswith(f"{100 * changes.max():+.1f}% (")
+
+
+def test_labelled_heads_stand_by_function_and_heads_that_matter_under_zero_alone_apart():
+    results = frames.results(2, 4)
+    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360 against 0.060"]
+    assert [row[0] for row in tables.ablation_types(results).rows] == ["layer 1 head 1"]
+
+
+def test_readers_stand_with_what_they_mediate():
+    table = tables.relay_heads(frames.results(2, 4))
+    assert table.rows == [
+        [
+            *["layer 1 head 0", "0.30 (0.50)", "-0.20 (-0.22 to -0.18)", "+0.01", "0.032"],
+            *["-0.80 (-0.80 to -0.80)", "-1.20 (-1.20 to -1.20)", "40% (40% to 40%)"],
+        ]
+    ]
+    assert "-2.00 (-2.00 to -2.00)" in table.caption
+
+
+def test_groups_needed_elsewhere_than_expected_are_told():
+    rows = {row[0]: row[1:] for row in tables.worst_slices(frames.results(2, 4)).rows}
+    assert rows["term_match"][0] == "word_order"
+    assert rows["term_match"][-1] == "not as expected"
+    assert rows["word_order"][-1] == "as expected"
+
+
+def test_a_large_model_with_many_maps_stays_below_two_megabytes():
+    """12 x 12 heads, three heads on each of four pairs of 30 tokens; figures that differ only in numbers, by count."""
+    results = frames.results(12, 12, [frames.showcase((frames.CHINESE * 2)[:30], 12, 12)])
+    with canvas.report_style(canvas.font_families(results.texts())):
+        times = {
+            head_heatmaps.heads_heatmap(results): 1,
+            ablation_charts.function_bars(results): 3,
+            model_charts.predicted_grades(results): 1,
+        }
+        times |= {head_heatmaps.profile_heatmap(results, "entropy"): 9, attention_maps.example_maps(results)[0]: 12}
+    assert sum(count * len(html.embedded(picture)) for picture, count in times.items()) < 1_900_000
+
+
+def test_the_same_inputs_give_the_same_bytes(runs: list[tuple[Path, str]]):
+    first, second = (
+        {
+            path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((folder / "reports").rglob("*"))
+            if path.is_file()
+        }
+        for folder, _ in runs
+    )
+    assert first == second
+
+
+def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
+    folder, printed = runs[0]
+    figures = {path.name for path in (folder / paths.FIGURES).iterdir()}
+    assert len(figures) == 2 * 16
+    assert {f"{Path(name).stem}.{ending}" for name in figures for ending in ("png", "svg")} == figures
+    assert {
+        "heads_heatmap.png",
+        "random_share.svg",
+        "profile_term_match.png",
+        "maps_pair_0_layer_0_head_0.svg",
+    } <= figures
+    findings = json.loads((folder / paths.FINDINGS).read_text(encoding="utf-8"))
+    assert [finding["id"] for finding in findings] == list(CLAIMS)
+    assert all(list(finding) == ["id", "statement", "article", "measured", "verdict", "reason"] for finding in findings)
+    assert "'findings_agrees': " in printed
+    assert "['reports/report.html', 'reports/figures', 'reports/findings.json']" in printed
+    assert str(folder) not in (folder / paths.REPORT).read_text(encoding="utf-8")
+
+
+def console(page: Path) -> list[str]:
+    """What the browser's console says while it opens the page."""
+    with tempfile.TemporaryDirectory() as profile:
+        done = subprocess.run(
+            [
+                str(BROWSER),
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+                "--enable-logging=stderr",
+                "--v=0",
+                f"--user-data-dir={profile}",
+                "--dump-dom",
+                page.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert "<html" in done.stdout
+    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: chromium)")
+def test_a_browser_opens_the_report_without_a_word_in_its_console(source: str, tmp_path: Path):
+    report, broken = tmp_path / "report.html", tmp_path / "broken.html"
+    report.write_text(source, encoding="utf-8")
+    broken.write_text("<html><body><script>nowhere()</script></body></html>", encoding="utf-8")
+    assert any("nowhere is not defined" in line for line in console(broken))
+    assert console(report) == []

@@ -1,0 +1,126 @@
+"""The readers of tables and params meet any file: a valid result or one InputError, never anything else."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from pipeline.core.config import load_params
+from pipeline.core.errors import InputError
+from tests.support.fuzzing import PARAMS, PIECES, YAML_PIECES, mutated, params, read_any_params, read_any_table, tables
+
+SHORT, LONG = 2.0, 75.0  # seconds of each of the four
+ROUND = 200  # examples between two looks at the clock
+
+
+def fuzz(seconds: float, contents: st.SearchStrategy[bytes], path: Path, read: Callable[[Path], None]) -> None:
+    """Read files until the time is over; what fails is made small and told with the seed."""
+    first = int(os.environ.get("FUZZ_SEED", random.randrange(2**32)))
+    print(f"FUZZ_SEED={first}")
+    end, number = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        _round(first + number, contents, path, read, end)
+        number += 1
+
+
+def _round(
+    number: int, contents: st.SearchStrategy[bytes], path: Path, read: Callable[[Path], None], end: float
+) -> None:
+    @seed(number)
+    @settings(
+        max_examples=ROUND,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(content=contents)
+    def one(content: bytes) -> None:
+        if time.monotonic() < end:
+            path.write_bytes(content)
+            read(path)
+
+    one()
+
+
+def table_contents(ending: str) -> st.SearchStrategy[bytes]:
+    whole = tables()[ending]
+    header = whole.split(b"\n")[0] + b"\n" if ending in (".csv", ".tsv") else b""
+    return mutated(whole, PIECES) | st.binary(max_size=300) | st.binary(max_size=100).map(lambda rest: header + rest)
+
+
+PARAMS_CONTENTS = params() | mutated(PARAMS.read_bytes(), YAML_PIECES) | st.binary(max_size=200)
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_any_table_is_read_or_refused(ending: str, tmp_path: Path):
+    fuzz(SHORT / len(ENDINGS), table_contents(ending), tmp_path / f"any{ending}", read_any_table)
+
+
+def test_any_params_are_read_or_refused(tmp_path: Path):
+    fuzz(SHORT, PARAMS_CONTENTS, tmp_path / "params.yaml", read_any_params)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_any_table_is_read_or_refused_for_long(ending: str, tmp_path: Path):
+    fuzz(2 * LONG / len(ENDINGS), table_contents(ending), tmp_path / f"any{ending}", read_any_table)
+
+
+@pytest.mark.slow
+def test_any_params_are_read_or_refused_for_long(tmp_path: Path):
+    fuzz(2 * LONG, PARAMS_CONTENTS, tmp_path / "params.yaml", read_any_params)
+
+
+NOT_PARAMS = {
+    "bomb": "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+    + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
+    "merge bomb": "a: &a {x: 1}\n"
+    + "".join(
+        f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
+    "small bomb": "a: &a [1, 1]\nbase: &b [*a, *a]\ndata: &c [*b, *b]\nmodel: [*c, *c]\n",
+    "loop": "base: &a [*a]\n",
+    "python object": "!!python/object/apply:os.system ['touch run']\n",
+    "deep": "[" * 100_000,
+    "deep keys": "{a: " * 20_000,
+    "huge number": f"base: {{seed: {'9' * 100_000}}}\n",
+    "huge hexadecimal": f"base: {{seed: 0x{'f' * 100_000}}}\n",
+    "no date": "base: 2001-99-99\n",
+    "keys of other kinds": "{1: 2, null: 3, 2001-01-01: 4, 1.5: 5, true: 6, !!binary YQ==: 7}\n",
+    "list": "[a, b]\n",
+    "empty": "",
+    "two documents": "a: 1\n---\na: 2\n",
+    "NUL": "base: \0\n",
+    "half a pair": 'base: {experiment: "\\ud83d"}\n',
+}
+
+
+@pytest.mark.parametrize("text", NOT_PARAMS.values(), ids=NOT_PARAMS)
+def test_hostile_params_are_refused_at_once(text: str, tmp_path: Path):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    start = time.monotonic()
+    with pytest.raises(InputError) as raised:
+        load_params(path)
+    assert str(path) in str(raised.value)
+    assert len(str(raised.value)) < 20_000
+    assert time.monotonic() - start < 10
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_params_that_are_no_file(kind: str, tmp_path: Path):
+    path = tmp_path / "params.yaml"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "loop": lambda: path.symlink_to(path)}[kind]()
+    with pytest.raises(InputError, match=r"params\.yaml is (no file|missing); run from the project's root"):
+        load_params(path)

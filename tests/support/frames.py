@@ -1,0 +1,325 @@
+"""Example results of every stage, as the report and the comparison take them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis.ablation_effects import CHANGE, NEEDED, NOTHING
+from pipeline.compare.run_results import RunResults
+from pipeline.findings.select import Tables
+from pipeline.report.results import ExamplePair, Results
+
+FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
+CHANCES = dict(zip(FUNCTIONS, [0.06, 0.08, 0.07, 0.07, 0.04, 0.04, 0.08, 0.5, 1.0], strict=True))
+CONTROLLED = ("term_match", "segmentation", "word_order")
+PAIRS, BASELINE = 400, 0.9
+ENGLISH_TEXT = "[CLS] cheap train from york to bath [SEP] train tickets york to bath , cheap fares daily [SEP]"
+CHINESE_TEXT = "[CLS] 上 海 到 北 京 高 铁 票 [SEP] 北 京 到 上 海 的 高 铁 车 票 价 格 查 询 与 预 订 [SEP]"
+ENGLISH, CHINESE = ENGLISH_TEXT.split(), CHINESE_TEXT.split()
+
+
+def measures(change: float, width: float = 0.015) -> dict[str, float]:
+    """The measures of one intervention that changes accuracy relatively by `change`, `width` to either side."""
+    return {
+        "accuracy": BASELINE * (1 + change),
+        "relative_accuracy_change": change,
+        "relative_accuracy_change_low": change - width,
+        "relative_accuracy_change_high": change + width,
+        "margin": 2 + 3 * change,
+        "margin_change": 3 * change,
+        "qwk": 0.93 + change,
+        "qwk_change": change,
+        "mae": 0.12 - change,
+        "mae_change": -change,
+        "log_loss": 0.3 - 2 * change,
+        "log_loss_change": -2 * change,
+        "right_to_wrong": np.maximum(0, np.round(-change * 300)) + 2,
+        "wrong_to_right": np.maximum(0, np.round(change * 300)) + 2,
+    }
+
+
+def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
+    """Every head about 0, but one that costs 5.2% and one that costs 2.9%."""
+    changes = np.random.default_rng(seed).normal(0, 0.003, (layers, heads)).clip(-0.009, 0.009)
+    changes[layers // 2, 1], changes[-1, 0] = -0.052, -0.029
+    return pd.DataFrame(
+        {"layer": layer, "head": head, **measures(float(change)), **judged(float(change))}
+        for (layer, head), change in np.ndenumerate(changes)
+    )
+
+
+def judged(change: float) -> dict[str, float | str | bool]:
+    """What heads.csv has beside the measures of a head."""
+    needed = change < -0.02
+    return {
+        "p": 0.0001 if needed else 0.6,
+        "q": 0.002 if needed else 0.9,
+        "verdict": "needed" if needed else "no detectable effect",
+        "metric": "accuracy",
+        "detectable": 0.018,
+        "zero_change": change,
+        "mean_change": change / 2,
+        "resample_change": 0.8 * change,
+        "only_zero": change < -0.05,
+        "gradient_importance": abs(change) + 0.01,
+    }
+
+
+def group_row(
+    experiment: str,
+    group: str,
+    change: float,
+    draw: int = 0,
+    masked: int = 5,
+    collapsed: bool = False,
+    width: float = 0.015,
+) -> dict:
+    counts = [0, 0, PAIRS, 0, 0] if collapsed else [90, 60, 100, 70, 80]
+    return {
+        "experiment": experiment,
+        "group": group,
+        "draw": draw,
+        "heads_masked": masked,
+        "members": " ".join(f"1.{head}" for head in range(masked)),
+        **measures(change, width),
+        **{f"predicted_{grade}": count for grade, count in enumerate(counts)},
+    }
+
+
+def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
+    """All experiments, with changes near those that the article reports."""
+    noise = np.random.default_rng(seed).normal
+    rows = [group_row("baseline", "baseline", 0.0, masked=0)]
+    losses = [0.0, 0.01, 0.03, 0.07, 0.14, 0.25, 0.42, 0.6, 0.72]
+    for share, loss in enumerate(losses, start=1):
+        rows += [
+            group_row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, 7 * share) for d in range(5)
+        ]
+    rows += [group_row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
+    if layers > 1:
+        rows += [group_row("half", "lower", -0.63, masked=36, collapsed=True)]
+        rows += [group_row("half", "upper", -0.31, masked=36)]
+    functions = {
+        "term_match": -0.455,
+        "segmentation": -0.08,
+        "previous_term": -0.12,
+        "next_term": -0.1,
+        "word_order": -0.2,
+    }
+    rows += [group_row("function", name, change) for name, change in functions.items()]
+    spared = functions if layers > 1 else {}
+    rows += [group_row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in spared.items()]
+    rows += [group_row("random_k", "random", float(noise(-0.01, 0.01)), draw) for draw in range(10)]
+    for name in CONTROLLED:
+        rows += [group_row("layer_matched", name, float(noise(-0.03, 0.02)), draw) for draw in range(10)]
+        rows += [group_row("top_k", name, functions[name] * k / 5, k, k) for k in range(1, 6)]
+    for name, steepness in (("least_important_first", 0.6), ("most_important_first", 1.2)):
+        rows += [group_row("removal", name, -loss * steepness, k, 7 * (k + 1)) for k, loss in enumerate(losses)]
+    rows += [group_row("user", "<b>mine</b> & $x$", -0.03)]
+    return pd.DataFrame(rows)
+
+
+def controls_frame(changes: dict[str, float] | None = None, p: float = 1 / 31, median: float = -0.02) -> pd.DataFrame:
+    """Functional groups beside random ones of either kind."""
+    columns = ["group", "control", "draws", "median", "lowest", "highest", "percentile", "p", "overlap", "exhaustive"]
+    rows = [
+        (group, kind, 30, median, median - 0.05, 0.01, 0.0 if p < 0.5 else 0.6, p, 0.1, False)
+        for group in changes or CONTROLLED
+        for kind in ("layer_matched", "unrestricted")
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, draws: int = 5) -> pd.DataFrame:
+    """Averages and differences: name -> figure, low, high."""
+    rows = rows or {
+        "random_share 0.1": (0.0, -0.01, 0.01),
+        "random_share 0.5": (-0.14, -0.2, -0.1),
+        "random_share 0.9": (-0.72, -0.76, -0.68),
+        "random_k random": (-0.005, -0.015, 0.01),
+        "lower_minus_upper": (-0.32, -0.4, -0.25),
+        "lower_except_term_match_minus_lower": (0.4, 0.3, 0.5),
+    }
+    table = [(name, draws, *figures) for name, figures in rows.items()]
+    return pd.DataFrame(table, columns=["name", "draws", "relative_accuracy_change", "low", "high"])
+
+
+def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """One head a function labelled with it, in layer 0 or 1."""
+    rows = []
+    for layer, head in np.ndindex(layers, heads):
+        for index, function in enumerate(FUNCTIONS):
+            does = (layer, head) == (index % 2, index % heads)
+            control = CHANCES[function]
+            score = control + (0.3 if does else 0.01)
+            bounds = {"low": score - control - 0.02, "high": score - control + 0.02}
+            rows.append(
+                {"layer": layer, "head": head, "function": function, "score": score, "control": control}
+                | {"difference": score - control, **bounds, "shuffled": np.nan, "label": does, "follows": ""}
+            )
+    return pd.DataFrame(rows)
+
+
+def moves_frame(changes: dict[str, tuple[float, float, float]] | None = None) -> pd.DataFrame:
+    """Mean change by function: change, low, high."""
+    usual = {"term_match": (0.01, 0.008, 0.012), "self": (-0.01, -0.012, -0.008), "sep": (-0.01, -0.012, -0.008)}
+    rows = [
+        {"function": name, "before": 0.05, "after": 0.05 + change, "change": change, "low": low, "high": high}
+        for name, (change, low, high) in (changes or usual).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def slices_frame() -> pd.DataFrame:
+    rows = [
+        {"group": group, "slice": "phenomenon", "value": value, "pairs": 40, "queries": 20, **measures(-0.1 * number)}
+        for group in CONTROLLED
+        for number, value in enumerate(("exact", "synonym", "word_order"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def places_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """Heads about a circle; those of `labels_frame` carry their label."""
+    rows = []
+    for number, (layer, head) in enumerate(np.ndindex(layers, heads)):
+        label = next((one for i, one in enumerate(FUNCTIONS) if (layer, head) == (i % 2, i % heads)), None)
+        x, y = float(np.cos(number)) * number, float(np.sin(number)) * number
+        rows.append({"layer": layer, "head": head, "x": x, "y": y, "share_x": 0.4, "share_y": 0.2, "label": label})
+    return pd.DataFrame(rows)
+
+
+def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """The upper half; its first head is a reader that looks away from shared terms and depends on the low heads."""
+    rows = []
+    for layer, head in np.ndindex(layers, heads):
+        if layer >= layers // 2:
+            reader = (layer, head) == (layers // 2, 0)
+            change = -0.2 if reader else 0.0
+            effects = {"total": -2.0, "indirect": -0.8 if reader else 0.0, "direct": -1.2, "mediated": 0.4}
+            bounds = {f"{name}_{end}": value for name, value in effects.items() for end in ("low", "high")}
+            rows.append(
+                {"layer": layer, "head": head, "reader": reader, "share": 0.3, "chance": 0.5, "difference": -0.2}
+                | {"difference_low": -0.22, "difference_high": -0.18, "share_change": change, "control_median": 0.01}
+                | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "control_draws": 30}
+                | {"percentile": 1.0, "p": 1 / 31 if reader else 0.5, **effects, **bounds}
+            )
+    return pd.DataFrame(rows)
+
+
+def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """Every head of the first layer to the head of its number in each later one."""
+    rows = [
+        {"source_layer": 0, "source_head": head, "target_layer": layer, "target_head": head}
+        | {"js": 0.02 * (head + 1), "match_share_change": 0.1 * (-1) ** head, "p": 0.001, "q": 0.01}
+        for layer in range(1, layers)
+        for head in range(heads)
+    ]
+    return pd.DataFrame(rows)
+
+
+def shown_reader(tokens: list[str]) -> dict:
+    even, uneven = np.full(len(tokens), 1 / len(tokens)), np.arange(len(tokens)) / sum(range(len(tokens)))
+    words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1]), "grade": 3, "layer": 3, "head": 0}
+    matched = [tokens.count(token) > 1 and token != "[SEP]" for token in tokens]
+    return words | {"tokens": tokens, "matched": matched, "unmasked": even.tolist(), "masked": uneven.tolist()}
+
+
+def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
+    frames = {
+        "heads": heads_frame(layers, heads),
+        "groups": groups_frame(layers),
+        "controls": controls_frame(),
+        "contrasts": contrasts_frame(),
+        "labels": labels_frame(layers, heads),
+        "moves": moves_frame(),
+        "readers": readers_frame(layers, heads),
+    }
+    return Tables(**{**frames, "margin": 0.02, "label_margin": 0.05, **changed})
+
+
+def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
+    """Scores about chance, one strong head a function in layer 0 or 1; term_match grows, self and sep shrink."""
+    random = np.random.default_rng(seed)
+    moves = {"term_match": 1.2, "self": 0.8, "sep": 0.9}
+    rows = []
+    for index, function in enumerate(FUNCTIONS):
+        before = (
+            random.beta(2, 2 / CHANCES[function], (layers, heads))
+            if function != "entropy"
+            else random.beta(6, 2, (layers, heads))
+        )
+        before[index % min(2, layers), index % heads] = 0.6
+        after = np.clip(before * moves.get(function, 1.02), 0, 1)
+        for phase, scores in (("before", before), ("after", after)):
+            rows += [
+                {
+                    "layer": layer,
+                    "head": head,
+                    "function": function,
+                    "phase": phase,
+                    "score": score,
+                    "chance": CHANCES[function],
+                }
+                for (layer, head), score in np.ndenumerate(scores)
+            ]
+    return pd.DataFrame(rows)
+
+
+def showcase(tokens: list[str], layers: int = 6, heads: int = 12, seed: int = 0, **texts: str) -> ExamplePair:
+    random = np.random.default_rng(seed)
+    size = len(tokens)
+    before, after = (random.dirichlet(np.full(size, 0.2), (layers, heads, size)).astype(np.float16) for _ in range(2))
+    words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1])} | texts
+    return ExamplePair(grade=3, tokens=tokens, before=before, after=after, **words)
+
+
+def results(
+    layers: int = 6, heads: int = 12, pairs: list[ExamplePair] | None = None, showcase_heads: int = 1
+) -> Results:
+    return Results(
+        setting=[("Data", "generated, en"), ("Model", "embedded"), ("Epochs", "2")],
+        grades=["1", "2", "3", "4", "5"],
+        tables=tables(layers, heads),
+        alone=heads_frame(layers, heads),
+        slices=slices_frame(),
+        places=places_frame(layers, heads),
+        edges=edges_frame(layers, heads),
+        shown=[shown_reader(ENGLISH)],
+        profiles=profiles_frame(layers, heads),
+        curve=pd.DataFrame(
+            {"epoch": [1, 2], "train_loss": [0.9, 0.4], "dev_accuracy": [0.8, 0.88], "dev_qwk": [0.9, 0.94]}
+        ),
+        prepare={"train_pairs": 4500, "dev_pairs": 900, "test_pairs": 1500, "rejected_duplicate": 3},
+        finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "undefined": {}},
+        attention={"dev_pairs": 900, "term_match_pairs": 800},
+        head_ablation={"heads_queries": 78},
+        showcase=[showcase(ENGLISH, layers, heads)] if pairs is None else pairs,
+        showcase_heads=showcase_heads,
+    )
+
+
+def run_heads_frame(effects, needed: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
+    """Effects [layer, head] as heads.csv holds them."""
+    effects = np.asarray(effects, dtype=float)
+    rows = [
+        (layer, head, effect, NEEDED if (layer, head) in needed else NOTHING)
+        for (layer, head), effect in np.ndenumerate(effects)
+    ]
+    return pd.DataFrame(rows, columns=["layer", "head", CHANGE, "verdict"])
+
+
+def run_results(
+    name: str,
+    params: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    heads: pd.DataFrame | None = None,
+    labels: Sequence[tuple[int, int, str]] = (),
+    verdicts: Mapping[str, str] | None = None,
+) -> RunResults:
+    """A run of two layers of two heads, unless others are given."""
+    frame = pd.DataFrame(labels, columns=["layer", "head", "function"])
+    frame = frame.astype({"layer": int, "head": int, "function": str})
+    heads = run_heads_frame(np.zeros((2, 2))) if heads is None else heads
+    return RunResults(name, params or {}, metrics or {}, heads, frame, verdicts or {})

@@ -1,0 +1,302 @@
+"""Classifiers whose heads do what they are told: weights written by hand, so that the truth is known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+from pipeline.models.classifier_labels import name_outputs
+from pipeline.models.tokenization import EncodedPairs, encode_pairs
+
+LAYERS, HEADS, SIZE, HEAD_SIZE, FEED_FORWARD = 4, 4, 128, 32, 64
+ROOT = HEAD_SIZE**0.5  # attention divides scores by it
+MAX_LENGTH = 32
+TERMS = 3  # words of a query; a grade is how many of them the title holds
+GRADES = TERMS + 1
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = [a + b + c for a in "bdfklmnprstz" for b, c in ("an", "el", "ik", "ov")]
+
+# Lengths along the directions: an embedding has the length sqrt(d).
+SIDE = 6.0
+CODE = (SIZE - SIDE**2) ** 0.5
+SEEN, FLAG, ANSWER = 2.0, 3.0, 5.0  # ANSWER: of a query matched throughout
+LOW, HIGH, STEEP = 0.3, 0.6, 10.0  # the step lies below half of SEEN, so that one of two matchers suffices
+
+# Attention scores: the same word over [SEP] over other words over the own text, by 10 or more.
+MATCH, SINK, ACROSS = 20.0, 10.0, 20.0
+READ, REST = 3.0, 3.0
+
+# Noise: of scores; the lengths of outputs, a head's before its values are averaged; of single readout weights.
+NOISE_SCORE, NOISE_HEAD, NOISE_FEED_FORWARD, NOISE_POSITION, NOISE_READOUT = 0.7, 0.9, 0.3, 0.3, 0.01
+SLOPE, SHARPNESS = 0.05, 40.0  # so flat that tanh is nearly linear; logits of a few units
+
+Head = tuple[int, int]  # layer, head
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit vectors of the residual stream, [d] each; `codes` are [word, d], half of them the other half's negatives."""
+
+    codes: np.ndarray
+    side: np.ndarray
+    cls: np.ndarray
+    sep: np.ndarray
+    seen: np.ndarray
+    flag: np.ndarray
+    answer: np.ndarray
+
+
+def draw_directions(rng: np.random.Generator) -> Directions:
+    columns = np.column_stack([np.ones(SIZE), rng.normal(size=(SIZE, SIZE - 1))])
+    basis = np.linalg.qr(columns)[0].T[1:]
+    codes, others = basis[: len(WORDS) // 2], basis[len(WORDS) // 2 :]
+    return Directions(np.concatenate([codes, -codes]), *others[:6])
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """Query, key and value projections [head_dim, d + 1], the bias last; output projection [d, head_dim]."""
+
+    query: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    output: np.ndarray
+
+
+def noise_head(rng: np.random.Generator) -> HeadWeights:
+    """Attention that is nearly even, values and outputs of some length."""
+    query, key = rng.normal(0, (NOISE_SCORE / SIZE) ** 0.5, (2, HEAD_SIZE, SIZE + 1))
+    value = rng.normal(0, SIZE**-0.5, (HEAD_SIZE, SIZE + 1))
+    return HeadWeights(query, key, value, rng.normal(0, NOISE_HEAD * (SIZE * HEAD_SIZE) ** -0.5, (SIZE, HEAD_SIZE)))
+
+
+def matcher_head(at: Directions, share: float) -> HeadWeights:
+    """Looks to the same word across, else to [SEP] across, and writes `share` of SEEN unless it is [SEP]."""
+    codes, side, sep = at.codes[: len(WORDS) // 2] / CODE, at.side / SIDE, at.sep / CODE
+    return HeadWeights(
+        query=ROOT * _rows([*_reads(MATCH * codes), _read(-ACROSS * side), _read(0 * sep, SINK)]),
+        key=_rows([*_reads(codes), _read(side), _read(sep)]),
+        value=_rows([_read(-sep, 1)]),
+        output=_rows([share * SEEN * at.seen]).T,
+    )
+
+
+def reader_head(at: Directions, share: float) -> HeadWeights:
+    """[CLS] looks to the query's words and writes `share` of ANSWER for their flags."""
+    return HeadWeights(
+        query=ROOT * _rows([_read(READ * at.cls / CODE)]),
+        key=_rows([_read(at.side / SIDE - 2 * (at.cls + at.sep) / CODE)]),
+        value=_rows([_read(at.flag / FLAG / 2, 0.5)]),
+        output=_rows([share * ANSWER * at.answer]).T,
+    )
+
+
+def gazing_head(at: Directions, share: float) -> HeadWeights:
+    """[CLS] looks to the query's flagged words and to itself, and writes `share` of ANSWER for the flags."""
+    return HeadWeights(
+        query=ROOT * _rows([_read(READ * at.cls / CODE)]),
+        key=_rows([_read(at.side / SIDE + at.flag / FLAG + (2 + np.log(REST) / READ) * at.cls / CODE)]),
+        value=_rows([_read(at.flag / FLAG / 2, 0.5)]),
+        output=_rows([share * ANSWER * (TERMS + REST) / TERMS * at.answer]).T,
+    )
+
+
+def _read(weight: np.ndarray, bias: float = 0) -> np.ndarray:
+    return np.append(weight, bias)
+
+
+def _reads(weights: np.ndarray) -> list[np.ndarray]:
+    return [_read(weight) for weight in weights]
+
+
+def _rows(rows: list[np.ndarray]) -> np.ndarray:
+    """The rows, and zeros for the rest of the head."""
+    return np.concatenate([rows, np.zeros((HEAD_SIZE - len(rows), len(rows[0])))])
+
+
+Plant = Callable[[Directions, float], HeadWeights]
+
+
+@torch.no_grad()
+def build(
+    rng: np.random.Generator, matchers: Sequence[Head], readers: Sequence[Head], reader: Plant = reader_head
+) -> BertForSequenceClassification:
+    """The model with these heads planted; heads of one kind each write an even share of what one alone would."""
+    config = BertConfig(
+        vocab_size=len(SPECIAL_TOKENS) + len(WORDS),
+        hidden_size=SIZE,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=FEED_FORWARD,
+        max_position_embeddings=MAX_LENGTH,
+        attn_implementation="eager",
+    )
+    name_outputs(config, [str(grade) for grade in range(GRADES)])
+    model = BertForSequenceClassification(config).eval()
+    at = draw_directions(rng)
+    _set_embeddings(model.bert.embeddings, at, rng)
+    for layer in model.bert.encoder.layer:
+        for head in range(HEADS):
+            _set_head(layer.attention, head, noise_head(rng))
+        _set_noise(layer, rng)
+    for places, weights in ((matchers, matcher_head), (readers, reader)):
+        for layer, head in places:
+            _set_head(model.bert.encoder.layer[layer].attention, head, weights(at, 1 / len(places)))
+    for layer in {layer for layer, _ in matchers}:
+        _set_step(model.bert.encoder.layer[layer], at)
+    _set_readout(model, at, rng)
+    return model
+
+
+def _set(parameter: torch.Tensor, values: np.ndarray) -> None:
+    parameter.copy_(torch.from_numpy(np.asarray(values)))
+
+
+def _set_embeddings(embeddings: Any, at: Directions, rng: np.random.Generator) -> None:
+    special = {"[CLS]": CODE * at.cls, "[SEP]": CODE * at.sep}
+    nothing = np.zeros(SIZE)
+    _set(
+        embeddings.word_embeddings.weight,
+        np.stack([*(special.get(token, nothing) for token in SPECIAL_TOKENS), *CODE * at.codes]),
+    )
+    _set(embeddings.token_type_embeddings.weight, np.stack([SIDE * at.side, -SIDE * at.side]))
+    _set(embeddings.position_embeddings.weight, rng.normal(0, NOISE_POSITION * SIZE**-0.5, (MAX_LENGTH, SIZE)))
+
+
+def _set_head(attention: Any, head: int, weights: HeadWeights) -> None:
+    rows = slice(head * HEAD_SIZE, (head + 1) * HEAD_SIZE)
+    for linear, values in (
+        (attention.self.query, weights.query),
+        (attention.self.key, weights.key),
+        (attention.self.value, weights.value),
+    ):
+        _set(linear.weight[rows], values[:, :-1])
+        _set(linear.bias[rows], values[:, -1])
+    _set(attention.output.dense.weight[:, rows], weights.output)
+
+
+def _set_noise(layer: Any, rng: np.random.Generator) -> None:
+    """A random feed-forward part and random biases behind it and the heads."""
+    length = NOISE_FEED_FORWARD * SIZE**-0.5
+    _set(layer.attention.output.dense.bias, rng.normal(0, length, SIZE))
+    _set(layer.intermediate.dense.weight, rng.normal(0, SIZE**-0.5, (FEED_FORWARD, SIZE)))
+    _set(layer.intermediate.dense.bias, rng.normal(0, 1, FEED_FORWARD))
+    _set(layer.output.dense.weight, rng.normal(0, length * FEED_FORWARD**-0.5, (SIZE, FEED_FORWARD)))
+    _set(layer.output.dense.bias, rng.normal(0, length, SIZE))
+
+
+def _set_step(layer: Any, at: Directions) -> None:
+    """By two units: far from 0 gelu is 0 or its input, so that their difference rises between LOW and HIGH alone."""
+    for unit, start, sign in ((0, LOW, 1), (1, HIGH, -1)):
+        _set(layer.intermediate.dense.weight[unit], STEEP * at.seen)
+        _set(layer.intermediate.dense.bias[unit], -STEEP * start)
+        _set(layer.output.dense.weight[:, unit], sign * 2 * FLAG / (HIGH - LOW) / STEEP * at.flag)
+    _set(layer.output.dense.bias, -FLAG * at.flag)
+
+
+def _set_readout(model: BertForSequenceClassification, at: Directions, rng: np.random.Generator) -> None:
+    """Logits whose differences are linear in the pooled answer and change sign at the borders between grades."""
+    written = ANSWER * np.arange(GRADES) / TERMS
+    pooled = np.tanh(SLOPE * written / np.sqrt(1 + written**2 / SIZE))
+    borders = (pooled[1:] + pooled[:-1]) / 2
+    pooler, classifier = rng.normal(0, SLOPE, (SIZE, SIZE)), rng.normal(0, NOISE_READOUT, (GRADES, SIZE))
+    pooler[0], classifier[:, 0] = SLOPE * at.answer, SHARPNESS * np.arange(GRADES)
+    _set(model.bert.pooler.dense.weight, pooler)
+    _set(model.bert.pooler.dense.bias, np.zeros(SIZE))
+    _set(model.classifier.weight, classifier)
+    _set(model.classifier.bias, -SHARPNESS * np.append(0, np.cumsum(borders)))
+
+
+TITLES = 5  # of one query
+TITLE_WORDS = (4, 8)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A model, pairs, and what is true of both.
+
+    Attributes:
+        model: a classifier of TERMS + 1 grades, in eval mode with eager attention.
+        tokenizer: each word of the texts is one of its tokens.
+        pairs: the texts, encoded.
+        queries, titles: texts [pair].
+        grades: query terms that the title holds, 0 to TERMS, int64 [pair].
+        query_ids: equal for pairs of one query, int64 [pair].
+        matchers: the (layer, head)s, all of one low layer, that look to the same word in the other text.
+        readers: the (layer, head)s of the upper half that bring [CLS] the share of matched query terms.
+    """
+
+    model: BertForSequenceClassification
+    tokenizer: BertTokenizer
+    pairs: EncodedPairs
+    queries: list[str]
+    titles: list[str]
+    grades: np.ndarray
+    query_ids: np.ndarray
+    matchers: tuple[Head, ...]
+    readers: tuple[Head, ...]
+
+
+def planted(seed: int, pairs: int = 400) -> Planted:
+    """One matcher, one reader: without either the model knows nothing."""
+    return _plant(seed, pairs, matchers=1, readers=1)
+
+
+def planted_redundant(seed: int, pairs: int = 400) -> Planted:
+    """Two matchers of one layer, either of which suffices, and one reader."""
+    return _plant(seed, pairs, matchers=2, readers=1)
+
+
+def planted_two_paths(seed: int, pairs: int = 400) -> Planted:
+    """One matcher and two readers, each of which carries half of the answer, whatever the other does."""
+    return _plant(seed, pairs, matchers=1, readers=2)
+
+
+def planted_gaze(seed: int, pairs: int = 400) -> Planted:
+    """One matcher, one reader whose attention follows what is matched; its grades are right less often."""
+    return _plant(seed, pairs, matchers=1, readers=1, reader=gazing_head)
+
+
+def mask_of(heads: tuple[Head, ...]) -> np.ndarray:
+    """The mask [layer, head] that takes these heads away."""
+    mask = np.ones((LAYERS, HEADS))
+    for layer, head in heads:
+        mask[layer, head] = 0
+    return mask
+
+
+def _plant(seed: int, pairs: int, matchers: int, readers: int, reader: Plant = reader_head) -> Planted:
+    rng = np.random.default_rng(seed)
+    low = int(rng.integers(LAYERS // 2))
+    matching = tuple((low, int(head)) for head in rng.choice(HEADS, matchers, replace=False))
+    places = rng.choice(np.arange(LAYERS // 2 * HEADS, LAYERS * HEADS), readers, replace=False)
+    reading = tuple(divmod(int(place), HEADS) for place in places)
+    model = build(rng, matching, reading, reader)  # before the pairs, so that it is the same for any number of them
+    tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate([*SPECIAL_TOKENS, *WORDS])})
+    query_ids, grades = np.arange(pairs) // TITLES, rng.integers(0, TERMS + 1, pairs)
+    queries, titles = _texts(rng, query_ids, grades)
+    return Planted(
+        model=model,
+        tokenizer=tokenizer,
+        pairs=encode_pairs(tokenizer, queries, titles, MAX_LENGTH),
+        queries=queries,
+        titles=titles,
+        grades=grades,
+        query_ids=query_ids,
+        matchers=matching,
+        readers=reading,
+    )
+
+
+def _texts(rng: np.random.Generator, query_ids: np.ndarray, grades: np.ndarray) -> tuple[list[str], list[str]]:
+    """Queries and titles [pair] of different words, the title holding as many words of the query as its grade says."""
+    terms = [rng.permutation(WORDS) for _ in range(query_ids.max() + 1)]
+    titles = []
+    for query, grade in zip(query_ids, grades, strict=True):
+        shared = rng.choice(terms[query][:TERMS], grade, replace=False)
+        other = rng.choice(terms[query][TERMS:], rng.integers(*TITLE_WORDS, endpoint=True) - grade, replace=False)
+        titles.append(" ".join(rng.permutation([*shared, *other])))
+    return [" ".join(terms[query][:TERMS]) for query in query_ids], titles

@@ -1,0 +1,96 @@
+"""The plain way to mask heads: the framework's own forward with one hook a layer. Slow, obvious, and the reference."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.models.tokenization import EncodedPairs, collate
+
+
+@contextmanager
+def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
+    """Multiply each head's slice of the input of ``attention.output.dense`` by mask [layer, head]; hooks always go."""
+
+    def scale(multipliers: torch.Tensor):
+        def hook(module, arguments):
+            (context,) = arguments
+            heads = context.unflatten(-1, (len(multipliers), -1))
+            return ((heads * multipliers[:, None].to(context)).flatten(-2),)
+
+        return hook
+
+    layers = model.base_model.encoder.layer
+    handles = [
+        layer.attention.output.dense.register_forward_pre_hook(
+            scale(torch.from_numpy(np.asarray(row, dtype=np.float32)))
+        )
+        for layer, row in zip(layers, mask, strict=True)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.inference_mode()
+def reference_logits(model: PreTrainedModel, encoded: EncodedPairs, mask: np.ndarray) -> np.ndarray:
+    """Logits [pair, grade], one pair a forward, nothing padded."""
+    with masked_heads(model, mask):
+        return np.concatenate(
+            [
+                model(**collate(encoded, np.array([pair]), 0, model.device)).logits.cpu().numpy()
+                for pair in range(len(encoded))
+            ]
+        )
+
+
+@torch.inference_mode()
+def reference_contexts(model: PreTrainedModel, encoded: EncodedPairs, pair: int, mask: np.ndarray) -> np.ndarray:
+    """The heads' outputs before projection and masking, [layer, position, head, head_dim], as a hook sees them."""
+    seen = []
+    layers = model.base_model.encoder.layer
+    handles = [
+        layer.attention.output.dense.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0][0]))
+        for layer in layers
+    ]
+    try:
+        with masked_heads(model, mask):
+            model(**collate(encoded, np.array([pair]), 0, model.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.stack(seen).unflatten(-1, (model.config.num_attention_heads, -1)).numpy()
+
+
+@torch.inference_mode()
+def reference_replaced(
+    model: PreTrainedModel, encoded: EncodedPairs, pair: int, mask: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Logits [grade] where each head gives mask [layer, head] of its output and the rest of `values`.
+
+    values: [layer, position, head, head_dim].
+    """
+
+    def mix(multipliers: np.ndarray, value: np.ndarray):
+        share = torch.from_numpy(np.asarray(multipliers, dtype=np.float32))[:, None]
+
+        def hook(module, arguments):
+            heads = arguments[0].unflatten(-1, (len(share), -1))
+            return ((heads * share + (1 - share) * torch.from_numpy(value)).flatten(-2),)
+
+        return hook
+
+    layers = model.base_model.encoder.layer
+    handles = [
+        layer.attention.output.dense.register_forward_pre_hook(mix(row, value))
+        for layer, row, value in zip(layers, mask, values, strict=True)
+    ]
+    try:
+        return model(**collate(encoded, np.array([pair]), 0, model.device)).logits[0].numpy()
+    finally:
+        for handle in handles:
+            handle.remove()

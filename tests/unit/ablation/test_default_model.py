@@ -1,0 +1,49 @@
+"""Every head of the default model masked alone, against the framework's forward with a hook."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.engine import AblationEngine
+from pipeline.core import paths
+from pipeline.models.checkpoints import load_tuned
+from pipeline.models.tokenization import encode_pairs
+from tests.benchmark.workload import embedded, single_heads
+from tests.support.builders import CPU
+from tests.support.reference import reference_logits
+from tests.support.shell import REPOSITORY
+
+
+def every_head(model, pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of all 72 heads, and the engine's logits [head, pair, grade]."""
+    masks = single_heads(model.config.num_hidden_layers, model.config.num_attention_heads)
+    assert len(masks) == 72
+    return masks, AblationEngine(from_pretrained_model(model), 4096).evaluate(pairs, masks)["logits"]
+
+
+def test_the_pretrained_weights():
+    workload = embedded(12)
+    for mask, logits in zip(*every_head(workload.model, workload.pairs), strict=True):
+        np.testing.assert_allclose(logits, reference_logits(workload.model, workload.pairs, mask), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_fine_tuned_default(project):
+    for stage in ("prepare", "finetune"):
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        subprocess.run([sys.executable, "-m", "pipeline", stage], env=environment, check=True)
+    model, tokenizer = load_tuned(paths.MODEL, CPU)
+    test = pd.read_parquet(paths.TEST).iloc[:32]
+    pairs = encode_pairs(tokenizer, test["query"].tolist(), test["title"].tolist(), 128)
+    masks, found = every_head(model, pairs)
+    framework = np.stack([reference_logits(model, pairs, mask) for mask in masks])
+    exact = np.stack([reference_logits(model.double(), pairs, mask) for mask in masks])
+
+    # On a few pairs the framework's own float32 is more than 1e-5 from its float64; nothing can be nearer to both.
+    assert (np.abs(found - framework).max(axis=-1) < 1e-5).mean() > 0.99
+    assert np.abs(found - exact).max() < 2 * max(1e-5, np.abs(framework - exact).max())

@@ -1,0 +1,99 @@
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.engine import AblationEngine
+from pipeline.core.errors import InputError
+from pipeline.models.checkpoint_files import FAMILIES
+from tests.support.builders import random_classifier, random_pairs
+from tests.support.reference import masked_heads, reference_logits
+
+TOLERANCE = 1e-5
+
+
+def ablate(model, pairs, masks: np.ndarray, batch_tokens: int) -> np.ndarray:
+    return AblationEngine(from_pretrained_model(model), batch_tokens).evaluate(pairs, masks)["logits"]
+
+
+def hooks(model) -> int:
+    return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.modules())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(data=st.data())
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equals_the_frameworks_forward_with_a_hook(family, data):
+    layers = data.draw(st.integers(1, 4), "layers")
+    lengths = data.draw(st.lists(st.integers(4, 40), min_size=1, max_size=8), "lengths")
+    density = data.draw(st.floats(0, 1), "share masked")
+    count = data.draw(st.integers(1, 6), "interventions")
+    seed = data.draw(st.integers(0, 1000), "seed")
+    batch_tokens = data.draw(st.sampled_from([1, 64, 500, 10_000]), "batch_tokens")
+    rng = np.random.default_rng(seed)
+    masks = np.where(rng.random((count, layers, 3)) < density, rng.choice([0, 0.5], (count, layers, 3)), 1.0)
+    model, pairs = random_classifier(family, layers=layers, seed=seed), random_pairs(lengths, seed)
+
+    found = ablate(model, pairs, masks, batch_tokens)
+
+    for mask, logits in zip(masks, found, strict=True):
+        np.testing.assert_allclose(logits, reference_logits(model, pairs, mask), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("activation", ["gelu_new", "relu", "silu"])
+def test_other_activations(activation):
+    model, pairs = random_classifier("bert", hidden_act=activation), random_pairs([9, 5, 9])
+    mask = np.array([[1, 0, 1], [0, 1, 1]])
+    found = ablate(model, pairs, mask[None], 256)[0]
+    np.testing.assert_allclose(found, reference_logits(model, pairs, mask), atol=TOLERANCE)
+
+
+def test_electra_with_embeddings_of_another_size():
+    model, pairs = random_classifier("electra", embedding_size=10), random_pairs([12, 7])
+    mask = np.array([[1, 0, 1], [1, 1, 0]])
+    found = ablate(model, pairs, mask[None], 256)[0]
+    np.testing.assert_allclose(found, reference_logits(model, pairs, mask), atol=TOLERANCE)
+
+
+def test_masking_a_head_equals_zeroing_its_columns_of_the_output_projection():
+    model, pairs = random_classifier("bert"), random_pairs([8, 15, 8])
+    mask = np.ones((2, 3))
+    mask[1, 2] = 0
+    found = ablate(model, pairs, mask[None], 256)[0]
+    with torch.no_grad():
+        model.bert.encoder.layer[1].attention.output.dense.weight[:, 16:24] = 0
+    np.testing.assert_allclose(found, reference_logits(model, pairs, np.ones((2, 3))), atol=TOLERANCE)
+
+
+def test_nothing_masked_is_the_model_itself_and_leaves_no_hook():
+    model, pairs = random_classifier("bert"), random_pairs([8])
+    before = hooks(model)
+    found = ablate(model, pairs, np.ones((1, 2, 3)), 256)[0]
+    ids = torch.from_numpy(pairs.ids)[None]
+    types = torch.from_numpy(pairs.types)[None]
+    with torch.inference_mode():
+        expected = model(input_ids=ids, token_type_ids=types).logits.numpy()
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    assert hooks(model) == before
+
+
+def test_the_reference_removes_its_hooks_also_after_an_error():
+    model = random_classifier("bert")
+    inside = []
+    with contextlib.suppress(RuntimeError), masked_heads(model, np.ones((2, 3))):
+        inside.append(hooks(model))
+        raise RuntimeError
+    assert inside == [2]
+    assert hooks(model) == 0
+
+
+def test_another_architecture_is_refused_by_name():
+    config = AutoConfig.for_model("distilbert", vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    model = AutoModelForSequenceClassification.from_config(config)
+    with pytest.raises(InputError, match=r"distilbert.*bert, roberta, xlm-roberta, electra, ernie, camembert"):
+        ablate(model, random_pairs([8]), np.ones((1, 1, 2)), 256)

@@ -1,0 +1,190 @@
+"""Comparing from the command line: what is printed and drawn, against outcomes worked by hand."""
+
+import html
+import re
+import unicodedata
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipeline.compare import __main__ as command
+from pipeline.compare import figures
+from pipeline.compare.__main__ import compare_runs, main
+from pipeline.compare.diff import diff_runs
+from pipeline.compare.stability import stability
+from pipeline.core.errors import InputError
+from pipeline.report import canvas
+from pipeline.report.canvas import RenderedFigure
+from pipeline.report.tables import Table, plain_text
+from tests.integration.test_report import Page
+from tests.support.frames import run_heads_frame, run_results
+
+HOSTILE = "<script>alert(1)</script>\u202e&{{ 7 * 7 }}"
+FIRST = run_results(
+    "first",
+    params={"base.seed": "13", "model.name": "embedded"},
+    metrics={"test_accuracy": 0.75, "heads_needed": 1, "parameters": 22715141},
+    heads=run_heads_frame([[-0.25, 0.0, 0.0], [0.125, 0.0, 0.0]], needed=[(0, 0)]),
+    labels=[(0, 0, "cls"), (1, 2, "sep")],
+    verdicts={"F3": "agrees", "R1": "differs"},
+)
+SECOND = run_results(
+    "second",
+    params={"base.seed": "14", "model.name": "embedded"},
+    metrics={"test_accuracy": 0.875, "heads_needed": 2, "dependency_readers": 4},
+    heads=run_heads_frame([[-0.25, 0.0, -0.1875], [0.5, 0.0, 0.0]], needed=[(0, 0), (0, 2)]),
+    labels=[(0, 0, "cls"), (1, 1, "sep")],
+    verdicts={"F3": "cannot tell", "R1": "differs"},
+)
+THIRD = run_results("third", heads=run_heads_frame([[-0.5, 0.0, 0.0], [0.0, 0.0, 0.25]], needed=[(0, 0)]))
+
+
+@pytest.fixture
+def known(monkeypatch, tmp_path):
+    """The command line in an empty folder, with these runs to be found."""
+    runs = {one.name: one for one in (FIRST, SECOND, THIRD)}
+
+    def resolve(name):
+        if name not in runs:
+            raise InputError(f"{name!r} is no run")
+        return runs[name]
+
+    monkeypatch.setattr(command, "find_run", resolve)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(text: str) -> list[list[str]]:
+    """Every line's cells."""
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+
+
+def test_the_summary_of_two_runs(known, capsys):
+    assert main(["first", "second"]) == 0
+    printed = capsys.readouterr().out
+    lines = words(printed)
+    for line in (
+        ["base.seed", "13", "14"],
+        ["test_accuracy", "0.75", "0.875", "+0.125"],
+        ["heads_needed", "1", "2", "+1"],
+        ["dependency_readers", "not there", "4"],
+        ["layer 0 head 2", "+0.0%", "-18.8%", "-18.8", "no detectable effect", "needed"],
+        ["sep", "1.1", "1.2"],
+        ["F3", "agrees", "cannot tell"],
+    ):
+        assert line in lines
+    assert "layer 0 head 0" not in printed  # needed in both
+    assert not {"model.name", "R1", "cls", "parameters"} & {line[0] for line in lines}
+    assert printed.splitlines()[-1] == "reports/comparison.html"
+    assert (known / "reports" / "comparison.html").is_file()
+
+
+def test_the_summary_of_three_runs(known, capsys):
+    assert main(["first", "second", "third", "--output", "here/page.html"]) == 0
+    printed = capsys.readouterr().out
+    lines = words(printed)
+    assert ["base.seed", "13", "14", "not there"] in lines
+    assert ["test_accuracy", "0.8125", "0.08839", "0.75", "0.875", "2"] in lines
+    assert ["layer 0 head 0", "3 of 3", "-33.3%", "14.4 points", "-50.0%", "-25.0%"] in lines
+    assert ["F3", "1", "0", "1"] in lines
+    assert "that every run needs: 0.0." in printed
+    assert printed.splitlines()[-1] == "here/page.html"
+    assert "3 runs compared" in (known / "here" / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["first"], "first alone cannot be compared; name two runs or more"),
+        (["first", "first"], "first is named twice; name each run once"),
+        (["first", "nowhere"], "'nowhere' is no run"),
+        (["first", "second", "--output", "folder"], "--output folder is a folder; name a file"),
+        (["first", "second", "--output", "file/page.html"], "--output file/page.html cannot be written"),
+    ],
+)
+def test_what_the_user_can_mend_ends_with_code_2(known, capsys, arguments, message):
+    (known / "folder").mkdir()
+    (known / "file").touch()
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(f"compare: {message}")
+    assert (known / "folder").is_dir()
+
+
+def pages() -> list[str]:
+    hostile = run_results(HOSTILE, params={HOSTILE: HOSTILE}, heads=SECOND.heads, verdicts={HOSTILE: HOSTILE})
+    return [compare_runs(runs)[1] for runs in ([FIRST, hostile], [FIRST, hostile, THIRD])]
+
+
+@pytest.mark.parametrize("source", pages())
+def test_the_page_needs_nothing_else_and_takes_names_as_texts(source):
+    page = Page(source)
+    assert "<script>alert(1)</script>[U+202E]&{{ 7 * 7 }}" in page.text
+    assert not page.all("script", "iframe", "object", "link")
+    assert not re.search(r"(?:src|href)=\"(?!data:image/|#)", source)
+    assert {c for c in source if unicodedata.category(c) in ("Cc", "Cf", "Cs")} == {"\n"}
+    [image] = page.all("img")
+    assert len(image["alt"] or "") > 20
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert {(link["href"] or "").removeprefix("#") for link in page.all("a")} <= set(ids)
+
+
+def test_the_page_holds_every_metric():
+    text = Page(compare_runs([FIRST, SECOND])[1]).text
+    for cell in ("parameters", "22715141", "+0.125", "Spearman", "+37.5"):
+        assert cell in text
+
+
+def written(drawn: RenderedFigure) -> Counter[str]:
+    """Every text of the figure, and how often it stands there."""
+    return Counter(html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode()))
+
+
+def draw_two(before, after) -> RenderedFigure:
+    with canvas.report_style([canvas.LATIN]):
+        return figures.diff_figure(diff_runs(before, after), before.name, after.name)
+
+
+def test_both_runs_share_a_scale_and_the_difference_has_its_own():
+    texts = written(draw_two(FIRST, SECOND))
+    assert (texts["50"], texts["-50"]) == (1, 1)  # one colour bar for both runs, as long as the larger effect
+    assert (texts["37.5"], texts["-37.5"]) == (1, 1)  # of the difference
+    assert texts["25"] == 0
+    assert texts["-25.0"] == 2  # layer 0 head 0 in both runs
+    assert (texts["+50.0"], texts["+37.5"], texts["-18.8"]) == (1, 1, 2)
+    assert (texts["layer (from 0)"], texts["head (from 0)"]) == (3, 3)
+    assert texts["0.2"] == 1  # a dot's name
+    assert texts["0.0"] == 11 + 1  # cells without effect, and the other dot's name
+
+
+def test_runs_of_two_shapes_have_dashes_where_one_has_no_head():
+    small = run_results("small", heads=run_heads_frame([[-0.25, 0.0]]))
+    drawn = draw_two(small, SECOND)
+    assert written(drawn)["–"] == 8  # four heads are not in the small model, nor in the difference
+    assert "0 of 6 heads moved; none differs" in drawn.words.alt
+
+
+def test_undefined_effects_are_drawn_as_undefined():
+    undefined = run_results("undefined", heads=run_heads_frame(np.full((2, 3), np.nan)))
+    assert written(draw_two(undefined, undefined))["–"] == 18
+    page = Page(compare_runs([undefined, SECOND])[1])
+    assert "undefined, since the models differ in layers or heads, or all effects of a run are equal" in page.text
+
+
+def test_several_runs_show_mean_deviation_and_how_often_a_head_is_needed():
+    with canvas.report_style([canvas.LATIN]):
+        texts = written(figures.stability_figure(stability([FIRST, SECOND, THIRD])))
+    assert texts["needed in so many of 3 runs"] == 1
+    assert texts["-33.3"] == 2  # layer 0 head 0, and the end of the means' scale
+    assert texts["14.4"] == 2  # layer 0 head 0 and layer 1 head 2
+    assert texts["3"] == 2  # the head needed in every run, and the end of the scale
+
+
+def test_the_same_runs_give_the_same_bytes():
+    assert compare_runs([FIRST, SECOND]) == compare_runs([FIRST, SECOND])
+
+
+def test_plain_tables_align_wide_characters():
+    table = Table("A caption", ["name", "x"], [["北京", "1"], ["b\x07", "22"]])
+    assert plain_text(table) == "A caption:\n  name        x\n  北京        1\n  b[U+0007]  22"
+    assert plain_text(Table("Nothing", ["a"], [])) == "Nothing: none"

@@ -1,0 +1,67 @@
+"""What is read of a run: names and values worked by hand, and damage told by run and file."""
+
+import json
+
+import pytest
+
+from pipeline.compare.run_results import STAGE_METRICS, dotted, headline, read_run
+from pipeline.core import paths
+from pipeline.core.errors import InputError
+
+HEADS = b"layer,head,relative_accuracy_change,verdict,q\n0,0,-0.25,needed,0.01\n0,1,0,no detectable effect,1\n"
+LABELS = b"layer,head,function,score,label\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
+
+
+def run_files() -> dict:
+    files = dict.fromkeys(STAGE_METRICS.values(), b"{}")
+    files[paths.FINETUNE_METRICS] = b'{"test_accuracy": 0.8, "test_spearman": null, "undefined": {"a": 1}}'
+    files[paths.PARAMS] = b"base: {seed: 13, device: auto}\ndata: {grades: ['1', '2']}\n"
+    files[paths.FINDINGS] = json.dumps([{"id": "F3", "verdict": "agrees"}]).encode()
+    return files | {paths.HEADS: HEADS, paths.LABELS: LABELS}
+
+
+def test_an_outcome_holds_what_the_files_say():
+    outcome = read_run("mine", run_files().get)
+    assert outcome.params == {"base.seed": "13", "base.device": "auto", "data.grades": '["1", "2"]'}
+    assert outcome.metrics == {"test_accuracy": 0.8}
+    assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, "needed"], [0, 1, 0.0, "no detectable effect"]]
+    assert outcome.labels.to_numpy().tolist() == [[0, 0, "term_match"]]
+    assert outcome.verdicts == {"F3": "agrees"}
+
+
+def test_headline_metrics_keep_plain_names_unless_two_stages_share_one():
+    stages = {
+        "prepare": {"pairs": 3, "empty": None},
+        "finetune": {"pairs": 4, "test_qwk": 0.5, "undefined": {"x": "-"}},
+    }
+    assert headline(stages) == {"prepare.pairs": 3, "empty": None, "finetune.pairs": 4, "test_qwk": 0.5}
+
+
+def test_params_are_dotted_as_the_tracked_ones():
+    assert dotted({"a": {"b": None, "c": {}}, "d": ["x"]}) == {"a.b": "null", "a.c": "{}", "d": '["x"]'}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        (paths.HEADS, None, "mine has no reports/head_ablation/heads.csv"),
+        (paths.FINDINGS, b"[{", "reports/findings.json of mine is damaged"),
+        (paths.PARAMS, b"a: [", "params.yaml of mine is damaged"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_named(path, content, message):
+    files = run_files() | {path: content}
+    with pytest.raises(InputError, match=message):
+        read_run("mine", files.get)
+
+
+def test_a_run_from_before_a_stage_was_added_has_none_of_its_metrics():
+    files = run_files()
+    del files[paths.DEPENDENCY_METRICS]
+    assert read_run("older", files.get).metrics == {"test_accuracy": 0.8}
+
+
+def test_a_table_of_another_version_is_named():
+    files = run_files() | {paths.HEADS: b"layer,head,accuracy\n0,0,0.5\n"}
+    with pytest.raises(InputError, match=r"reports/head_ablation/heads.csv of mine is damaged, or of another version"):
+        read_run("mine", files.get)

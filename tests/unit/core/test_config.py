@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.config import load_params
+from pipeline.core.errors import InputError
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the default params with one dotted key changed (or removed, by the value `...`)."""
+
+    def change(key: str, value):
+        values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        *sections, leaf = key.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        if value is ...:
+            del place[leaf]
+        else:
+            place[leaf] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+    return change
+
+
+def test_the_committed_params_are_valid():
+    assert load_params().data.source == "generated"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("base.sed", 1, "base.sed is no known key"),
+        ("base.seed", ..., "base.seed is missing"),
+        ("base.seed", -1, "base.seed is -1; input should be greater than or equal to 0"),
+        ("base.device", "tpu", "base.device is 'tpu'; input should be 'auto', 'cpu' or 'cuda'"),
+        ("base.seed", "13", "base.seed is '13'; input should be a valid integer"),
+        ("finetune.epochs", 1.5, "finetune.epochs is 1.5"),
+        ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
+        ("data.source", "data/raw/../x.csv", "data/raw/"),
+        ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
+        ("data.grades", ["1", "1"], "holds a grade twice"),
+        ("data.dev_share", 0.9, "leave nothing to train on"),
+        ("model.scratch.heads", 3, "hidden 128 is no multiple of heads 3"),
+        ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
+        ("finetune.epochs", 0, "finetune.epochs 0 analyses a checkpoint"),
+        ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; input should be greater than or equal to 0"),
+        ("limits.findings", 0.5, "limits.findings is 0.5; input should be a valid integer"),
+        ("group_ablation.groups", {"mine": [[1]]}, "group_ablation.groups.mine.0 is [1]"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
+    path = write(key, value)
+    with pytest.raises(InputError) as caught:
+        load_params(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_every_wrong_value_is_named_at_once(write, tmp_path):
+    path = write("base.seed", -1)
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["finetune"]["epochs"] = "many"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(InputError, match=r"(?s)base\.seed.*finetune\.epochs"):
+        load_params(path)
+
+
+def test_a_missing_file_and_one_that_is_not_yaml(tmp_path):
+    with pytest.raises(InputError, match="is missing; run from the project's root"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(InputError, match="is not YAML"):
+        load_params(tmp_path / "params.yaml")

@@ -1,0 +1,218 @@
+"""The table reader: what is written comes back, and what is wrong is named with file, line and fix."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.config import Columns
+from pipeline.core.errors import InputError
+from pipeline.data.table import read_table
+
+COLUMNS = Columns(query="query", title="title", grade="grade", split=None)
+WITH_SPLIT = Columns(query="query", title="title", grade="grade", split="split")
+GRADES = ["bad", "fair", "good"]
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), max_size=20)
+
+
+def tables(texts):
+    return st.lists(st.tuples(texts, texts, st.sampled_from(GRADES)), min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    return path
+
+
+def rows_of(frame):
+    return list(zip(frame["query"], frame["title"], [GRADES[place] for place in frame["grade"]], strict=True))
+
+
+@given(rows=tables(any_text), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_csv_roundtrip_with_the_line_each_record_starts_on(folder, rows, end, bom):
+    path = folder / "roundtrip.csv"
+    with path.open("w", encoding="utf-8-sig" if bom else "utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerows([("query", "title", "grade"), *rows])
+    frame = read_table(path, COLUMNS, [], GRADES)
+    assert rows_of(frame) == rows
+    line_ends = [1 + sum(len(re.findall("\r\n|\r|\n", field)) for field in row) for row in rows]
+    assert frame.index.tolist() == (2 + np.cumsum([0, *line_ends[:-1]])).tolist()
+    assert frame.index.name == "line"
+
+
+@given(rows=tables(one_line), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_tsv_roundtrip_keeps_quotation_marks(folder, rows, end, bom):
+    text = "".join("\t".join(row) + end for row in [("query", "title", "grade"), *rows])
+    path = write(folder, "roundtrip.tsv", ("\ufeff" if bom else "") + text)
+    frame = read_table(path, COLUMNS, [], GRADES)
+    assert rows_of(frame) == rows
+    assert frame.index.tolist() == list(range(2, len(rows) + 2))
+
+
+@given(rows=tables(any_text), escaped=st.booleans(), blank_lines=st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_jsonl_roundtrip(folder, rows, escaped, blank_lines):
+    lines = [json.dumps(dict(zip(COLUMNS.model_dump(), row, strict=False)), ensure_ascii=escaped) for row in rows]
+    path = write(folder, "roundtrip.jsonl", "\n" * blank_lines + "\n".join(lines))
+    frame = read_table(path, COLUMNS, [], GRADES)
+    assert rows_of(frame) == rows
+    assert frame.index.tolist() == list(range(blank_lines + 1, blank_lines + len(rows) + 1))
+
+
+@given(rows=tables(any_text))
+@settings(max_examples=40, deadline=None)
+def test_parquet_roundtrip(folder, rows):
+    path = folder / "roundtrip.parquet"
+    pd.DataFrame(rows, columns=["query", "title", "grade"]).to_parquet(path)
+    frame = read_table(path, COLUMNS, [], GRADES)
+    assert rows_of(frame) == rows
+    assert frame.index.tolist() == list(range(1, len(rows) + 1))
+    assert frame.index.name == "row"
+
+
+def test_own_column_names_split_and_slices(tmp_path):
+    path = write(tmp_path, "t.csv", "year,suche,Titel der Seite,note,teil,k\n2001,a,b,good,dev,x\n,c,d,bad,test,\n")
+    columns = Columns(query="suche", title="Titel der Seite", grade="note", split="teil")
+    frame = read_table(path, columns, ["k", "year"], GRADES)
+    assert frame.columns.tolist() == ["query", "title", "grade", "split", "k", "year"]
+    assert frame.to_numpy().tolist() == [["a", "b", 2, "dev", "x", "2001"], ["c", "d", 0, "test", "", ""]]
+    assert [str(kind) for kind in frame.dtypes] == ["str", "str", "int64", "str", "str", "str"]
+
+
+@pytest.mark.parametrize("values", [[1, 3], [1.0, 3.0], ["1", "3"], [" 1", "3 "]])
+def test_numbers_as_grades(tmp_path, values):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"query": "q", "title": ["a", "b"], "grade": values}).to_parquet(path)
+    assert read_table(path, COLUMNS, [], ["1", "2", "3"])["grade"].tolist() == [0, 2]
+    lines = [json.dumps({"query": "q", "title": "a", "grade": value}) for value in values]
+    path = write(tmp_path, "t.jsonl", "\n".join(lines))
+    assert read_table(path, COLUMNS, [], ["1", "2", "3"])["grade"].tolist() == [0, 2]
+
+
+def test_grade_labels_written_with_a_decimal_point(tmp_path):
+    path = write(tmp_path, "t.jsonl", '{"query": "q", "title": "t", "grade": 1.0}\n')
+    assert read_table(path, COLUMNS, [], ["0.0", "0.5", "1.0"])["grade"].tolist() == [2]
+
+
+def test_numbers_and_nulls_as_texts(tmp_path):
+    path = write(tmp_path, "t.jsonl", '{"query": 1984, "title": null, "grade": "bad"}\n')
+    assert rows_of(read_table(path, COLUMNS, [], GRADES)) == [("1984", "", "bad")]
+
+
+def test_words_that_look_like_missing_values_are_text(tmp_path):
+    path = write(tmp_path, "t.tsv", 'query\ttitle\tgrade\nNA\tnull "1"\tgood\n')
+    assert rows_of(read_table(path, COLUMNS, [], GRADES)) == [("NA", 'null "1"', "good")]
+
+
+def test_a_title_longer_than_the_csv_module_likes(tmp_path):
+    path = write(tmp_path, "t.csv", f"query,title,grade\nq,{'x' * 200_000},good\n")
+    assert len(read_table(path, COLUMNS, [], GRADES)["title"].iloc[0]) == 200_000
+
+
+HEADER = "query,title,grade\n"
+WRONG = {
+    "missing column": ("t.csv", "query,name,grade\na,b,bad\n", ["line 1", "'title'", "'name'"]),
+    "missing in a later object": ("t.jsonl", '{"query":"a","title":"b","grade":"bad"}\n{"query":"a"}', ["line 2"]),
+    "two columns of the name": ("t.csv", "query,title,title,grade\na,b,c,bad\n", ["2 columns", "'title'"]),
+    "empty file": ("t.csv", "", ["'query'"]),
+    "only a header": ("t.csv", HEADER, ["no records"]),
+    "unknown grade": ("t.csv", HEADER + "a,b,bad\n\nc,d,great\n", ["line 4", "'great'", "'bad', 'fair', 'good'"]),
+    "missing grade": ("t.csv", HEADER + "a,b,bad\nc,d, \n", ["line 3", "grade is missing"]),
+    "NaN grade": ("t.jsonl", '{"query":"a","title":"b","grade":NaN}', ["line 1", "grade is missing"]),
+    "null grade": ("t.jsonl", '{"query":"a","title":"b","grade":null}', ["line 1", "grade is missing"]),
+    "a field too many": ("t.tsv", "query\ttitle\tgrade\na\tb\tc\tbad\n", ["line 2", "4 fields", "3"]),
+    "a field too few": ("t.csv", HEADER + '"a\nb",c,bad\nd,bad\n', ["line 4", "2 fields"]),
+    "open quote": ("t.csv", HEADER + 'a,b,bad\n"c,d,bad\ne,f,bad\n', ["line 3", "quotes"]),
+    "text behind a quote": ("t.csv", HEADER + 'a,"b"c,bad\n', ["line 2", "quotes"]),
+    "Latin-1": ("t.csv", (HEADER + "a,b,bad\ncaf\u00e9,b,bad\n").encode("latin-1"), ["line 3", "byte 4", "0xe9"]),
+    "UTF-16": ("t.tsv", HEADER.encode("utf-16"), ["line 1", "byte 1", "UTF-8"]),
+    "broken JSON": ("t.jsonl", '{"query":"a","title":"b","grade":"bad"}\n\n{"query":', ["line 3", "not JSON"]),
+    "deep JSON": ("t.jsonl", "[" * 200_000, ["line 1", "not JSON"]),
+    "JSON list": ("t.jsonl", '["a", "b", "bad"]', ["line 1", "no JSON object"]),
+    "half a surrogate pair": ("t.jsonl", r'{"query":"\ud83d","title":"b","grade":"bad"}', ["line 1", "surrogate"]),
+    "list as text": ("t.jsonl", '{"query":["a"],"title":"b","grade":"bad"}', ["line 1", "['a']"]),
+    "no parquet": ("t.parquet", "query", ["no readable parquet"]),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "said"), WRONG.values(), ids=WRONG)
+def test_error_names_file_place_and_value(tmp_path, name, text, said):
+    path = write(tmp_path, name, text)
+    with pytest.raises(InputError) as raised:
+        read_table(path, COLUMNS, [], GRADES)
+    for words in [str(path), *said]:
+        assert words in str(raised.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv is missing"):
+        read_table(tmp_path / "none.csv", COLUMNS, [], GRADES)
+
+
+def test_missing_split_and_slice_columns_list_what_is_there(tmp_path):
+    path = write(tmp_path, "t.csv", HEADER + "a,b,bad\n")
+    with pytest.raises(InputError, match=r"no column 'split'; found .*'query', 'title', 'grade'"):
+        read_table(path, WITH_SPLIT, [], GRADES)
+    with pytest.raises(InputError, match="no column 'year'"):
+        read_table(path, COLUMNS, ["year"], GRADES)
+
+
+@pytest.mark.parametrize("slices", [["grade"], ["query_id"], ["k", "k"]])
+def test_slices_that_clash(tmp_path, slices):
+    path = write(tmp_path, "t.csv", "query,title,grade,k,query_id\na,b,bad,1,1\n")
+    with pytest.raises(InputError, match=r"data\.slices"):
+        read_table(path, COLUMNS, slices, GRADES)
+
+
+def test_truncated_parquet_and_a_missing_grade_in_parquet(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame = pd.DataFrame({"query": "q", "title": [f"t{i}" for i in range(999)], "grade": ["good"] * 998 + [None]})
+    frame.to_parquet(path)
+    with pytest.raises(InputError, match="row 999: the grade is missing"):
+        read_table(path, COLUMNS, [], GRADES)
+    content = path.read_bytes()
+    path.write_bytes(content[:200] + b"\0" * 200 + content[400:])
+    with pytest.raises(InputError):
+        read_table(path, COLUMNS, [], GRADES)
+    path.write_bytes(content[:-50])
+    with pytest.raises(InputError, match="no readable parquet"):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+def test_parquet_text_that_is_not_utf8(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    broken = pa.array([b"fine", b"\xff\xfe"]).view(pa.string())
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"query": broken, "title": ["a", "b"], "grade": ["bad", "bad"]}), path)
+    with pytest.raises(InputError, match="row 2: text is not UTF-8"):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+@given(content=st.binary(max_size=200), ending=st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet"]))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_give_pairs_or_one_clear_error(folder, content, ending):
+    header = {".csv": b"query,title,grade\n", ".tsv": b"query\ttitle\tgrade\n"}.get(ending, b"")
+    path = write(folder, f"any{ending}", header + content)
+    try:
+        frame = read_table(path, COLUMNS, [], GRADES)
+    except InputError:
+        return
+    assert frame["grade"].between(0, 2).all()

@@ -1,0 +1,265 @@
+"""Fine-tuning learns, is reproducible bit for bit, keeps the best epoch; the stage's files say what the model does."""
+
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.core import paths
+from pipeline.core.errors import InputError
+from pipeline.models.checkpoints import load_before, load_tuned
+from pipeline.models.finetuning import Epoch, LengthGroupedSampler, curve_table, fine_tune
+from pipeline.models.inference import predict, prediction_table
+from pipeline.models.tokenization import encode_pairs
+from pipeline.stages import finetune
+from pipeline.stats.metrics import grade_metrics
+from tests.support.builders import (
+    CPU,
+    SCRATCH,
+    colour_pairs,
+    params_with,
+    random_classifier,
+    random_pairs,
+    save_checkpoint,
+)
+
+SETTINGS = {
+    "epochs": 3,
+    "learning_rate": 0.01,
+    "batch_size": 16,
+    "warmup_share": 0.1,
+    "weight_decay": 0.01,
+    "dropout": 0.1,
+}
+
+
+def three_grades(**changes):
+    return params_with(
+        **{
+            "data__source": "data/raw/pairs.csv",
+            "data__grades": ["no", "half", "whole"],
+            "model__name": "scratch",
+            "model__max_length": 16,
+            "model__scratch": SCRATCH,
+            "finetune": SETTINGS,
+            **changes,
+        }
+    )
+
+
+def trained(scores=None, **changes):
+    """A scratch model after fine-tuning, its epochs and the best of them; `scores` stand in for the dev qwk."""
+    params = three_grades(**changes)
+    split = colour_pairs(160)
+    model, tokenizer = load_before(params, [*split["query"], *split["title"]], CPU)
+    pairs = encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
+    given = iter(scores or [])
+    seen = []
+
+    def judge():
+        seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
+        if scores:
+            return {"qwk": next(given), "log_loss": 1.0}
+        return grade_metrics(predict(model, pairs, 0), split["grade"].to_numpy(), split["query_id"].to_numpy())[0]
+
+    epochs, best = fine_tune(model, pairs, split["grade"].to_numpy(), 0, judge, params.finetune, params.base.seed)
+    return model, epochs, best, seen
+
+
+def weights_equal(state, other):
+    return all(torch.equal(weight, other[name]) for name, weight in state.items())
+
+
+def test_it_learns():
+    _, epochs, _, _ = trained(finetune={**SETTINGS, "epochs": 8})
+    assert [epoch.number for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
+    assert max(epoch.dev["accuracy"] for epoch in epochs) > 0.85
+
+
+def test_two_trainings_match_bit_for_bit_and_another_seed_does_not():
+    first, again, other = trained(), trained(), trained(base__seed=14)
+    assert weights_equal(first[0].state_dict(), again[0].state_dict())
+    assert first[1] == again[1]
+    assert not weights_equal(first[0].state_dict(), other[0].state_dict())
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [([0.1, 0.3, 0.2], 2), ([0.1, 0.3, 0.3], 2), ([None, None, 0.0], 3), ([None, None, None], 1), ([0.5, 0.2, 0.1], 1)],
+)
+def test_the_best_epoch_is_kept(scores, expected):
+    model, epochs, best, seen = trained(scores)
+    assert best == expected
+    assert len(epochs) == 3
+    assert not model.training
+    assert weights_equal(model.state_dict(), seen[best - 1])
+    assert not weights_equal(seen[0], seen[2])
+
+
+def test_no_epochs_train_nothing():
+    model = random_classifier("bert")
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    params = three_grades(finetune={**SETTINGS, "epochs": 0}, model__name="data/checkpoints/x", model__base="scratch")
+    scores = {"qwk": 0.5, "log_loss": 1.0}
+    epochs, best = fine_tune(model, random_pairs([6]), np.array([0]), 0, lambda: scores, params.finetune, 0)
+    assert (best, epochs) == (0, [Epoch(0, None, scores)])
+    assert weights_equal(model.state_dict(), before)
+
+
+def test_a_training_that_diverges_is_an_error():
+    model = random_classifier("bert")
+    torch.nn.init.constant_(model.classifier.bias, torch.nan)
+    with pytest.raises(InputError, match=r"finetune.learning_rate 0.01 lets the training loss become nan; lower it"):
+        fine_tune(model, random_pairs([6]), np.array([0]), 0, dict, three_grades().finetune, 0)
+
+
+def test_predictions_come_in_the_pairs_order_whatever_their_lengths():
+    model = random_classifier("bert")
+    pairs = random_pairs([5, 30, 4, 17, 30, 9])
+    logits = predict(model, pairs, 0)
+    assert logits.dtype == np.float32
+    for pair in range(len(pairs)):
+        place = pairs.tokens(pair)
+        alone = model(
+            input_ids=torch.from_numpy(pairs.ids[place])[None],
+            token_type_ids=torch.from_numpy(pairs.types[place])[None],
+        )
+        assert logits[pair] == pytest.approx(alone.logits[0].detach().numpy(), abs=1e-5)
+
+
+def test_logits_that_are_not_finite_are_an_error():
+    model = random_classifier("bert")
+    torch.nn.init.constant_(model.classifier.bias, torch.nan)
+    with pytest.raises(InputError, match="not finite"):
+        predict(model, random_pairs([5]), 0)
+
+
+def test_prediction_table_worked_by_hand():
+    split = pd.DataFrame({"query_id": [7, 8], "grade": [1, 0], "title": ["a", "b"]}, index=[5, 3])
+    table = prediction_table(split, np.array([[0.5, 2.0], [1.5, -1.0]], dtype=np.float32))
+    assert table.to_dict("list") == {
+        "query_id": [7, 8],
+        "grade": [1, 0],
+        "predicted": [1, 0],
+        "logit_0": [0.5, 1.5],
+        "logit_1": [2.0, -1.0],
+    }
+
+
+def test_curve_leaves_the_undefined_empty():
+    curve = curve_table([Epoch(0, None, {"qwk": None, "mae": 0.5})])
+    assert curve.to_csv(index=False) == "epoch,train_loss,dev_qwk,dev_mae\n0,,,0.5\n"
+
+
+# -- the stage
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project with prepared splits of three grades; one test title is longer than max_length."""
+    monkeypatch.chdir(tmp_path)
+    paths.PREPARED.mkdir(parents=True)
+    test = colour_pairs(40, seed=2)
+    test.loc[3, "title"] = "red blue " * 20
+    for path, split in (
+        (paths.TRAIN, colour_pairs(160)),
+        (paths.DEV, colour_pairs(40, seed=1)),
+        (paths.TEST, test),
+    ):
+        split.to_parquet(path)
+    return tmp_path
+
+
+def run_stage(**changes):
+    record = SimpleNamespace(metrics={}, artifacts=[], curve=[], model=None, dataset=[])
+    finetune.main(three_grades(**changes), record)
+    return record
+
+
+def written():
+    files = [file for folder in ("data/model", "data/predictions", "reports") for file in Path(folder).rglob("*")]
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files) if file.is_file()}
+
+
+def test_the_stage_writes_these_files_twice_the_same(project):
+    run_stage()
+    first = written()
+    run_stage()
+    assert written() == first
+    assert set(first) == {
+        "data/model/config.json",
+        "data/model/model.safetensors",
+        "data/model/tokenizer.json",
+        "data/model/tokenizer_config.json",
+        "data/predictions/dev.parquet",
+        "data/predictions/test.parquet",
+        "reports/finetune/metrics.json",
+        "reports/finetune/curve.csv",
+    }
+    assert str(project) not in "".join(file.read_text() for file in Path("data/model").glob("*.json"))
+
+
+def test_the_stage_reports_what_the_saved_model_does(project):
+    record = run_stage()
+    test = pd.read_parquet(paths.TEST)
+    model, tokenizer = load_tuned(paths.MODEL, CPU)
+    logits = predict(model, encode_pairs(tokenizer, test["query"].tolist(), test["title"].tolist(), 16), 0)
+    predictions = pd.read_parquet(paths.PREDICTIONS / "test.parquet")
+    metrics = json.loads(paths.FINETUNE_METRICS.read_text())
+    curve = pd.read_csv(paths.CURVE)
+
+    assert np.array_equal(predictions[["logit_0", "logit_1", "logit_2"]].to_numpy(), logits)
+    assert predictions["predicted"].tolist() == logits.argmax(axis=1).tolist()
+    assert metrics["test_accuracy"] == pytest.approx((predictions["predicted"] == test["grade"]).mean())
+    most_frequent = pd.read_parquet(paths.TRAIN)["grade"].mode()[0]
+    assert metrics["test_majority_accuracy"] == pytest.approx((test["grade"] == most_frequent).mean())
+    assert (metrics["train_truncated_pairs"], metrics["test_truncated_pairs"]) == (0, 1)
+    assert metrics["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert metrics["undefined"] == {}
+    assert metrics["epochs"] == len(curve) == 3
+    assert curve["dev_qwk"].iloc[metrics["best_epoch"] - 1] == pytest.approx(metrics["dev_qwk"], rel=1e-5)
+    assert model.config.id2label == {0: "no", 1: "half", 2: "whole"}
+    assert record.model == paths.MODEL
+    assert record.metrics.items() <= metrics.items()
+    assert [step for name, _, step in record.curve if name == "train_loss"] == [1, 2, 3]
+
+
+def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
+    folder = "data/checkpoints/tuned"
+    saved = random_classifier("bert", heads=2)
+    saved.classifier = torch.nn.Linear(16, 3)
+    save_checkpoint(Path(folder), saved, id2label={0: "a", 1: "b", 2: "c"})
+    record = run_stage(
+        model__name=folder,
+        model__base=folder,
+        model__label_order=["whole", "no", "half"],
+        finetune={**SETTINGS, "epochs": 0},
+    )
+    curve = pd.read_csv(paths.CURVE)
+    metrics = json.loads(paths.FINETUNE_METRICS.read_text())
+    assert record.model is None
+    assert curve["epoch"].tolist() == [0]
+    assert curve["train_loss"].isna().all()
+    assert curve["dev_accuracy"][0] == pytest.approx(metrics["dev_accuracy"], rel=1e-5)
+    assert (metrics["epochs"], metrics["best_epoch"]) == (0, 0)
+    assert torch.equal(load_tuned(paths.MODEL, CPU)[0].classifier.weight, saved.classifier.weight[[1, 2, 0]])
+
+
+def test_batches_hold_like_lengths_in_random_order_and_every_pair_once():
+    lengths = np.random.default_rng(0).integers(5, 60, 1003)
+    sampler = LengthGroupedSampler(lengths, 16, seed=1)
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == sorted(second) == list(range(1003))
+    assert first != second
+    assert first == list(LengthGroupedSampler(lengths, 16, seed=1))
+    whole = lengths[first[: 1003 // 16 * 16]].reshape(-1, 16)
+    assert np.ptp(whole, axis=1).mean() < 0.1 * np.ptp(lengths)
+    # Neighbouring batches are no more alike than distant ones: that is what the shuffling is for.
+    means = whole.mean(axis=1)
+    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.4

@@ -1,0 +1,176 @@
+"""Every checkpoint that cannot be used is refused with a message that says why and what to do."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.core.errors import InputError
+from pipeline.models import checkpoints
+from pipeline.models.inference import predict
+from pipeline.models.tokenization import encode_pairs
+from tests.support.builders import (
+    CHECKPOINT,
+    drop_weights,
+    edit_config,
+    edited_weights,
+    load_tiny,
+    logits_of,
+    random_classifier,
+    save_checkpoint,
+)
+
+EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+
+pytestmark = pytest.mark.usefixtures("offline_project")
+
+
+def no_folder():
+    shutil.rmtree(CHECKPOINT)
+
+
+def no_config():
+    (CHECKPOINT / "config.json").unlink()
+
+
+def no_weights():
+    (CHECKPOINT / "model.safetensors").unlink()
+
+
+def pickle_only():
+    (CHECKPOINT / "model.safetensors").rename(CHECKPOINT / "pytorch_model.bin")
+
+
+def pickle_by_another_name():
+    (CHECKPOINT / "model.safetensors").rename(CHECKPOINT / "adapter_model.bin")
+    edit_config(transformers_weights="adapter_model.bin")
+
+
+def truncated_weights():
+    os.truncate(CHECKPOINT / "model.safetensors", 5000)
+
+
+def damaged_header():
+    (CHECKPOINT / "model.safetensors").write_bytes(b"\xff" * 500)
+
+
+def missing_layer():
+    drop_weights("encoder.layer.1")
+
+
+def infinite_weight():
+    with edited_weights() as weights:
+        weights[EMBEDDINGS][0, 0] = torch.inf
+
+
+def config_of_another_size():
+    edit_config(hidden_size=8)
+
+
+def config_not_json():
+    (CHECKPOINT / "config.json").write_text("{")
+
+
+def another_architecture():
+    edit_config(model_type="gpt2")
+
+
+def code_of_its_own():
+    edit_config(model_type="evil", auto_map={"AutoConfig": "evil.Config"})
+    (CHECKPOINT / "evil.py").write_text("raise SystemExit('ran')")
+
+
+def no_tokenizer():
+    for file in CHECKPOINT.glob("tokenizer*"):
+        file.unlink()
+
+
+def damaged_tokenizer():
+    (CHECKPOINT / "tokenizer.json").write_text("{}")
+
+
+def slow_tokenizer():
+    no_tokenizer()
+    edit_config(model_type="roberta", pad_token_id=1)
+    (CHECKPOINT / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertweetTokenizer"}))
+    (CHECKPOINT / "vocab.txt").write_text("red 1\n")
+    (CHECKPOINT / "bpe.codes").write_text("r e 1\n")
+    with edited_weights() as weights:
+        for name in list(weights):
+            weights[name.replace("bert.", "roberta.")] = weights.pop(name)
+
+
+def tokenizer_of_another_model():
+    with edited_weights() as weights:
+        weights[EMBEDDINGS] = weights[EMBEDDINGS][:20].clone()
+    edit_config(vocab_size=20)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (no_folder, "data/checkpoints/tiny is no folder; put"),
+        (no_config, "config.json is missing; copy"),
+        (no_weights, "model.safetensors is missing; copy"),
+        (pickle_only, "pytorch_model.bin.*never loaded; save the model again"),
+        (pickle_by_another_name, "adapter_model.bin.*never loaded"),
+        (truncated_weights, "SafetensorError.*copy them again"),
+        (damaged_header, "SafetensorError.*copy them again"),
+        (missing_layer, r"16 weights of its encoder.*bert.encoder.layer.1"),
+        (infinite_weight, "not finite"),
+        (config_of_another_size, "weights of its encoder"),
+        (config_not_json, "not a valid JSON file.*copy them again"),
+        (another_architecture, "'gpt2'; accepted are bert, roberta, xlm-roberta, electra, ernie, camembert"),
+        (code_of_its_own, "'evil'; accepted are"),
+        (no_tokenizer, "no tokenizer files"),
+        (damaged_tokenizer, "copy them again"),
+        (slow_tokenizer, "only a slow tokenizer .BertweetTokenizer"),
+        (tokenizer_of_another_model, "59 tokens.*20 tokens"),
+    ],
+)
+def test_unusable_folders(damage, message):
+    save_checkpoint(CHECKPOINT)
+    damage()
+    with pytest.raises(InputError, match=message):
+        load_tiny()
+
+
+@pytest.mark.parametrize("name", ["data/model", "../outside", "/absolute", "a/b/c", "data/checkpoints", "two words"])
+def test_names_of_no_kind(name):
+    Path("data/model").mkdir(parents=True)
+    with pytest.raises(InputError, match="neither 'embedded', 'scratch', a folder below data/checkpoints/ nor a hub"):
+        load_tiny(name)
+
+
+def test_a_hub_name_without_a_hub():
+    with pytest.raises(InputError, match=r"somebody/some-model: .*check the name and the connection"):
+        load_tiny("somebody/some-model")
+
+
+@pytest.mark.parametrize(("family", "room"), [("bert", 64), ("electra", 64), ("roberta", 62), ("camembert", 62)])
+def test_max_length_beyond_the_position_embeddings(family, room):
+    save_checkpoint(CHECKPOINT, random_classifier(family, heads=2))
+    with pytest.raises(InputError, match=rf"model.max_length is {room + 1}, but .* positions for {room} tokens"):
+        load_tiny(model__max_length=room + 1)
+    model, tokenizer = load_tiny(model__max_length=room)
+    longest = encode_pairs(tokenizer, ["a " * 80], ["b " * 80], room)
+    assert longest.lengths.tolist() == [room]
+    assert predict(model, longest, model.config.pad_token_id).shape == (1, 5)
+
+
+def test_a_tokenizer_with_text_types_for_weights_without():
+    model = random_classifier("roberta", heads=2)
+    model.resize_token_embeddings(60)
+    model.roberta.embeddings.token_type_embeddings = torch.nn.Embedding(1, 16)
+    save_checkpoint(CHECKPOINT, model, type_vocab_size=1)
+    assert logits_of(*load_tiny()).shape == (2, 5)
+
+
+def test_a_missing_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert checkpoints.pick_device("auto") == torch.device("cpu")
+    with pytest.raises(InputError, match=r"base.device is 'cuda'"):
+        checkpoints.pick_device("cuda")

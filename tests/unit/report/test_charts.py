@@ -1,0 +1,274 @@
+"""Maps of heads, removal curves and slices show the numbers they are given, legibly at the sizes of real models."""
+
+import html
+import itertools
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from pipeline.report import ablation_charts, canvas, head_map, label_placement, subgroup_charts
+from pipeline.report.canvas import RenderedFigure
+
+FUNCTIONS = [
+    "term_match",
+    "segmentation",
+    "previous_term",
+    "next_term",
+    "self",
+    "cls",
+    "sep",
+    "cross_text",
+    "a function of a long name",
+]
+SLICES = [
+    "1 term in the query",
+    "2 to 3 terms in the query",
+    "4 terms or more in the query",
+    "title up to 8 tokens",
+    "title of 9 to 16 tokens",
+    "title longer than 16 tokens",
+    "no shared term",
+    "1 shared term",
+    "every term shared, same order",
+    "every term shared, other order",
+    "channel: 旅行与酒店预订",
+    "<b>$x$ & a name that is far too long to fit</b>",
+]
+WHERE = "300 pairs of the dev split"
+UNIT = f"in percent of the unmasked accuracy (0.851), on {WHERE}"
+
+
+@pytest.fixture(autouse=True)
+def _house_style() -> Iterator[None]:
+    with canvas.report_style(canvas.font_families(SLICES)):
+        yield
+
+
+def places_frame(layers: int, heads: int, labelled: float = 0.5, seed: int = 0) -> pd.DataFrame:
+    """Heads in a few clumps, a share of them labelled, the rest None."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 0.25, (6, 2))
+    x, y = (centres[rng.integers(6, size=layers * heads)] + rng.normal(0, 0.05, (layers * heads, 2))).T
+    layer, head = np.divmod(np.arange(layers * heads), heads)
+    label = np.where(rng.random(len(x)) < labelled, rng.choice(FUNCTIONS, len(x)), None)
+    return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "label": label})
+
+
+def curves_frame(draws: int = 5) -> pd.DataFrame:
+    shares = np.linspace(0, 1, 11)
+    falls = {ablation_charts.LEAST_FIRST: shares**4, ablation_charts.MOST_FIRST: shares**0.3}
+    rows = [
+        {"order": order, "share": share, "draw": 0, "change": -0.8 * fall}
+        for order, fallen in falls.items()
+        for share, fall in zip(shares, fallen, strict=True)
+    ]
+    rows += [
+        {"order": ablation_charts.RANDOM, "share": share, "draw": draw, "change": -0.8 * share ** (0.8 + 0.2 * draw)}
+        for draw in range(draws)
+        for share in shares
+    ]
+    return pd.DataFrame(rows)
+
+
+def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    pairs = dict(zip(names, rng.integers(12, 448, len(names)).tolist(), strict=True))
+    rows = []
+    for group in groups:
+        for name in names:
+            change, reach = rng.normal(-0.15, 0.2), 1.5 / np.sqrt(pairs[name])
+            rows.append((group, name, pairs[name], change, change - reach, change + reach))
+    return pd.DataFrame(rows, columns=["group", "slice", "pairs", "change", "low", "high"])
+
+
+def written(drawn: RenderedFigure) -> list[str]:
+    return [html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode())]
+
+
+def boxes(figure: Figure) -> list[tuple[Text, Bbox]]:
+    """Every text that is drawn (a figure holds more, such as ticks beyond its axes), and the pixels it takes."""
+    renderer, drawn = FigureCanvasAgg(figure).get_renderer(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", lambda text, _: drawn.append(text))
+        figure.draw(renderer)
+    return [(text, text.get_window_extent(renderer)) for text in drawn if text.get_visible() and text.get_text()]
+
+
+def assert_legible(figure: Figure) -> None:
+    """Nothing written is cut off, and no two upright texts overlap."""
+    found = boxes(figure)
+    for text, box in found:
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text.get_text()
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text.get_text()
+    upright = [(text.get_text(), box.padded(-0.5)) for text, box in found if text.get_rotation() % 90 == 0]
+    for (one, first), (other, second) in itertools.combinations(upright, 2):
+        assert not first.overlaps(second), f"{one!r} overlaps {other!r}"
+
+
+@pytest.mark.parametrize("shape", [(6, 12), (12, 12), (1, 2)])
+@pytest.mark.parametrize("labelled", [0.0, 0.5, 1.0])
+def test_every_head_is_a_dot_and_no_name_covers_another_or_a_dot(shape, labelled):
+    places = places_frame(*shape, labelled)
+    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    assert_legible(figure)
+    [axes] = figure.axes
+    dots = np.concatenate([axes.transData.transform(shown.get_offsets()) for shown in axes.collections])
+    assert len(dots) == len(places)
+    lines = [axes.transData.transform(line.get_xydata()) for line in axes.lines]
+    for text, box in boxes(figure):
+        assert box.count_contains(dots) == 0, text.get_text()
+        points = [ends[:-2] for ends in lines]
+        assert not any(box.count_contains(along) for along in points), text.get_text()
+    assert {text.get_text() for text in axes.texts} <= {f"{row.layer}.{row.head}" for row in places.itertuples()}
+    assert len(axes.texts) >= min(20, int(places["label"].notna().sum()))
+
+
+def test_the_map_is_to_scale():
+    """A distance is as long on paper whichever way it lies, and dots stand where the frame says."""
+    places = places_frame(2, 3)
+    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    [axes] = figure.axes
+    FigureCanvasAgg(figure).draw()
+    (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
+    assert x1 - x0 == pytest.approx(y1 - y0)
+    shown = np.concatenate([np.asarray(one.get_offsets()) for one in axes.collections])
+    np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(places["x"]))
+
+
+def test_a_function_has_its_colour_and_heads_without_one_are_grey():
+    places = places_frame(1, 5).assign(label=["self", None, "cls", "self", np.nan])
+    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    by_label = {one.get_label(): one for one in figure.axes[0].collections}
+    assert list(by_label) == ["no function (2)", "self (2)", "cls (1)"]
+    face = [colors.to_hex(one.get_facecolor()[0]) for one in by_label.values()]
+    assert face == [canvas.GREY.lower(), canvas.KINDS[0].lower(), canvas.KINDS[1].lower()]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.0", "0.2", "0.3"]
+
+
+def test_more_functions_than_colours_still_look_different():
+    places = places_frame(2, 6).assign(label=[f"function {index}" for index in range(12)])
+    shown = head_map.head_map_chart(places, (0.38, 0.17)).axes[0].collections[1:]
+    looks = {(colors.to_hex(one.get_facecolor()[0]), len(one.get_paths()[0].vertices)) for one in shown}
+    assert len(looks) == 12
+
+
+def test_the_map_says_what_its_axes_hold():
+    drawn = head_map.head_map(places_frame(2, 4), (0.384, 0.17), WHERE)
+    texts = written(drawn)
+    assert "first axis, in Jensen-Shannon distance (38% of the variance)" in texts
+    assert "second axis, in Jensen-Shannon distance (17% of the variance)" in texts
+    assert WHERE in drawn.words.caption
+    assert "55% of the variance" in drawn.words.alt
+
+
+def test_heads_that_all_attend_alike_are_one_place():
+    places = places_frame(2, 4).assign(x=0.0, y=0.0)
+    drawn = head_map.head_map(places, (np.nan, np.nan), WHERE)
+    assert "nan" not in " ".join([*written(drawn), drawn.words.alt, drawn.words.caption])
+
+
+def test_a_name_moves_to_a_free_side_goes_far_or_is_left_out():
+    alone = label_placement.place_labels(np.array([[1.0, 1.0]]), {0: "3.4"}, 2, 2)[0]
+    assert alone.centre[0] > 1 == alone.centre[1]
+    assert len(alone.line) == 0
+    at_the_edge = label_placement.place_labels(np.array([[1.95, 1.0]]), {0: "3.4"}, 2, 2)[0]
+    assert at_the_edge.centre[0] < 1.95
+    around = [(1.2, 1.07), (0.8, 1.07), (1.08, 1.12), (1.08, 0.88), (0.8, 0.88)]
+    far = label_placement.place_labels(np.array([(1.0, 1.0), *around]), {0: "3.4"}, 2, 2)[0]
+    np.testing.assert_array_equal(far.line[0], [1, 1])
+    assert np.abs(far.line[-1] - far.centre).max() < 0.2
+    everywhere = np.array([[1.0, 1.0], *itertools.product(np.arange(0, 2, 0.1), repeat=2)])
+    assert label_placement.place_labels(everywhere, {0: "3.4"}, 2, 2) == {}
+
+
+def test_three_orders_with_the_range_of_the_random_one():
+    figure = ablation_charts.removal_chart(curves_frame())
+    assert_legible(figure)
+    [axes] = figure.axes
+    lines = {str(line.get_label()): line for line in axes.lines}
+    for order, at_half in ((ablation_charts.LEAST_FIRST, -0.8 * 0.5**4), (ablation_charts.MOST_FIRST, -0.8 * 0.5**0.3)):
+        share, change = lines[order].get_data()
+        assert share[5] == pytest.approx(50)
+        assert change[5] == pytest.approx(100 * at_half)
+    assert lines["random order, median"].get_ydata()[5] == pytest.approx(-80 * 0.5**1.2)
+    [band] = axes.collections
+    at_half = band.get_paths()[0].vertices
+    assert at_half[np.isclose(at_half[:, 0], 50)][:, 1] == pytest.approx([-80 * 0.5**0.8, -80 * 0.5**1.6])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        ablation_charts.LEAST_FIRST,
+        ablation_charts.MOST_FIRST,
+        "random order, median",
+        "lowest to highest draw",
+    ]
+
+
+def test_curves_are_described_and_carry_their_units():
+    drawn = ablation_charts.removal_curves(curves_frame(), UNIT)
+    assert {"share of all heads removed (%)", "relative accuracy change (%)"} <= set(written(drawn))
+    assert "least important first: -5.0% with 50% removed" in drawn.words.alt
+    assert UNIT in drawn.words.caption
+    assert "5 random orders" in drawn.words.caption
+
+
+def test_undefined_changes_and_missing_orders_are_left_out():
+    curves = curves_frame()
+    curves.loc[curves["order"] == ablation_charts.MOST_FIRST, "change"] = np.nan
+    drawn = ablation_charts.removal_curves(curves[curves["order"] != ablation_charts.RANDOM], UNIT)
+    assert ablation_charts.LEAST_FIRST in written(drawn)
+    assert ablation_charts.MOST_FIRST not in written(drawn)
+    assert "nan" not in drawn.words.alt
+    nothing = ablation_charts.removal_curves(curves.assign(change=np.nan), UNIT)
+    assert "Nothing is defined" in nothing.words.alt
+
+
+@pytest.mark.parametrize("groups", [FUNCTIONS, ["term_match"], ["own: a group with a very long name indeed"]])
+@pytest.mark.parametrize("names", [SLICES, SLICES[-1:], ["a", "b"]])
+def test_slices_are_legible_whatever_their_names(groups, names):
+    assert_legible(subgroup_charts.subgroup_heatmap(slices_frame(groups, names)))
+
+
+def test_every_cell_and_every_count_is_written():
+    changes = slices_frame(FUNCTIONS, SLICES)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    texts = written(drawn)
+    for change in 100 * changes["change"]:
+        assert f"{change:+.1f}" in texts
+    for count in changes["pairs"].unique():
+        assert str(count) in texts
+    assert {*FUNCTIONS, *SLICES[:-1], "pairs", "relative accuracy change (%)"} <= set(texts)
+    assert WHERE in drawn.words.caption
+
+
+def test_rows_and_columns_keep_the_frames_order():
+    changes = slices_frame(["b", "a"], ["z", "y"])
+    texts = written(subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE))
+    assert [one for one in texts if one in "abyz"] == ["b", "a", "z", "y"]
+
+
+def test_cells_whose_interval_leaves_out_zero_are_framed():
+    rows = [("a", "x", -0.2, -0.3, -0.1), ("a", "y", -0.2, -0.5, 0.1), ("b", "x", 0.2, 0.1, 0.3)]
+    changes = pd.DataFrame(rows, columns=["group", "slice", "change", "low", "high"]).assign(pairs=40)
+    figure = subgroup_charts.subgroup_heatmap(changes)
+    frames = [one for one in figure.axes[0].patches if isinstance(one, Rectangle)]
+    centres = [(one.get_x() + one.get_width() / 2, one.get_y() + one.get_height() / 2) for one in frames]
+    assert centres == [pytest.approx((0, 0)), pytest.approx((0, 1))]
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    assert "2 of 3 cells" in drawn.words.caption
+    assert "worst off without a is x: -20.0%" in drawn.words.alt
+    assert "–" in written(drawn)
+
+
+@pytest.mark.parametrize("change", [np.nan, 0.0])
+def test_a_table_without_any_change_is_drawn(change):
+    changes = slices_frame(["a"], ["x", "y"]).assign(change=change, low=np.nan, high=np.nan)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    assert "nan" not in drawn.words.alt + drawn.words.caption

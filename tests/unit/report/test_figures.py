@@ -1,0 +1,256 @@
+"""Figures show the numbers they are given, on honest scales, whatever the texts, and in the same bytes each time."""
+
+import dataclasses
+import html
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from matplotlib import colormaps, font_manager
+
+from pipeline.report import (
+    ablation_charts,
+    attention_maps,
+    canvas,
+    figures,
+    head_heatmaps,
+    heatmaps,
+    model_charts,
+    text,
+)
+from pipeline.report.canvas import (
+    CHANGES,
+    CHINESE,
+    LATIN,
+    FigureText,
+    RenderedFigure,
+    blank_figure,
+    font_advice,
+    font_families,
+    panel,
+    render_figure,
+    report_style,
+)
+from tests.support import frames
+
+WORDS = FigureText(name="name", title="Title", alt="alt", caption="caption")
+CHINESE_FONT = not {font.name for font in font_manager.fontManager.ttflist}.isdisjoint(CHINESE)
+
+
+@pytest.fixture(autouse=True)
+def _house_style() -> Iterator[None]:
+    with report_style(font_families([frames.CHINESE_TEXT])):
+        yield
+
+
+def written(drawn: RenderedFigure) -> Counter[str]:
+    """Every text of the figure, from the comments that an SVG carries beside letters drawn as paths."""
+    return Counter(html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode()))
+
+
+def pixels(drawn: RenderedFigure) -> np.ndarray:
+    return np.asarray(PIL.Image.open(io.BytesIO(drawn.png)).convert("RGB"))
+
+
+def test_every_head_is_written_in_percent_with_one_decimal():
+    drawn = head_heatmaps.heads_heatmap(frames.results(2, 4))
+    changes = 100 * frames.heads_frame(2, 4)["relative_accuracy_change"]
+    expected = Counter(f"{change:+.1f}" if abs(change) >= 0.05 else "0.0" for change in changes)
+    assert expected.total() == 8
+    assert expected <= written(drawn)
+    assert {"layer (from 0)", "head (from 0)", "relative accuracy change (%)"} <= set(written(drawn))
+    assert "-5.2%" in drawn.words.alt
+    assert "400 pairs of the test split" in drawn.words.caption
+
+
+@pytest.mark.parametrize("values", [[[-0.5, 0.1]], [[0.3, 0.2]], [[np.nan, -1.0]], [[0.0, 0.0]], [[np.nan, np.nan]]])
+def test_a_scale_of_changes_is_white_at_zero_and_as_long_both_ways(values: list[list[float]]):
+    norm = heatmaps.centred_norm(np.array(values), least=0.1)
+    assert norm.vcenter == 0
+    assert norm.vmax == -norm.vmin == max(0.1, np.nanmax(np.abs([*values[0], 0.0])))
+
+
+def test_cells_have_the_colours_of_the_scale_and_white_is_white():
+    """The strongest loss takes the red end of the scale exactly, although the PNG has a palette only."""
+    shown = pixels(head_heatmaps.heads_heatmap(frames.results(6, 12))).reshape(-1, 3)
+    red = np.round(255 * np.array(colormaps[CHANGES](0.0)[:3]))
+    assert (np.abs(shown - red).max(axis=1) <= 1).sum() > 500
+    assert tuple(shown[0]) == (255, 255, 255)
+
+
+def test_undefined_cells_get_a_dash_and_no_colour():
+    results = frames.results(2, 4)
+    results.profiles.loc[results.profiles["function"] == "term_match", ["score", "chance"]] = np.nan
+    drawn = head_heatmaps.profile_heatmap(results, "term_match")
+    assert written(drawn)["–"] == 3 * 8
+    assert "term_match, undefined in this data" in written(drawn)
+    assert "nan" not in drawn.words.alt + drawn.words.caption
+
+
+def test_a_profile_shows_before_after_and_change_with_chance_in_the_title():
+    results = frames.results(2, 4)
+    drawn = head_heatmaps.profile_heatmap(results, "self")
+    rows = results.profiles[results.profiles["function"] == "self"]
+    before, after = (100 * rows[rows["phase"] == phase]["score"].to_numpy() for phase in ("before", "after"))
+    expected = Counter(f"{score:.0f}" for score in [*before, *after])
+    expected += Counter(f"{change:+.0f}" if round(change) else "0" for change in after - before)
+    assert expected <= written(drawn)
+    assert {"self, chance 4.0%", "before", "after", "after minus before", "percentage points"} <= set(written(drawn))
+    assert "900 pairs of the dev split" in drawn.words.caption
+    assert "800 pairs" in head_heatmaps.profile_heatmap(results, "term_match").words.caption
+
+
+def test_bars_show_every_group_beside_the_articles():
+    drawn = ablation_charts.function_bars(frames.results(2, 4))
+    texts = written(drawn)
+    assert {"term_match", "-45.5%", "lower half", "-63.0%", "lower half except term_match"} <= set(texts)
+    assert {"random heads (10 draws)", "same layers, random (10 draws)", "own: <b>mine</b> & $x$"} <= set(texts)
+    assert "article's figures" in drawn.words.caption
+
+
+def test_random_shares_describe_their_medians():
+    results = frames.results(2, 4)
+    draws = results.groups.query("experiment == 'random_share' and group == '0.5'")["relative_accuracy_change"]
+    assert f"50%: {100 * draws.median():.1f}%" in ablation_charts.random_share(results).words.alt
+
+
+def test_groups_without_a_defined_change_are_drawn_as_undefined():
+    groups = frames.groups_frame(2)
+    groups[[name for name in groups if name.startswith("relative_accuracy_change")]] = np.nan
+    results = dataclasses.replace(frames.results(2, 4), tables=frames.tables(2, 4, groups=groups))
+    assert written(ablation_charts.layers_and_halves(results))["undefined"] == 4
+
+
+def test_collapsed_groups_are_named():
+    caption, alt = (lambda words: (words.caption, words.alt))(model_charts.predicted_grades(frames.results(2, 4)).words)
+    assert "collapsed: lower half." in alt
+    assert "0 of 85 random groups" in caption
+
+
+def test_the_learning_curve_has_only_the_metrics_that_exist():
+    results = frames.results(2, 4)
+    partial = dataclasses.replace(results, curve=results.curve.drop(columns="dev_qwk"))
+    assert "dev_qwk" in written(model_charts.learning_curve(results))
+    assert "dev_qwk" not in written(model_charts.learning_curve(partial))
+
+
+def test_the_heads_shown_are_those_whose_same_term_score_changed_most():
+    rows = [(0, 0, 0.1, 0.2), (0, 1, 0.5, 0.1), (1, 0, 0.3, 0.3), (1, 1, 0.2, np.nan)]
+    frame = pd.DataFrame(
+        {"layer": layer, "head": head, "function": "term_match", "phase": phase, "score": score}
+        for layer, head, *both in rows
+        for phase, score in zip(("before", "after"), both, strict=True)
+    )
+    chosen = attention_maps.most_changed(frame, 2)
+    assert [head[:2] for head in chosen] == [(0, 1), (0, 0)]
+    assert [head[2] for head in chosen] == pytest.approx([-0.4, 0.1])
+    assert len(attention_maps.most_changed(frame, 10)) == 3
+
+
+def test_maps_label_every_token_on_both_axes_of_all_four_maps():
+    [drawn] = attention_maps.example_maps(frames.results(2, 4))
+    assert written(drawn)["tickets"] == 2 * 4
+    assert {"before", "after", "what grew", "what shrank", "attending (query)"} <= set(written(drawn))
+
+
+def test_tokens_are_never_markup_and_hidden_characters_are_seen():
+    tokens = ["[CLS]", "$5", "$x^2$", "<b>", "&", "--", "\u202eabc", "\x07", "a" * 40, "[SEP]"]
+    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.showcase(tokens, 2, 4)]))
+    assert {"$5", "$x^2$", "[U+202E]abc", "[U+0007]", "a" * 11 + "…"} <= set(written(drawn))
+
+
+def test_a_long_pair_is_cut_and_the_caption_says_so():
+    tokens = [f"t{index}" for index in range(60)]
+    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.showcase(tokens, 2, 4)]))
+    assert "The first 40 of 60 tokens are drawn." in drawn.words.caption
+    assert "t39" in written(drawn)
+    assert "t40" not in written(drawn)
+
+
+def test_nothing_to_show_leaves_the_section_empty():
+    results = dataclasses.replace(frames.results(2, 4), showcase=[], curve=pd.DataFrame(columns=["epoch"]))
+    groups = results.groups[results.groups["experiment"].isin(["baseline", "half", "layer"])]
+    one = results.profiles[results.profiles["function"] == "term_match"]
+    drawn = figures.draw_figures(dataclasses.replace(results, tables=frames.tables(2, 4, groups=groups), profiles=one))
+    assert {section for section, pictures in drawn.items() if not pictures} == {"maps", "learning", "random", "removal"}
+
+
+def test_a_model_of_one_layer_is_drawn_without_halves_and_edges():
+    results = dataclasses.replace(frames.results(1, 4), shown=[])
+    drawn = figures.draw_figures(results)
+    assert drawn["dependency"] == []
+    bars = [written(one) for section in ("layers", "functions") for one in drawn[section]]
+    assert "layer 0" in bars[0]
+    assert not any("half" in label for one in bars for label in one)
+
+
+def test_files_hold_no_date_software_or_path():
+    drawn = head_heatmaps.heads_heatmap(frames.results(2, 4))
+    assert set(re.findall(rb"(IHDR|PLTE|IDAT|IEND|tEXt|tIME|iTXt|pHYs)", drawn.png)) == {
+        b"IHDR",
+        b"PLTE",
+        b"IDAT",
+        b"IEND",
+    }
+    assert not re.search(r"dc:date|Matplotlib v|/home|/work|/tmp", drawn.svg.decode())
+
+
+@pytest.mark.skipif(not CHINESE_FONT, reason="no Chinese font is installed (Debian: fonts-noto-cjk)")
+def test_chinese_letters_differ_from_each_other():
+    """A font without them would draw the same box for both."""
+    assert _letter("海") != _letter("的")
+
+
+def _letter(letter: str) -> bytes:
+    figure = blank_figure(1, 1)
+    panel(figure, 0, 0, 1, 1).text(0.5, 0.5, letter)
+    return render_figure(figure, WORDS).png
+
+
+def test_advice_only_where_the_data_needs_a_font_that_is_not_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans", "SimHei"})
+    assert font_advice(["上海", "plain"]) is None
+    assert font_families(["上海"]) == ["DejaVu Sans", "SimHei"]
+    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans"})
+    assert "fonts-noto-cjk" in (font_advice(iter(["plain", "上海"])) or "")
+    assert font_families(["上海"]) == ["DejaVu Sans"]
+    assert font_advice(["plain", "naïve – “quoted”"]) is None
+
+
+@pytest.mark.skipif(not CHINESE_FONT, reason="no Chinese font is installed (Debian: fonts-noto-cjk)")
+def test_a_font_installed_after_matplotlib_cached_its_list_is_found(monkeypatch: pytest.MonkeyPatch):
+    stale = [font for font in font_manager.fontManager.ttflist if font.name not in CHINESE]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", stale)
+    assert len(font_families(["上海"])) == 2
+
+
+def test_the_house_style_leaves_matplotlibs_own_alone():
+    with report_style([LATIN]):
+        assert matplotlib.rcParams["svg.hashsalt"] == "bert-head-analysis"
+        inside = matplotlib.rcParams["text.parse_math"]
+    assert inside is False
+
+
+@pytest.mark.parametrize(
+    ("given", "columns", "shown"),
+    [
+        ("short", 5, "short"),
+        ("longer", 5, "long…"),
+        ("上海北京", 8, "上海北京"),
+        ("上海北京", 7, "上海北…"),
+        ("a\u202eb", 20, "a[U+202E]b"),
+        ("", 5, ""),
+    ],
+)
+def test_texts_are_cut_by_the_columns_they_take(given: str, columns: int, shown: str):
+    assert text.shortened(given, columns) == shown
+
+
+def test_lone_surrogates_and_line_breaks_are_written_as_codes():
+    assert text.visible("a\ud800\n\u2028b\u200f") == "a[U+D800][U+000A][U+2028]b[U+200F]"

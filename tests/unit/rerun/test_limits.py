@@ -1,0 +1,106 @@
+"""Limits on runs made up by hand: kept at the limit, broken beyond it, and what is told of it."""
+
+import pytest
+
+from pipeline.compare.diff import diff_runs
+from pipeline.core.config import Limits
+from pipeline.rerun.summary import broken_limits, judge_rerun
+from tests.support.frames import run_heads_frame, run_results
+
+STRICT = Limits(accuracy_drop=0.02, needed_heads=0, findings=0)
+ZEROS = [[0.0, 0.0], [0.0, 0.0]]
+
+
+def broken(before, after, limits=STRICT) -> list[str]:
+    return broken_limits(diff_runs(before, after), limits)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (0.85, 0.83, []),  # exactly the limit, though 0.85 - 0.83 > 0.02 in floating point
+        (0.85, 0.95, []),
+        (
+            0.85,
+            0.8299,
+            ["test_accuracy fell by 0.0201, from 0.8500 to 0.8299; limits.accuracy_drop is 0.02"],
+        ),
+    ],
+)
+def test_accuracy_may_fall_by_the_limit_and_rise_by_anything(before, after, said):
+    assert broken(*(run_results("run", metrics={"test_accuracy": value}) for value in (before, after))) == said
+
+
+def test_heads_that_become_needed_and_those_that_stop_count_alike():
+    before = run_results("before", heads=run_heads_frame(ZEROS, needed=[(0, 0), (0, 1)]))
+    after = run_results("after", heads=run_heads_frame(ZEROS, needed=[(0, 1), (1, 0), (1, 1)]))
+    assert broken(before, after) == [
+        "heads: 2 became needed, 1 stopped being so (layer 0 head 0, layer 1 head 0, layer 1 head 1); "
+        "limits.needed_heads is 0"
+    ]
+    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=2, findings=0)) != []
+    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=3, findings=0)) == []
+
+
+def test_a_needed_head_that_the_other_model_has_not_counts():
+    before = run_results("before", heads=run_heads_frame([[0.0]]))
+    after = run_results("after", heads=run_heads_frame([[0.0, 0.0]], needed=[(0, 1)]))
+    assert broken(before, after) == [
+        "heads: 1 became needed, 0 stopped being so (layer 0 head 1); limits.needed_heads is 0"
+    ]
+
+
+def test_only_agrees_to_differs_and_back_is_a_flip():
+    before = run_results("before", verdicts={"R0": "agrees", "R1": "differs", "F1": "agrees", "F2": "cannot tell"})
+    after = run_results(
+        "after", verdicts={"R0": "differs", "R1": "agrees", "F1": "cannot tell", "F2": "differs", "D1": "agrees"}
+    )
+    assert broken(before, after) == [
+        "findings: 2 flipped (R0: agrees -> differs, R1: differs -> agrees); limits.findings is 0"
+    ]
+    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=0, findings=2)) == []
+
+
+def test_what_only_one_run_has_breaks_nothing():
+    assert broken(run_results("before", metrics={"test_accuracy": 0.8}), run_results("after")) == []
+    assert broken(run_results("before"), run_results("after", verdicts={"F1": "differs"})) == []
+
+
+def test_the_ending_tells_what_changed():
+    before = run_results(
+        "the run published last",
+        params={"finetune.epochs": "3"},
+        metrics={"test_accuracy": 0.8, "test_qwk": 0.9, "pairs": 5, "test_mae": 0.3},
+        heads=run_heads_frame([[-0.3, -0.2], [-0.1, 0.0]]),
+        labels=[(0, 0, "cls")],
+        verdicts={"F1": "agrees"},
+    )
+    after = run_results(
+        "this run",
+        params={"finetune.epochs": "4"},
+        metrics={"test_accuracy": 0.81, "test_qwk": 0.9, "pairs": 5, "test_mae": 0.2},
+        heads=run_heads_frame([[-0.3, -0.2], [0.0, -0.1]], needed=[(1, 1)]),
+        labels=[(0, 0, "cls"), (1, 1, "sep")],
+        verdicts={"F1": "cannot tell"},
+    )
+    ending = judge_rerun(before, after, Limits(accuracy_drop=0.02, needed_heads=1, findings=0))
+    assert (ending.code, ending.title) == (0, "within the limits")
+    assert ending.points == [
+        "compared with the run published last",
+        "params: finetune.epochs 3 -> 4",
+        "test_accuracy 0.8000 -> 0.8100 (+0.0100)",
+        "test_qwk 0.9000 -> 0.9000 (+0.0000)",
+        "other metrics that changed: 1",
+        "heads with another effect: 2 of 4; rank correlation 0.800; layer 1 head 1 became needed",
+        "labels of heads: 1 gained",
+        "findings: F1 agrees -> cannot tell",
+    ]
+
+
+def test_params_alone_are_no_change():
+    before, after = (
+        run_results("run", {"report.showcase_heads": n}, heads=run_heads_frame([[float("nan")]])) for n in "34"
+    )
+    ending = judge_rerun(before, after, STRICT)
+    assert (ending.code, ending.title) == (0, "nothing changed")
+    assert ending.points == ["compared with run", "params: report.showcase_heads 3 -> 4"]

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline.stats.bootstrap import bootstrap, detectable, equivalent, mcnemar, percentile, q_values, sign_flips, tail
+
+
+def test_each_draw_holds_as_many_queries_as_there_are():
+    weights = bootstrap(7, 500, seed=0).weights
+    assert (weights.sum(axis=1) == 7).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.15)
+    assert np.array_equal(weights, bootstrap(7, 500, seed=0).weights)
+    assert not np.array_equal(weights, bootstrap(7, 500, seed=1).weights)
+
+
+def test_means_weigh_queries_by_their_pairs():
+    drawn = bootstrap(3, 100, seed=0)
+    sums, counts = np.array([2.0, 0.0, 9.0]), np.array([1.0, 2.0, 3.0])
+    for row, mean in zip(drawn.weights, drawn.means(sums, counts), strict=True):
+        pairs = np.repeat(np.arange(3), (row * counts).astype(int))
+        assert mean == pytest.approx((sums / counts)[pairs].mean())
+
+
+def test_intervals_are_percentiles_and_undefined_draws_leave_them_undefined():
+    low, high = bootstrap(10_000, 1, seed=0).interval(np.arange(1001.0)[:, None] * [1, np.nan])
+    assert (low[0], high[0]) == pytest.approx((25, 975), abs=0.1)
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_with_few_queries_an_interval_is_as_wide_as_students():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=12)
+    drawn = bootstrap(12, 200_000, seed=0)
+    low, high = drawn.interval(drawn.means(values, np.ones(12)))
+    expected = stats.t.interval(0.95, 11, loc=values.mean(), scale=stats.sem(values))
+    assert high - low == pytest.approx(expected[1] - expected[0], rel=0.04)
+    assert np.isnan(bootstrap(1, 10, seed=0).interval(np.zeros((10, 2)))[0]).all()
+
+
+@given(lost=st.integers(0, 40), won=st.integers(0, 40))
+def test_mcnemar_is_the_exact_binomial_test(lost, won):
+    expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
+    assert mcnemar(np.array([lost]), np.array([won]))[0] == pytest.approx(expected)
+
+
+def test_sign_flips_come_near_the_exact_test():
+    rng = np.random.default_rng(5)
+    differences = rng.normal(0.3, 1, (4, 9)).astype(np.float32)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 9)).reshape(9, -1)
+    exact = (np.abs(differences @ signs) >= np.abs(differences.sum(1))[:, None] - 1e-5).mean(axis=1)
+    assert sign_flips(differences, seed=0) == pytest.approx(exact, abs=0.015)
+
+
+def test_sign_flips_without_a_difference_find_nothing():
+    assert sign_flips(np.zeros((1, 5), dtype=np.float32), seed=0).tolist() == [1.0]
+
+
+def test_q_values_are_scipys_and_leave_out_the_undefined():
+    p = np.array([0.01, np.nan, 0.04, 0.03])
+    assert q_values(p)[[0, 2, 3]] == pytest.approx(stats.false_discovery_control(p[[0, 2, 3]]))
+    assert np.isnan(q_values(p)[1])
+    assert np.isnan(q_values(np.array([np.nan]))).all()
+
+
+def test_the_detectable_effect_is_found_with_its_power():
+    rng = np.random.default_rng(0)
+    effect = float(detectable(rng.normal(0, 0.1, (100_000, 1)))[0])
+    found = np.abs(rng.normal(effect, 0.1, 100_000)) > 1.96 * 0.1
+    assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_equivalence_needs_the_whole_interval():
+    assert equivalent(np.array([-0.01, -0.03, -0.01]), np.array([0.01, 0.01, 0.03]), 0.02).tolist() == [1, 0, 0]
+
+
+def test_tail_and_percentile_by_hand():
+    draws = np.array([-0.5, -0.1, 0.0, 0.1])
+    assert tail(-0.6, draws) == 1 / 5
+    assert tail(-0.1, draws) == 3 / 5
+    assert percentile(-0.1, draws) == 1.5 / 4
+    assert np.isnan(percentile(0.0, np.array([])))

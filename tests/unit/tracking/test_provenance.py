@@ -1,0 +1,56 @@
+"""What a stage was made from and what it left, as params and hashes say it."""
+
+import json
+from pathlib import Path
+
+from pipeline.tracking import provenance
+from pipeline.tracking.run_record import declared_params, flatten_params
+from tests.support.tracking import report
+
+
+def test_params_are_flat_and_declared(project, params, tmp_path):
+    flat = flatten_params(params)
+    assert flat["data.columns.split"] == "null"
+    assert flat["data.grades"] == '["1", "2", "3", "4", "5"]'
+    assert flat["group_ablation.groups"] == "{}"
+    pipeline = tmp_path / "dvc.yaml"
+    pipeline.write_text(json.dumps({"stages": {"finetune": {"params": ["base.seed", "model.scratch"]}}}))
+    chosen = declared_params(flat, "finetune", pipeline)
+    assert list(chosen) == [
+        "base.seed",
+        *(f"model.scratch.{key}" for key in ("layers", "heads", "hidden", "vocabulary")),
+    ]
+    assert declared_params(flat, "other", pipeline) == flat
+
+
+def lock(**changes):
+    entry = {
+        "cmd": "python -m pipeline finetune",
+        "deps": [{"path": "data/prepared", "md5": "aa.dir"}, {"path": "pipeline/core/config.py", "md5": "bb"}],
+        "params": {"params.yaml": {"finetune.epochs": 2}},
+        "outs": [{"path": "data/model", "md5": "cc.dir"}, {"path": "reports/finetune/metrics.json", "md5": "dd"}],
+    }
+    return {"finetune": entry | changes}
+
+
+def test_a_fingerprint_follows_what_goes_into_a_stage():
+    known = provenance.stage_fingerprints(lock())["finetune"]
+    changes = [
+        {"cmd": "python -m pipeline other"},
+        {"deps": [{"path": "data/prepared", "md5": "ab.dir"}, {"path": "pipeline/core/config.py", "md5": "bb"}]},
+        {"params": {"params.yaml": {"finetune.epochs": 3}}},
+    ]
+    assert len({known, *(provenance.stage_fingerprints(lock(**change))["finetune"] for change in changes)}) == 4
+    assert provenance.stage_fingerprints(lock(outs=[]))["finetune"] == known
+    turned = lock(deps=lock()["finetune"]["deps"][::-1])
+    assert provenance.stage_fingerprints(turned)["finetune"] == known
+
+
+def test_outputs_are_known_by_their_hash(project):
+    assert provenance.output_fingerprint(lock(), Path("data/model")) is not None
+    assert provenance.output_fingerprint(lock(), Path("data/mod")) is None
+    digests = provenance.file_digests([report("reports/finetune/metrics.json", "hello"), Path("reports")])
+    assert digests == {"reports/finetune/metrics.json": "5d41402abc4b2a76b9719d911017c592"}
+    assert not provenance.wrote(lock()["finetune"], digests)
+    assert provenance.wrote(lock()["finetune"], {"reports/finetune/metrics.json": "dd"})
+    assert not provenance.wrote(lock()["finetune"], {})
