@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import InputError
-
-Head = tuple[int, int]  # (layer, head), counted from 0
+from pipeline.core.heads import Head, every_head
 
 # F1, F2, F3: the functions of the low heads; word_order takes whichever neighbour a head reads.
 GROUP_FUNCTIONS = {
@@ -55,10 +54,6 @@ def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
             "members": [" ".join(f"{layer}.{head}" for layer, head in group.heads) for group in groups],
         }
     )
-
-
-def every_head(layers: int, heads: int) -> list[Head]:
-    return [(layer, head) for layer in range(layers) for head in range(heads)]
 
 
 def single_head_groups(layers: int, heads: int) -> list[Group]:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ablation.cls_attention import MATCH_SHARE
-from pipeline.ablation.head_groups import Head
 from pipeline.analysis.ablation_effects import Metrics
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.attention.head_labels import Sample
+from pipeline.core.heads import Head
 from pipeline.stats.bootstrap import percentile
 from pipeline.stats.metrics import logit_margins, none_if_nan
 

@@ -25,6 +25,7 @@ from pipeline.attention.head_labels import Sample
 from pipeline.attention.maps import readable_tokens
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
+from pipeline.core.heads import Head, every_head
 from pipeline.stats.metrics import logit_margins
 from pipeline.tracking import Record
 
@@ -37,16 +38,12 @@ def main(params: Params, record: Record) -> None:
         schemas.arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
     )
     low, targets = _low_heads(), list(range(1, layers))
-    every = attention_edges.head_edges(
-        by_head, head_groups.every_head(layers, heads), targets, sample.drawn, params.base.seed
-    )
+    every = attention_edges.head_edges(by_head, every_head(layers, heads), targets, sample.drawn, params.base.seed)
     together = attention_edges.attention_changes(
         by_group, by_group.differences(int(len(low) > 0)), targets, sample.drawn
     )
 
-    high = [
-        head for head in head_groups.every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low
-    ]
+    high = [head for head in every_head(layers, heads)[layers // 2 * heads :] if head[0] and head not in low]
     candidates = high if low else []
     tokens = target_tokens(test)
     found = [_chosen(dev, candidates, params)]
@@ -67,7 +64,7 @@ def main(params: Params, record: Record) -> None:
     record.artifacts += [paths.EDGES, paths.GROUP_EDGES, paths.READERS, paths.DEPENDENCY_METRICS]
 
 
-def _low_heads() -> tuple[head_groups.Head, ...]:
+def _low_heads() -> tuple[Head, ...]:
     """The term-match heads that group_ablation masked together; none where no pair defines the function."""
     masked = schemas.table(paths.GROUPS)
     own = masked[(masked["experiment"] == "function") & (masked["group"] == head_groups.MATCHERS)]
@@ -78,11 +75,11 @@ def _low_heads() -> tuple[head_groups.Head, ...]:
     )
 
 
-def _mask(heads: tuple[head_groups.Head, ...], layers: int, count: int) -> np.ndarray:
+def _mask(heads: tuple[Head, ...], layers: int, count: int) -> np.ndarray:
     return head_groups.group_masks([head_groups.Group("", "", heads)], layers, count)[0]
 
 
-def _chosen(dev: AblationTarget, candidates: list[head_groups.Head], params: Params) -> pd.DataFrame:
+def _chosen(dev: AblationTarget, candidates: list[Head], params: Params) -> pd.DataFrame:
     """The candidates with what dev says of them; see `mediation.choose_relay_heads`."""
     alone = head_groups.group_masks([head_groups.Group("", "", (head,)) for head in candidates], *dev.shape)
     kinds_of = target_kinds(dev)
@@ -97,9 +94,7 @@ def _chosen(dev: AblationTarget, candidates: list[head_groups.Head], params: Par
     )
 
 
-def _mediation(
-    test: AblationTarget, low: tuple[head_groups.Head, ...], candidates: list[head_groups.Head], sample: Sample
-) -> pd.DataFrame:
+def _mediation(test: AblationTarget, low: tuple[Head, ...], candidates: list[Head], sample: Sample) -> pd.DataFrame:
     """Each candidate's output taken from the other state: the low heads masked, or the unmasked model."""
     without, count = _mask(low, *test.shape), len(candidates)
     multipliers = np.stack([without, *[np.ones_like(without)] * count, *[without] * count])
@@ -116,7 +111,7 @@ def _mediation(
 
 
 def _shown(
-    test: AblationTarget, tokens: Sequence[Tokens], low: tuple[head_groups.Head, ...], table: pd.DataFrame, count: int
+    test: AblationTarget, tokens: Sequence[Tokens], low: tuple[Head, ...], table: pd.DataFrame, count: int
 ) -> list[dict[str, Any]]:
     """[CLS]'s attention of the reader that dev needs most, on pairs chosen as those of the attention maps are."""
     own = table[table["reader"]]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.ablation.encoder import from_pretrained_model
 from pipeline.ablation.engine import AblationEngine, same_length_chunks
-from pipeline.ablation.head_groups import every_head, group_masks, kept_heads, single_head_groups
+from pipeline.ablation.head_groups import group_masks, kept_heads, single_head_groups
 from pipeline.ablation.head_importance import gradient_importance
 from pipeline.ablation.patching import ResampleAblation, draw_donors, mean_head_outputs, pair_layouts
 from pipeline.ablation.sweep import AblationTarget, load_targets, observed_sweep, target_kinds
@@ -22,6 +22,7 @@ from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_csv, write_json, write_safetensors
+from pipeline.core.heads import every_head
 from pipeline.stats.bootstrap import sample_queries
 from pipeline.tracking import Record
 

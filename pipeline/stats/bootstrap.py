@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL = 0.95  # of every interval
+SIGNIFICANCE = 0.05  # p or q below which an effect is more than chance
 FEW_QUERIES = 30  # below so many the intervals are too narrow: a bootstrap of few clusters covers less than it says
 POWER = 0.8
 FLIPS = 20_000  # of the signs: enough that one effect among hundreds of tests can still be told from chance

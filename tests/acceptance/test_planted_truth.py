@@ -21,6 +21,7 @@ from pipeline.analysis.random_controls import compare_with_random, contrasts
 from pipeline.attention import head_labels
 from pipeline.attention.head_functions import Tokens, chance, weights
 from pipeline.attention.scoring import AttentionScorer
+from pipeline.core.heads import every_head
 from pipeline.findings import functional_heads
 from pipeline.findings.select import Tables
 from pipeline.findings.verdict import AGREES
@@ -69,7 +70,7 @@ def analysed(truth: Planted, k: int) -> Analysed:
     measured, drawn = effects_and_resamples(logits[1:], judged)
     table = pd.concat([head_groups.group_frame(chosen), measured], axis=1)
     single = slice(1, 1 + LAYERS * HEADS)
-    every = pd.DataFrame(head_groups.every_head(LAYERS, HEADS), columns=["layer", "head"])
+    every = pd.DataFrame(every_head(LAYERS, HEADS), columns=["layer", "head"])
     heads = pd.concat(
         [every, measure_effects(logits[single], judged), effect_significance(logits[single], judged)], axis=1
     )

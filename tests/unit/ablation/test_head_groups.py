@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.ablation import head_groups
 from pipeline.core.errors import InputError
+from pipeline.core.heads import every_head
 
 
 def labels(bounds: dict[str, list[list[float]]]) -> pd.DataFrame:
@@ -38,7 +39,7 @@ def test_random_shares_have_their_size_and_no_head_twice(layers, heads, seed, sh
     assert drawn == head_groups.random_share_groups(layers, heads, [share], 3, seed)
     for group in drawn:
         assert len(set(group.heads)) == len(group.heads) == max(1, round(share * layers * heads))
-        assert set(group.heads) <= set(head_groups.every_head(layers, heads))
+        assert set(group.heads) <= set(every_head(layers, heads))
 
 
 def test_random_draws_are_uniform_over_heads():
@@ -49,7 +50,7 @@ def test_random_draws_are_uniform_over_heads():
 
 def test_layers_and_halves_cover_every_head_once():
     layers = head_groups.layer_groups(5, 2)
-    assert sorted(head for group in layers for head in group.heads) == head_groups.every_head(5, 2)
+    assert sorted(head for group in layers for head in group.heads) == every_head(5, 2)
     lower, upper = head_groups.half_groups(5, 2)
     assert {layer for layer, _ in lower.heads} == {0, 1}
     assert {layer for layer, _ in upper.heads} == {2, 3, 4}

@@ -16,6 +16,7 @@ from pipeline.analysis import attention_edges, mediation
 from pipeline.analysis.mediation import dependency_metrics
 from pipeline.attention.head_labels import Sample
 from pipeline.attention.pair_tokens import pair_tokens
+from pipeline.core.heads import every_head
 from pipeline.findings.cls_dependence import dependence, direction
 from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS
 from pipeline.models.tokenization import collate
@@ -90,7 +91,7 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
         values = np.random.default_rng(0).random((5, 10, len(targets), 4, 7)).astype(np.float32)
         rows = attention_edges.ClsAttentionSums.of(values, query_ids)
         assert rows.counts.tolist() == [[2] * 7] * 5
-        sources = head_groups.every_head(1, 4)
+        sources = every_head(1, 4)
         tables[len(targets)] = attention_edges.head_edges(rows, sources, targets, sample.drawn, seed=0)
         assert len(attention_edges.attention_changes(rows, rows.differences(1), targets, sample.drawn)) == 4 * len(
             targets
@@ -113,7 +114,7 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
 @pytest.mark.parametrize("seed", range(4))
 def test_the_only_strong_edge_goes_from_the_matcher_to_the_reader(seed: int):
     truth = planted_gaze(seed, pairs=200)
-    pairs, sources = np.arange(200), head_groups.every_head(LAYERS, HEADS)
+    pairs, sources = np.arange(200), every_head(LAYERS, HEADS)
     masks = head_groups.group_masks(head_groups.single_head_groups(LAYERS, HEADS), LAYERS, HEADS)
     sample = Sample.of(truth.query_ids, 200, seed=0)
     rows = attention_edges.ClsAttentionSums.of(changes(truth, pairs, masks), truth.query_ids)
@@ -130,7 +131,7 @@ def test_the_only_strong_edge_goes_from_the_matcher_to_the_reader(seed: int):
 
 def mediated(truth: Planted) -> pd.DataFrame:
     """Mediation of the matchers' effect through every head of the upper half."""
-    high = head_groups.every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
+    high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
     without, ones = mask_of(truth.matchers), np.ones((LAYERS, HEADS))
     multipliers = np.stack([ones, without, *[ones] * len(high), *[without] * len(high)])
     sources = np.full(multipliers.shape, -1)
