@@ -58,7 +58,7 @@ def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
 
 def single_head_groups(layers: int, heads: int) -> list[Group]:
     """S1: every head alone, by layer, then head."""
-    return [Group("head", f"{layer}.{head}", ((layer, head),)) for layer, head in every_head(layers, heads)]
+    return [Group("head", head.short, (head,)) for head in every_head(layers, heads)]
 
 
 def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> tuple[Head, ...]:
@@ -84,7 +84,7 @@ def random_k_groups(layers: int, heads: int, k: int, draws: int, seed: int) -> l
 
 def layer_groups(layers: int, heads: int) -> list[Group]:
     """R2: every head of one layer."""
-    return [Group("layer", str(layer), tuple((layer, head) for head in range(heads))) for layer in range(layers)]
+    return [Group("layer", str(layer), tuple(Head(layer, head) for head in range(heads))) for layer in range(layers)]
 
 
 def half_groups(layers: int, heads: int) -> list[Group]:
@@ -107,7 +107,7 @@ def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
         labels: layer, head, function, low; on dev. Heads without a bound are left out.
     """
     bounds = labels[labels.function.isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"]).low.max().dropna()
-    return [(int(layer), int(head)) for layer, head in bounds.sort_values(ascending=False, kind="stable").index]
+    return [Head(int(layer), int(head)) for layer, head in bounds.sort_values(ascending=False, kind="stable").index]
 
 
 def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:
@@ -135,12 +135,12 @@ def layer_matched_groups(group: Group, heads: int, draws: int, seed: int) -> lis
     """Random groups with as many heads in each layer as this one, each drawn once; all of them where fewer exist."""
     counts = Counter(layer for layer, _ in group.heads)
     if count_matched_groups(group, heads) <= draws:
-        layers = [combinations([(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
+        layers = [combinations([Head(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
         found = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
     else:
         rng, found = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
         while len(found) <= draws:
-            drawn = [random_heads([(layer, h) for h in range(heads)], n, rng) for layer, n in counts.items()]
+            drawn = [random_heads([Head(layer, head) for head in range(heads)], n, rng) for layer, n in counts.items()]
             found.add(tuple(sorted(head for part in drawn for head in part)))
     matched = sorted(found - {group.heads})
     return [Group("layer_matched", group.group, members, draw) for draw, members in enumerate(matched)]
@@ -153,7 +153,7 @@ def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Gr
         importance: layer, head, gradient_importance; from dev.
     """
     rising = importance.sort_values("gradient_importance", kind="stable")
-    order = [(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
+    order = [Head(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
     return [
         Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), draw)
         for name, heads in (("least_important_first", order), ("most_important_first", order[::-1]))
@@ -164,8 +164,8 @@ def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Gr
 def kept_heads(layers: int, heads: int) -> list[Group]:
     """Every head kept as its layer's only one, by layer, then head (Michel et al. 2019, section 3.3)."""
     return [
-        Group("alone", f"{layer}.{head}", tuple((layer, other) for other in range(heads) if other != head))
-        for layer, head in every_head(layers, heads)
+        Group("alone", kept.short, tuple(Head(kept.layer, other) for other in range(heads) if other != kept.head))
+        for kept in every_head(layers, heads)
     ]
 
 
@@ -203,5 +203,6 @@ def user_groups(named: dict[str, list[list[int]]], layers: int, heads: int) -> l
         if len({tuple(member) for member in members}) < len(members):
             raise InputError(f"{key}: {members} names a head twice; name each once")
     return [
-        Group("user", name, tuple(sorted((layer, head) for layer, head in members))) for name, members in named.items()
+        Group("user", name, tuple(sorted(Head(layer, head) for layer, head in members)))
+        for name, members in named.items()
     ]

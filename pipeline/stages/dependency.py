@@ -68,11 +68,7 @@ def _low_heads() -> tuple[Head, ...]:
     """The term-match heads that group_ablation masked together; none where no pair defines the function."""
     masked = schemas.table(paths.GROUPS)
     own = masked[(masked["experiment"] == "function") & (masked["group"] == head_groups.MATCHERS)]
-    return tuple(
-        (int(layer), int(head))
-        for members in own["members"]
-        for layer, head in (member.split(".") for member in members.split())
-    )
+    return tuple(Head.from_short(member) for members in own["members"] for member in members.split())
 
 
 def _mask(heads: tuple[Head, ...], layers: int, count: int) -> np.ndarray:
