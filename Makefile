@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format ui cleanup lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format docs ui cleanup lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -54,6 +54,9 @@ lint: setup  ## ruff check, ruff format, mypy
 format: setup  ## let ruff mend what it can
 	ruff check --fix pipeline tests
 	ruff format pipeline tests
+
+docs: setup  ## write docs/tables.md, the dictionary of every table's columns
+	python -m pipeline.tables
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \

@@ -19,6 +19,7 @@ LAYERS = (
     ("models",),
     ("data",),
     ("tracking",),
+    ("tables",),
     ("stats",),
     ("core",),
 )

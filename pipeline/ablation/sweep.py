@@ -15,11 +15,12 @@ from pipeline.ablation.engine import AblationEngine, Observer
 from pipeline.ablation.mixed_precision import audit_bfloat16, sweep_in_bfloat16
 from pipeline.attention.head_functions import Tokens
 from pipeline.attention.pair_tokens import pair_tokens
-from pipeline.core import paths, schemas
+from pipeline.core import paths
 from pipeline.core.config import Ablation, Params
 from pipeline.models.checkpoints import dimensions, load_tuned, pick_device
 from pipeline.models.tokenization import EncodedPairs, encode_pairs
 from pipeline.stats.bootstrap import sample_queries
+from pipeline.tables.prepare import SPLIT_TABLES
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def load_targets(params: Params, *splits: Path) -> list[AblationTarget]:
 
 
 def _target(params: Params, split: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> AblationTarget:
-    table = schemas.pairs(split)
+    table = SPLIT_TABLES[split].read()
     pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
     sample = table.iloc[pairs]
     encoded = encode_pairs(tokenizer, sample["query"].tolist(), sample["title"].tolist(), params.model.max_length)

@@ -9,7 +9,7 @@ the wide forms of these characters; a plain number is none.
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,8 @@ from pipeline.core.atomic import replace_atomically
 from pipeline.core.errors import InputError
 
 RERUN_ADVICE = "run `dvc repro`, which makes it again"
+# Column -> its kind as pandas names it; or what gives them for the columns that a file has.
+Kinds = Mapping[str, str] | Callable[[list[str]], Mapping[str, str]]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,7 +67,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         safetensors.numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
 
 
-def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def read_csv(path: Path, columns: Kinds) -> pd.DataFrame:
     """What `write_csv` wrote; a text is as it was given there, an empty one is missing.
 
     Args:
@@ -76,26 +78,28 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """
     with _reading(path):
         _check_whole(path)
+        kinds = columns(list(pd.read_csv(path, nrows=0).columns)) if callable(columns) else columns
         frame = unescape_formulas(
-            pd.read_csv(path, dtype=cast(Any, dict(columns)), keep_default_na=False, na_values=[""])
+            pd.read_csv(path, dtype=cast(Any, dict(kinds)), keep_default_na=False, na_values=[""])
         )
-    _require(path, "column", columns, list(frame.columns))
+    require(path, "column", kinds, list(frame.columns))
     return frame
 
 
-def read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def read_parquet(path: Path, columns: Kinds) -> pd.DataFrame:
     """What `write_parquet` wrote.
 
     Args:
-        columns: name -> kind (int64, float64 or str) of those that must be there, without a missing value.
+        columns: name -> kind (int64, float64, float32 or str) of those that must be there, without a missing value.
 
     Raises:
         InputError: missing, damaged, or another table than expected.
     """
     with _reading(path):
         frame = pd.read_parquet(path, page_checksum_verification=True)
-    _require(path, "column", columns, list(frame.columns))
-    for name, kind in columns.items():
+    kinds = columns(list(frame.columns)) if callable(columns) else columns
+    require(path, "column", kinds, list(frame.columns))
+    for name, kind in kinds.items():
         if str(frame[name].dtype) != kind or frame[name].isna().any():
             raise InputError(f"{path}: column {name!r} does not hold {kind} in every row; {RERUN_ADVICE}")
     return frame
@@ -105,7 +109,7 @@ def read_safetensors(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndar
     """Every array by its name. Raises InputError: missing, damaged, or without one of the names."""
     with _reading(path):
         arrays = safetensors.numpy.load_file(path)
-    _require(path, "array", names, list(arrays))
+    require(path, "array", names, list(arrays))
     return arrays
 
 
@@ -134,7 +138,8 @@ def _check_whole(path: Path) -> None:
         raise InputError(f"{path} is cut short: its last line has no end; {RERUN_ADVICE}")
 
 
-def _require(path: Path, part: str, names: Sequence[str] | Mapping[str, str], found: list[str]) -> None:
+def require(path: Path, part: str, names: Sequence[str] | Mapping[str, str], found: list[str]) -> None:
+    """Check that a file's parts (columns, arrays) are there. Raises InputError: one of `names` is not in `found`."""
     lacking = [name for name in names if name not in found]
     if lacking:
         raise InputError(f"{path} has no {part} {lacking[0]!r}, found {', '.join(found)[:300]}; {RERUN_ADVICE}")

@@ -1,113 +1,212 @@
-"""What stages read of each other's: every file with the columns that are needed of it, checked when it is read."""
+"""Typed tables: one definition of a file's columns, by which it is written, checked, read and documented.
 
-from dataclasses import fields
+The definitions stand in `pipeline.tables`, a module a producing stage; `docs/tables.md` is made from them.
+"""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from math import inf
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import pandas as pd
+from pandas.api import types
 
-from pipeline.core import formats, paths
+from pipeline.core import formats
 from pipeline.core.errors import InputError
 
-Kind = TypeVar("Kind")
+Arrays = TypeVar("Arrays")
 
-CHANGE = "relative_accuracy_change"
-PAIRS = {"query_id": "int64", "query": "str", "title": "str", "grade": "int64"}
-PREDICTIONS = {"query_id": "int64", "grade": "int64", "predicted": "int64"}
-
-
-def _kinds(integers: str = "", figures: str = "", estimates: str = "", texts: str = "", flags: str = ""):
-    """Column -> kind; an estimate has an interval's ends beside it."""
-    ends = [f"{name}{end}" for name in estimates.split() for end in ("", "_low", "_high")]
-    named = {"int64": integers.split(), "float64": figures.split() + ends, "str": texts.split(), "bool": flags.split()}
-    return {name: kind for kind, names in named.items() for name in names}
-
-
-TABLES: dict[Path, dict[str, str]] = {
-    paths.HEADS: _kinds(
-        integers="layer head right_to_wrong wrong_to_right",
-        figures="margin_change qwk_change mae_change log_loss_change q detectable zero_change mean_change "
-        "resample_change gradient_importance",
-        estimates=CHANGE,
-        texts="verdict",
-        flags="only_zero",
-    ),
-    paths.ALONE: _kinds(integers="layer head", estimates=CHANGE),
-    paths.GROUPS: _kinds(
-        integers="draw heads_masked", figures="accuracy", estimates=CHANGE, texts="experiment group members"
-    ),
-    paths.CONTROLS: _kinds(
-        integers="draws", figures="median lowest highest percentile p", texts="group control", flags="exhaustive"
-    ),
-    paths.CONTRASTS: _kinds(integers="draws", figures=f"{CHANGE} low high", texts="name"),
-    paths.SLICES: _kinds(integers="pairs", estimates=CHANGE, texts="group slice value"),
-    paths.LABELS: _kinds(integers="layer head", figures="score control low high", texts="function", flags="label"),
-    paths.MEAN_MOVES: _kinds(figures="before after change low high", texts="function"),
-    paths.PLACES: _kinds(integers="layer head", figures="x y share_x share_y", texts="label"),
-    paths.PROFILES: _kinds(integers="layer head", figures="score chance", texts="function phase"),
-    paths.EDGES: _kinds(
-        integers="source_layer source_head target_layer target_head", figures="js match_share_change q"
-    ),
-    paths.READERS: _kinds(integers="layer head", flags="reader"),
-    paths.CURVE: _kinds(integers="epoch", figures="train_loss"),
+GRADE = "<grade>"  # in a column's name: there is such a column for every grade, named 0 (the worst), 1, ...
+SHARE, CHANGE_OF_SHARE, POSITIVE, ANY = (0.0, 1.0), (-1.0, 1.0), (0.0, inf), (-inf, inf)
+ROUNDING = 1e-6  # what a value may lie outside its range by
+HAS_KIND = {
+    "int64": types.is_integer_dtype,
+    "float64": types.is_float_dtype,
+    "float32": types.is_float_dtype,
+    "bool": types.is_bool_dtype,
+    "str": types.is_string_dtype,
 }
-# What readers.csv has where the model has readers that could depend on something.
-JUDGED_READERS = _kinds(
-    integers="control_draws",
-    figures="share chance difference_low difference_high control_median p",
-    estimates="share_change total indirect direct mediated",
-)
 
 
-def table(path: Path) -> pd.DataFrame:
-    """One of TABLES. Raises InputError as `files.read_csv`."""
-    return formats.read_csv(path, TABLES[path])
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
 
-
-def readers() -> pd.DataFrame:
-    """readers.csv. Raises InputError as `files.read_csv`."""
-    frame = table(paths.READERS)
-    return frame if frame.empty else formats.read_csv(paths.READERS, TABLES[paths.READERS] | JUDGED_READERS)
-
-
-def pairs(path: Path) -> pd.DataFrame:
-    """A prepared split: query_id, query, title, grade (0 worst) and what else it has.
-
-    Raises:
-        InputError: as `files.read_parquet`.
+    Attributes:
+        name: with GRADE in it, a column a grade; such columns that follow each other repeat together.
+        kind: of the values, as pandas names it.
+        meaning: what a value says, a noun phrase.
+        unit: of the values.
+        range: lowest and highest value, both included; interval ends have that of their estimate.
+        values: the texts that it may hold; empty where it may hold any.
+        missing: whether values may be missing: NaN where undefined, an empty text.
+        presence: "with rows" is left out of an empty table, "optional" of any.
     """
-    return formats.read_parquet(path, PAIRS)
+
+    name: str
+    kind: Literal["int64", "float64", "float32", "bool", "str"]
+    meaning: str
+    unit: str = ""
+    range: tuple[float, float] = ANY
+    values: tuple[str, ...] = ()
+    missing: bool = False
+    presence: Literal["always", "with rows", "optional"] = "always"
+
+    def check(self, where: str, values: pd.Series) -> None:
+        """Check the column's values in a table that is to be written.
+
+        Raises:
+            TypeError: another kind of values. ValueError: a value that is missing, out of range or none of `values`.
+                The message begins with `where`.
+        """
+        defined = values.dropna() if self.kind == "str" else values
+        if len(defined) and not HAS_KIND[self.kind](defined):
+            raise TypeError(f"{where}: column {self.name!r} holds {values.dtype}, not {self.kind}")
+        missing = values.isna() | (values == "")
+        if missing.any() and not self.missing:
+            raise ValueError(f"{where}: column {self.name!r} lacks a value in row {missing.to_numpy().argmax()}")
+        wrong = pd.Series(False, index=values.index)
+        if self.kind != "str" and self.range != ANY:
+            wrong = (values < self.range[0] - ROUNDING) | (values > self.range[1] + ROUNDING)
+        elif self.values:
+            wrong = ~missing & ~values.isin(self.values)
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            allowed = " ".join(self.values) or f"in {self.range[0]:g} to {self.range[1]:g}"
+            raise ValueError(
+                f"{where}: column {self.name!r} holds {values.iloc[row]!r} in row {row}; values are {allowed}"
+            )
 
 
-def predictions(path: Path) -> pd.DataFrame:
-    """query_id, grade, predicted and logits by pair. Raises InputError as `files.read_parquet`."""
-    return formats.read_parquet(path, PREDICTIONS)
+def estimate(column: Column) -> tuple[Column, ...]:
+    """The column and the ends of its 95% interval: <name>_low and <name>_high."""
+    return column, *interval(column, f"{column.name}_low", f"{column.name}_high")
 
 
-def arrays(path: Path, kind: type[Kind]) -> Kind:
-    """A dataclass of arrays as written by its fields' names. Raises InputError as `files.read_safetensors`."""
+def interval(column: Column, low: str, high: str) -> tuple[Column, ...]:
+    """The ends of a column's 95% interval; undefined where a resample of the queries does not define the column."""
+    meaning = f"lower and upper end of the 95% interval of `{column.name}`"
+    return tuple(replace(column, name=name, meaning=meaning, missing=True) for name in (low, high))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A .csv or .parquet file.
+
+    Attributes:
+        title: what a row is.
+        columns: in the file's order.
+        extra: what further columns of texts, behind the others, hold; there are none where it is empty.
+        quoting: of the texts in a .csv file, a constant of `csv`.
+    """
+
+    path: Path
+    title: str
+    columns: tuple[Column, ...]
+    extra: str = ""
+    quoting: int = csv.QUOTE_MINIMAL
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Check the frame and write it, as `formats.write_csv` or `formats.write_parquet`.
+
+        Raises:
+            ValueError, TypeError: the frame is not as the table says, an error of the program.
+        """
+        self.check(frame)
+        if self.path.suffix == ".parquet":
+            formats.write_parquet(self.path, frame)
+        else:
+            formats.write_csv(self.path, frame, self.quoting)
+
+    def check(self, frame: pd.DataFrame) -> None:
+        """Check names, order, kinds and values of a frame's columns. Raises ValueError, TypeError: as `write`."""
+        names = list(frame.columns)
+        expected = self._expected(names, frame.empty)
+        if self.extra:
+            expected += [Column(name, "str", self.extra, missing=True) for name in names[len(expected) :]]
+        if names != [column.name for column in expected]:
+            raise ValueError(f"{self.path}: its columns are {names}, not {[column.name for column in expected]}")
+        for column in expected:
+            column.check(str(self.path), frame[column.name])
+
+    def read(self) -> pd.DataFrame:
+        """The table as it was written.
+
+        Raises:
+            InputError: as `formats.read_csv` or `formats.read_parquet`.
+        """
+        read = formats.read_parquet if self.path.suffix == ".parquet" else formats.read_csv
+        frame = read(self.path, self._kinds)
+        names = list(frame.columns)
+        formats.require(self.path, "column", [column.name for column in self._expected(names, frame.empty)], names)
+        return frame
+
+    def _kinds(self, names: Sequence[str]) -> dict[str, str]:
+        return {column.name: column.kind for column in self.expanded(names) if column.name in names}
+
+    def _expected(self, names: Sequence[str], empty: bool) -> list[Column]:
+        """The columns of a frame that has at least these names."""
+        return [
+            column
+            for column in self.expanded(names)
+            if column.name in names or column.presence == "always" or (column.presence == "with rows" and not empty)
+        ]
+
+    def expanded(self, names: Sequence[str]) -> list[Column]:
+        """The columns for as many grades as `names` shows: those with GRADE in their names once for each grade."""
+        patterns = [re.compile(one.name.replace(GRADE, r"\d+")) for one in self.columns if GRADE in one.name]
+        grades = max((sum(bool(pattern.fullmatch(name)) for name in names) for pattern in patterns), default=0)
+        found: list[Column] = []
+        for graded, run in groupby(self.columns, lambda column: GRADE in column.name):
+            columns = list(run)
+            for grade in range(max(1, grades) if graded else 1):
+                found += [replace(column, name=column.name.replace(GRADE, str(grade))) for column in columns]
+        return found
+
+
+@dataclass(frozen=True)
+class Records:
+    """A .json file that is a list of records. `title`: what a record is; `keys`: name -> meaning, in order."""
+
+    path: Path
+    title: str
+    keys: Mapping[str, str]
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Raises ValueError: a record with other keys."""
+        for record in records:
+            if list(record) != list(self.keys):
+                raise ValueError(f"{self.path}: a record has the keys {list(record)}, not {list(self.keys)}")
+        formats.write_json(self.path, records)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Raises InputError: as `formats.read_json`; another content."""
+        records = formats.read_json(self.path)
+        if not isinstance(records, list) or any(
+            not isinstance(one, dict) or set(self.keys) - set(one) for one in records
+        ):
+            raise InputError(
+                f"{self.path} holds no list of records with {', '.join(self.keys)}; {formats.RERUN_ADVICE}"
+            )
+        return records
+
+
+def arrays(path: Path, kind: type[Arrays]) -> Arrays:
+    """A dataclass of arrays as written by its fields' names. Raises InputError as `formats.read_safetensors`."""
     names = [field.name for field in fields(cast(Any, kind))]
     found = formats.read_safetensors(path, names)
     return kind(**{name: found[name] for name in names})
-
-
-def described(path: Path, keys: tuple[str, ...]) -> list[dict]:
-    """A list of records with these keys.
-
-    Raises:
-        InputError: as `files.read_json`; another content.
-    """
-    records = formats.read_json(path)
-    if not isinstance(records, list) or any(not isinstance(one, dict) or set(keys) - set(one) for one in records):
-        raise InputError(f"{path} holds no list of records with {', '.join(keys)}; {formats.RERUN_ADVICE}")
-    return records
 
 
 def metrics(path: Path, keys: tuple[str, ...] = ()) -> dict:
     """A stage's metrics.json with these keys.
 
     Raises:
-        InputError: as `files.read_json`; another content.
+        InputError: as `formats.read_json`; another content.
     """
     found = formats.read_json(path)
     if not isinstance(found, dict) or set(keys) - set(found):

@@ -17,7 +17,7 @@ from pipeline.attention.head_similarity import head_distances, mds_embedding
 from pipeline.attention.maps import attention_maps, check_comparable, readable_tokens
 from pipeline.attention.pair_tokens import pair_tokens
 from pipeline.attention.scoring import AttentionScorer
-from pipeline.core import formats, paths, schemas
+from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models import checkpoints
 from pipeline.models.finetuning import fine_tune
@@ -25,6 +25,15 @@ from pipeline.models.inference import predict
 from pipeline.models.tokenization import EncodedPairs, encode_pairs
 from pipeline.stats.bootstrap import sample_queries
 from pipeline.stats.metrics import split_metrics
+from pipeline.tables.attention import (
+    ATTENTION_SHIFT,
+    ATTENTION_SHIFT_MEAN,
+    EXAMPLE_PAIRS,
+    HEAD_EMBEDDING,
+    LABELS,
+    PROFILES,
+)
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 COMPARED = 300  # pairs that heads are compared with each other on
@@ -33,7 +42,7 @@ COMPARED = 300  # pairs that heads are compared with each other on
 def main(params: Params, record: Record) -> None:
     settings, seed = params.attention, params.base.seed
     models, tokenizer = _load(params)
-    dev = schemas.pairs(paths.DEV)
+    dev = SPLIT_TABLES[paths.DEV].read()
     dev = dev.iloc[sample_queries(dev["query_id"].to_numpy(), settings.max_pairs, seed)]
     encoded = encode_pairs(tokenizer, dev["query"].tolist(), dev["title"].tolist(), params.model.max_length)
     tokens = pair_tokens(tokenizer, encoded, dev)
@@ -60,15 +69,15 @@ def main(params: Params, record: Record) -> None:
     shown = _shown(params, dev, encoded, tokens)
     maps = {phase: attention_maps(model, encoded, shown) for phase, model in models.items()}
 
-    formats.write_csv(paths.PROFILES, frame)
-    formats.write_csv(paths.LABELS, labelled)
-    formats.write_csv(paths.MOVES, moved)
-    formats.write_csv(paths.MEAN_MOVES, means)
-    formats.write_csv(paths.PLACES, places)
+    PROFILES.write(frame)
+    LABELS.write(labelled)
+    ATTENTION_SHIFT.write(moved)
+    ATTENTION_SHIFT_MEAN.write(means)
+    HEAD_EMBEDDING.write(places)
     formats.write_safetensors(
         paths.MAPS, {f"{phase}_{index}": one for phase, kept in maps.items() for index, one in enumerate(kept)}
     )
-    formats.write_json(paths.SHOWCASE, [_described(tokenizer, encoded, dev, pair) for pair in shown])
+    EXAMPLE_PAIRS.write([_described(tokenizer, encoded, dev, pair) for pair in shown])
     formats.write_json(paths.ATTENTION_METRICS, metrics)
     record.metrics = metrics
     tables = [paths.PROFILES, paths.LABELS, paths.MOVES, paths.MEAN_MOVES, paths.PLACES]
@@ -77,7 +86,7 @@ def main(params: Params, record: Record) -> None:
 
 def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
     """The model of each phase, and the tokenizer they share."""
-    train = schemas.pairs(paths.TRAIN)
+    train = SPLIT_TABLES[paths.TRAIN].read()
     device = checkpoints.pick_device(params.base.device)
     before = checkpoints.load_before(params, [*train["query"], *train["title"]], device, "eager")
     after = checkpoints.load_tuned(paths.MODEL, device, "eager")
@@ -87,7 +96,7 @@ def _load(params: Params) -> tuple[dict[str, PreTrainedModel], PreTrainedTokeniz
 
 def _drifted(params: Params) -> PreTrainedModel:
     """The drift null: the same fine-tuning on the same pairs, their grades shuffled over the training split."""
-    train, dev = schemas.pairs(paths.TRAIN), schemas.pairs(paths.DEV)
+    train, dev = SPLIT_TABLES[paths.TRAIN].read(), SPLIT_TABLES[paths.DEV].read()
     grades = np.random.default_rng([params.base.seed, 7]).permutation(train["grade"].to_numpy())
     texts = [*train["query"], *train["title"]]
     device = checkpoints.pick_device(params.base.device)

@@ -11,15 +11,17 @@ from pipeline.baselines.bilstm import (
     encode_words,
     train_bilstm,
 )
-from pipeline.core import formats, paths, schemas
+from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models.inference import prediction_table
 from pipeline.stats.metrics import metrics_by_split
+from pipeline.tables.predictions import BILSTM_PREDICTIONS
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    train, dev, test = map(schemas.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
+    train, dev, test = (split.read() for split in SPLIT_TABLES.values())
     vocabulary = build_word_vocabulary([*train["query"], *train["title"]])
     train_words, dev_words, test_words = (
         encode_words(vocabulary, split["query"], split["title"]) for split in (train, dev, test)
@@ -42,7 +44,7 @@ def main(params: Params, record: Record) -> None:
         **scores,
     }
 
-    formats.write_parquet(paths.BASELINE_PREDICTIONS, prediction_table(test, logits["baseline_test"]))
+    BILSTM_PREDICTIONS.write(prediction_table(test, logits["baseline_test"]))
     formats.write_json(paths.BASELINE_METRICS, {**metrics, "undefined": undefined})
     record.metrics = metrics
     record.artifacts = [paths.BASELINE_METRICS]

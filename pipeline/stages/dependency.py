@@ -27,6 +27,8 @@ from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.heads import Head, every_head
 from pipeline.stats.metrics import logit_margins
+from pipeline.tables.dependency import EDGES, EDGES_TERM_MATCH, EXAMPLE_CLS_ATTENTION, MEDIATION
+from pipeline.tables.group_ablation import GROUPS
 from pipeline.tracking import Record
 
 
@@ -55,10 +57,10 @@ def main(params: Params, record: Record) -> None:
     shown = _shown(test, tokens, low, table, params.attention.showcase_pairs)
     metrics = dependency_metrics(every, table)
 
-    formats.write_csv(paths.EDGES, every)
-    formats.write_csv(paths.GROUP_EDGES, together)
-    formats.write_csv(paths.READERS, table)
-    formats.write_json(paths.SHOWN, shown)
+    EDGES.write(every)
+    EDGES_TERM_MATCH.write(together)
+    MEDIATION.write(table)
+    EXAMPLE_CLS_ATTENTION.write(shown)
     formats.write_json(paths.DEPENDENCY_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.EDGES, paths.GROUP_EDGES, paths.READERS, paths.DEPENDENCY_METRICS]
@@ -66,7 +68,7 @@ def main(params: Params, record: Record) -> None:
 
 def _low_heads() -> tuple[Head, ...]:
     """The term-match heads that group_ablation masked together; none where no pair defines the function."""
-    masked = schemas.table(paths.GROUPS)
+    masked = GROUPS.read()
     own = masked[(masked["experiment"] == "function") & (masked["group"] == head_groups.MATCHERS)]
     return tuple(Head.from_short(member) for members in own["members"] for member in members.split())
 

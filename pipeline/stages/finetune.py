@@ -5,18 +5,21 @@ the accuracies that need no model.
 """
 
 from pipeline.baselines.lexical import lexical_baseline_accuracies
-from pipeline.core import formats, paths, schemas
+from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import load_start, pick_device, save_tuned
 from pipeline.models.finetuning import curve_points, curve_table, fine_tune
 from pipeline.models.inference import predict, prediction_table
 from pipeline.models.tokenization import encode_pairs
 from pipeline.stats.metrics import metrics_by_split, split_metrics
+from pipeline.tables.finetune import CURVE
+from pipeline.tables.predictions import PREDICTIONS
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    train, dev, test = map(schemas.pairs, (paths.TRAIN, paths.DEV, paths.TEST))
+    train, dev, test = (split.read() for split in SPLIT_TABLES.values())
     evaluated = {"dev": dev, "test": test}
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
     encoded = {
@@ -47,9 +50,9 @@ def main(params: Params, record: Record) -> None:
 
     save_tuned(model, tokenizer, paths.MODEL)
     for name, split in evaluated.items():
-        formats.write_parquet(paths.PREDICTIONS / f"{name}.parquet", prediction_table(split, logits[name]))
+        PREDICTIONS[name].write(prediction_table(split, logits[name]))
     formats.write_json(paths.FINETUNE_METRICS, {**metrics, "undefined": undefined})
-    formats.write_csv(paths.CURVE, curve_table(epochs))
+    CURVE.write(curve_table(epochs))
 
     record.metrics = metrics
     record.artifacts = [paths.FINETUNE_METRICS, paths.CURVE]

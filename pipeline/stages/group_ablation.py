@@ -15,15 +15,18 @@ from pipeline.analysis.ablation_effects import CHANGE, Judged, effects_and_resam
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.analysis.random_controls import compare_with_random, contrasts
 from pipeline.analysis.subgroups import subgroup_effects, subgroups
-from pipeline.core import paths, schemas
+from pipeline.core import paths
 from pipeline.core.config import GroupAblation, Params
-from pipeline.core.formats import write_csv, write_json, write_safetensors
+from pipeline.core.formats import write_json, write_safetensors
+from pipeline.tables.attention import LABELS
+from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, SLICES
+from pipeline.tables.head_ablation import HEADS
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
     (subject,) = load_targets(params, paths.TEST)
-    labels, importance = schemas.table(paths.LABELS), schemas.table(paths.HEADS)
+    labels, importance = LABELS.read(), HEADS.read()
     chosen = choose_groups(params.group_ablation, labels, importance, *subject.shape, params.base.seed)
     swept = subject.sweep(head_groups.group_masks(chosen, *subject.shape), "group_ablation")
     sweep = swept.sweep
@@ -42,10 +45,10 @@ def main(params: Params, record: Record) -> None:
 
     write_safetensors(paths.GROUP_LOGITS, asdict(sweep))
     write_safetensors(paths.GROUP_ROWS, asdict(_rows(subject, chosen)))
-    write_csv(paths.GROUPS, table)
-    write_csv(paths.CONTROLS, beside)
-    write_csv(paths.CONTRASTS, together)
-    write_csv(paths.SLICES, sliced)
+    GROUPS.write(table)
+    CONTROLS.write(beside)
+    CONTRASTS.write(together)
+    SLICES.write(sliced)
     write_json(paths.GROUP_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES, paths.GROUP_METRICS]

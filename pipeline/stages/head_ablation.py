@@ -21,9 +21,10 @@ from pipeline.analysis.ablation_effects import Judged, compare_ablation_types, e
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.core import paths
 from pipeline.core.config import Params
-from pipeline.core.formats import write_csv, write_json, write_safetensors
+from pipeline.core.formats import write_json, write_safetensors
 from pipeline.core.heads import every_head
 from pipeline.stats.bootstrap import sample_queries
+from pipeline.tables.head_ablation import HEADS, KEPT_HEADS
 from pipeline.tracking import Record
 
 GRADIENT_TOKENS = 1024  # tokens in a batch of gradients: more is slower, and all that a batch computes is kept
@@ -48,8 +49,8 @@ def main(params: Params, record: Record) -> None:
 
     write_safetensors(paths.HEAD_LOGITS, asdict(sweep))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(changes, subject.query_ids)))
-    write_csv(paths.HEADS, heads)
-    write_csv(paths.ALONE, kept_alone)
+    HEADS.write(heads)
+    KEPT_HEADS.write(kept_alone)
     write_json(paths.HEAD_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.HEADS, paths.ALONE, paths.HEAD_METRICS]

@@ -4,19 +4,19 @@ Writes data/prepared/{train,dev,test}.parquet, data/prepared/rejected.csv (pairs
 reports/prepare/metrics.json. Nothing is written unless everything is in order.
 """
 
-import csv
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.core import paths
 from pipeline.core.config import Data, Params
-from pipeline.core.formats import write_csv, write_json, write_parquet
+from pipeline.core.formats import write_json
 from pipeline.data.deduplication import query_ids, rejected_rows, rejection_reasons
 from pipeline.data.splits import SPLITS, check_complete_splits, check_given_splits, draw_splits
 from pipeline.data.statistics import summarize
 from pipeline.data.synthetic import generate
 from pipeline.data.table import read_table
+from pipeline.tables.prepare import REJECTED, SPLIT_TABLES
 from pipeline.tracking import Record
 
 
@@ -33,14 +33,13 @@ def main(params: Params, record: Record) -> None:
     check_complete_splits(splits, data.grades, data.source)
     metrics = summarize(splits, reasons, data.grades)
 
-    files = [paths.TRAIN, paths.DEV, paths.TEST]
-    for file, split in zip(files, splits.values(), strict=True):
-        write_parquet(file, split)
-    write_csv(paths.REJECTED, rejected_rows(pairs, reasons, data.grades), csv.QUOTE_NONNUMERIC)
+    for table, split in zip(SPLIT_TABLES.values(), splits.values(), strict=True):
+        table.write(split)
+    REJECTED.write(rejected_rows(pairs, reasons, data.grades))
     write_json(paths.PREPARE_METRICS, metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.REJECTED, paths.PREPARE_METRICS]
-    record.dataset += files
+    record.dataset += SPLIT_TABLES.keys()
 
 
 def _read(data: Data, seed: int) -> pd.DataFrame:

@@ -12,10 +12,9 @@ from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.report import canvas, figures, html
 from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import ExamplePair, Results
+from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation, predictions
+from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
-
-PAIR_KEYS = ("query", "title", "grade", "tokens")
-READER_KEYS = (*PAIR_KEYS, "layer", "head", "matched", "unmasked", "masked")
 
 
 def main(params: Params, record: Record) -> None:
@@ -25,7 +24,7 @@ def main(params: Params, record: Record) -> None:
     findings = judge_findings(results.tables, _baseline(params))
     drawn = figures.draw_figures(results)
 
-    formats.write_json(paths.FINDINGS, [asdict(finding) for finding in findings])
+    FINDINGS.write([asdict(finding) for finding in findings])
     _write_figures(paths.FIGURES, [picture for section in drawn.values() for picture in section])
     formats.write_text(paths.REPORT, html.render_page(results, findings, drawn))
     counts = Counter(finding.verdict for finding in findings)
@@ -34,7 +33,7 @@ def main(params: Params, record: Record) -> None:
 
 
 def _baseline(params: Params) -> Finding:
-    bert, baseline = map(schemas.predictions, (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS))
+    bert, baseline = predictions.PREDICTIONS["test"].read(), predictions.BILSTM_PREDICTIONS.read()
     return bert_against_bilstm(bert, baseline, params.base.draws, params.base.seed)
 
 
@@ -44,13 +43,13 @@ def read(params: Params) -> Results:
         setting=_setting(params),
         grades=params.data.grades,
         tables=_tables(params),
-        alone=schemas.table(paths.ALONE),
-        slices=schemas.table(paths.SLICES),
-        places=schemas.table(paths.PLACES),
-        edges=schemas.table(paths.EDGES),
-        shown=schemas.described(paths.SHOWN, READER_KEYS),
-        profiles=schemas.table(paths.PROFILES),
-        curve=schemas.table(paths.CURVE).dropna(subset=["train_loss"]),
+        alone=head_ablation.KEPT_HEADS.read(),
+        slices=group_ablation.SLICES.read(),
+        places=attention.HEAD_EMBEDDING.read(),
+        edges=dependency.EDGES.read(),
+        shown=dependency.EXAMPLE_CLS_ATTENTION.read(),
+        profiles=attention.PROFILES.read(),
+        curve=finetune.CURVE.read().dropna(subset=["train_loss"]),
         prepare=schemas.metrics(paths.PREPARE_METRICS),
         finetune=schemas.metrics(paths.FINETUNE_METRICS),
         attention=schemas.metrics(paths.ATTENTION_METRICS),
@@ -62,13 +61,13 @@ def read(params: Params) -> Results:
 
 def _tables(params: Params) -> Tables:
     return Tables(
-        heads=schemas.table(paths.HEADS),
-        groups=schemas.table(paths.GROUPS),
-        controls=schemas.table(paths.CONTROLS),
-        contrasts=schemas.table(paths.CONTRASTS),
-        labels=schemas.table(paths.LABELS),
-        moves=schemas.table(paths.MEAN_MOVES),
-        readers=schemas.readers(),
+        heads=head_ablation.HEADS.read(),
+        groups=group_ablation.GROUPS.read(),
+        controls=group_ablation.CONTROLS.read(),
+        contrasts=group_ablation.CONTRASTS.read(),
+        labels=attention.LABELS.read(),
+        moves=attention.ATTENTION_SHIFT_MEAN.read(),
+        readers=dependency.MEDIATION.read(),
         margin=params.ablation.margin,
         label_margin=params.attention.label_margin,
     )
@@ -87,7 +86,7 @@ def _setting(params: Params) -> list[tuple[str, str]]:
 
 
 def _read_showcase() -> list[ExamplePair]:
-    described = schemas.described(paths.SHOWCASE, PAIR_KEYS)
+    described = attention.EXAMPLE_PAIRS.read()
     names = [f"{phase}_{index}" for index in range(len(described)) for phase in ("before", "after")]
     maps = formats.read_safetensors(paths.MAPS, names)
     return [

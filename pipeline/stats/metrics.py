@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from pipeline.stats.bootstrap import query_indicator
 
+RELATIVE_ACCURACY_CHANGE = "relative_accuracy_change"  # masked / unmasked accuracy - 1, the article's measure
 CUTOFF = 10
 # Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
 RANKED_DECIMALS = 5
@@ -235,4 +236,4 @@ def changes(sums: np.ndarray, baseline: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(before["accuracy"] > 0, after["accuracy"] / before["accuracy"] - 1, np.nan)
     differences = {f"{name}_change": after[name] - before[name] for name in after if name != "accuracy"}
-    return {"relative_accuracy_change": relative, **differences}
+    return {RELATIVE_ACCURACY_CHANGE: relative, **differences}

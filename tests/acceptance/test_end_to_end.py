@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.__main__ import STAGES
+from pipeline.tables.__main__ import RECORDS, TABLES
 from tests.support.shell import TINY_TABLE, executed, files, run_stage_command
 
 OUTPUTS = {
@@ -79,6 +80,17 @@ def test_exactly_the_promised_files_are_written(finished):
     stems = {Path(name).stem for name in figures}
     assert figures == {f"reports/figures/{stem}{ending}" for stem in stems for ending in (".png", ".svg")}
     assert "heads_heatmap" in stems
+
+
+def test_every_table_is_as_defined_and_none_lacks_a_definition(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    written = {Path(name) for name in files(finished, "data", "reports") if name.endswith((".csv", ".parquet"))}
+    assert written == {table.path for table in TABLES}
+    for table in TABLES:
+        table.check(table.read())
+    for records in RECORDS:
+        for record in records.read():
+            assert list(record) == list(records.keys), records.path
 
 
 def test_no_file_holds_a_path_or_a_pickle(finished):

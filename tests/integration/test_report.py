@@ -13,13 +13,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
+from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation, predictions
 from tests.support import frames
 from tests.support.shell import REPOSITORY
 
@@ -62,24 +62,29 @@ def write_inputs(folder: Path) -> None:
     pair = frames.showcase(tokens, 2, 4)
     results = frames.results(2, 4)
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
-    formats.write_csv(folder / paths.HEADS, results.heads)
-    formats.write_csv(folder / paths.GROUPS, results.groups)
-    formats.write_csv(folder / paths.CONTROLS, results.tables.controls)
-    formats.write_csv(folder / paths.CONTRASTS, results.tables.contrasts)
-    formats.write_csv(folder / paths.LABELS, results.tables.labels)
-    formats.write_csv(folder / paths.MEAN_MOVES, results.tables.moves)
-    formats.write_csv(folder / paths.ALONE, results.alone)
-    formats.write_csv(folder / paths.SLICES, results.slices)
-    formats.write_csv(folder / paths.PLACES, results.places)
-    formats.write_csv(folder / paths.READERS, results.tables.readers)
-    formats.write_csv(folder / paths.EDGES, results.edges)
+    written = {
+        head_ablation.HEADS: results.heads,
+        head_ablation.KEPT_HEADS: results.alone,
+        group_ablation.GROUPS: results.groups,
+        group_ablation.CONTROLS: results.tables.controls,
+        group_ablation.CONTRASTS: results.tables.contrasts,
+        group_ablation.SLICES: results.slices,
+        attention.LABELS: results.tables.labels,
+        attention.ATTENTION_SHIFT_MEAN: results.tables.moves,
+        attention.HEAD_EMBEDDING: results.places,
+        attention.PROFILES: shown,
+        dependency.MEDIATION: results.tables.readers,
+        dependency.EDGES: results.edges,
+        finetune.CURVE: results.curve,
+    }
+    for table, frame in written.items():
+        frames.write(folder, table, frame)
+    for table in (predictions.PREDICTIONS["test"], predictions.BILSTM_PREDICTIONS):
+        rows = [{"query_id": number, "grade": number, "predicted": 1} for number in range(3)]
+        frames.write(folder, table, frames.example(table, rows))
     hostile = frames.shown_reader(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
     formats.write_json(folder / paths.SHOWN, [hostile])
     formats.write_json(folder / paths.HEAD_METRICS, results.head_ablation)
-    for file in (paths.PREDICTIONS / "test.parquet", paths.BASELINE_PREDICTIONS):
-        formats.write_parquet(folder / file, pd.DataFrame({"query_id": [0, 1, 2], "grade": [0, 1, 2], "predicted": 1}))
-    formats.write_csv(folder / paths.PROFILES, shown)
-    formats.write_csv(folder / paths.CURVE, results.curve)
     formats.write_json(folder / paths.PREPARE_METRICS, results.prepare)
     formats.write_json(folder / paths.FINETUNE_METRICS, results.finetune)
     formats.write_json(folder / paths.ATTENTION_METRICS, results.attention)

@@ -1,14 +1,21 @@
-"""Example results of every stage, as the report and the comparison take them."""
+"""Example results of every stage, as the report and the comparison take them.
 
-from collections.abc import Mapping, Sequence
+A frame has the columns of its table in `pipeline.tables`; what an example does not give is filled in by kind.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.analysis.ablation_effects import CHANGE, NEEDED, NOTHING
 from pipeline.compare.run_results import RunResults
+from pipeline.core.schemas import Column, Table
 from pipeline.findings.select import Tables
 from pipeline.report.results import ExamplePair, Results
+from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation
 
 FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
 CHANCES = dict(zip(FUNCTIONS, [0.06, 0.08, 0.07, 0.07, 0.04, 0.04, 0.08, 0.5, 1.0], strict=True))
@@ -17,6 +24,38 @@ PAIRS, BASELINE = 400, 0.9
 ENGLISH_TEXT = "[CLS] cheap train from york to bath [SEP] train tickets york to bath , cheap fares daily [SEP]"
 CHINESE_TEXT = "[CLS] 上 海 到 北 京 高 铁 票 [SEP] 北 京 到 上 海 的 高 铁 车 票 价 格 查 询 与 预 订 [SEP]"
 ENGLISH, CHINESE = ENGLISH_TEXT.split(), CHINESE_TEXT.split()
+
+
+def example(table: Table, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """The table's frame of rows that give some of its columns; other numbers are 0, an estimate's interval is a point.
+
+    Raises ValueError, TypeError: a row does not fit the table.
+    """
+    given = pd.DataFrame(rows)
+    columns = {
+        column.name: _filled(column, given)
+        for column in table.expanded(list(given.columns))
+        if column.name in given or column.presence != "optional"
+    }
+    frame = pd.DataFrame(columns)[[*columns]]
+    unknown = set(given) - set(columns)
+    if unknown:
+        raise ValueError(f"{table.path} has no columns {sorted(unknown)}")
+    table.check(frame)
+    return frame
+
+
+def _filled(column: Column, given: pd.DataFrame) -> pd.Series:
+    """The column as given, else its estimate's, else what stands for nothing in its kind."""
+    nothing = {"str": "" if column.missing else (*column.values, "-")[0]}.get(column.kind, 0)
+    name = column.name if column.name in given else column.name.removesuffix("_low").removesuffix("_high")
+    values = given[name] if name in given else pd.Series(nothing, index=given.index)
+    return values.astype(column.kind)
+
+
+def write(folder: Path, table: Table, frame: pd.DataFrame) -> None:
+    """Write the table below another folder than the current one."""
+    replace(table, path=folder / table.path).write(frame)
 
 
 def measures(change: float, width: float = 0.015) -> dict[str, float]:
@@ -43,10 +82,24 @@ def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame
     """Every head about 0, but one that costs 5.2% and one that costs 2.9%."""
     changes = np.random.default_rng(seed).normal(0, 0.003, (layers, heads)).clip(-0.009, 0.009)
     changes[layers // 2, 1], changes[-1, 0] = -0.052, -0.029
-    return pd.DataFrame(
+    rows = (
         {"layer": layer, "head": head, **measures(float(change)), **judged(float(change))}
         for (layer, head), change in np.ndenumerate(changes)
     )
+    return example(head_ablation.HEADS, rows)
+
+
+def kept_heads_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """The measures of `heads_frame`."""
+    masked = heads_frame(layers, heads)
+    names = [column.name for column in head_ablation.KEPT_HEADS.expanded(list(masked.columns))]
+    return example(head_ablation.KEPT_HEADS, masked[names].to_dict("records"))
+
+
+def curve_frame() -> pd.DataFrame:
+    rows = [(1, 0.9, 0.8, 0.9), (2, 0.4, 0.88, 0.94)]
+    names = ("epoch", "train_loss", "dev_accuracy", "dev_qwk")
+    return example(finetune.CURVE, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def judged(change: float) -> dict[str, float | str | bool]:
@@ -56,7 +109,6 @@ def judged(change: float) -> dict[str, float | str | bool]:
         "p": 0.0001 if needed else 0.6,
         "q": 0.002 if needed else 0.9,
         "verdict": "needed" if needed else "no detectable effect",
-        "metric": "accuracy",
         "detectable": 0.018,
         "zero_change": change,
         "mean_change": change / 2,
@@ -117,18 +169,18 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
     for name, steepness in (("least_important_first", 0.6), ("most_important_first", 1.2)):
         rows += [group_row("removal", name, -loss * steepness, k, 7 * (k + 1)) for k, loss in enumerate(losses)]
     rows += [group_row("user", "<b>mine</b> & $x$", -0.03)]
-    return pd.DataFrame(rows)
+    return example(group_ablation.GROUPS, rows)
 
 
 def controls_frame(changes: dict[str, float] | None = None, p: float = 1 / 31, median: float = -0.02) -> pd.DataFrame:
     """Functional groups beside random ones of either kind."""
-    columns = ["group", "control", "draws", "median", "lowest", "highest", "percentile", "p", "overlap", "exhaustive"]
+    row = {"draws": 30, "median": median, "lowest": median - 0.05, "highest": 0.01, "p": p, "overlap": 0.1}
     rows = [
-        (group, kind, 30, median, median - 0.05, 0.01, 0.0 if p < 0.5 else 0.6, p, 0.1, False)
+        row | {"group": group, "control": kind, "percentile": 0.0 if p < 0.5 else 0.6}
         for group in changes or CONTROLLED
         for kind in ("layer_matched", "unrestricted")
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return example(group_ablation.CONTROLS, rows)
 
 
 def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, draws: int = 5) -> pd.DataFrame:
@@ -141,8 +193,11 @@ def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, d
         "lower_minus_upper": (-0.32, -0.4, -0.25),
         "lower_except_term_match_minus_lower": (0.4, 0.3, 0.5),
     }
-    table = [(name, draws, *figures) for name, figures in rows.items()]
-    return pd.DataFrame(table, columns=["name", "draws", "relative_accuracy_change", "low", "high"])
+    table = [
+        {"name": name, "draws": draws, "relative_accuracy_change": change, "low": low, "high": high}
+        for name, (change, low, high) in rows.items()
+    ]
+    return example(group_ablation.CONTRASTS, table)
 
 
 def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -151,14 +206,14 @@ def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     for layer, head in np.ndindex(layers, heads):
         for index, function in enumerate(FUNCTIONS):
             does = (layer, head) == (index % 2, index % heads)
-            control = CHANCES[function]
+            control = min(CHANCES[function], 0.6)  # of entropy: a threshold, below its chance
             score = control + (0.3 if does else 0.01)
             bounds = {"low": score - control - 0.02, "high": score - control + 0.02}
             rows.append(
                 {"layer": layer, "head": head, "function": function, "score": score, "control": control}
-                | {"difference": score - control, **bounds, "shuffled": np.nan, "label": does, "follows": ""}
+                | {"difference": score - control, **bounds, "shuffled": np.nan, "label": does}
             )
-    return pd.DataFrame(rows)
+    return example(attention.LABELS, rows)
 
 
 def moves_frame(changes: dict[str, tuple[float, float, float]] | None = None) -> pd.DataFrame:
@@ -168,26 +223,35 @@ def moves_frame(changes: dict[str, tuple[float, float, float]] | None = None) ->
         {"function": name, "before": 0.05, "after": 0.05 + change, "change": change, "low": low, "high": high}
         for name, (change, low, high) in (changes or usual).items()
     ]
-    return pd.DataFrame(rows)
+    return example(attention.ATTENTION_SHIFT_MEAN, rows)
 
 
 def slices_frame() -> pd.DataFrame:
-    rows = [
-        {"group": group, "slice": "phenomenon", "value": value, "pairs": 40, "queries": 20, **measures(-0.1 * number)}
-        for group in CONTROLLED
-        for number, value in enumerate(("exact", "synonym", "word_order"))
-    ]
-    return pd.DataFrame(rows)
+    return example(
+        group_ablation.SLICES,
+        [
+            slice_row(group, value, -0.1 * number)
+            for group in CONTROLLED
+            for number, value in enumerate(("exact", "synonym", "word_order"))
+        ],
+    )
+
+
+def slice_row(group: str, value: str, change: float) -> dict:
+    """A group's effect on the pairs of one phenomenon."""
+    names = {column.name for column in group_ablation.SLICES.columns}
+    measured = {name: figure for name, figure in measures(change).items() if name in names}
+    return {"group": group, "slice": "phenomenon", "value": value, "pairs": 40, "queries": 20, **measured}
 
 
 def places_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     """Heads about a circle; those of `labels_frame` carry their label."""
     rows = []
     for number, (layer, head) in enumerate(np.ndindex(layers, heads)):
-        label = next((one for i, one in enumerate(FUNCTIONS) if (layer, head) == (i % 2, i % heads)), None)
+        label = next((one for i, one in enumerate(FUNCTIONS) if (layer, head) == (i % 2, i % heads)), np.nan)
         x, y = float(np.cos(number)) * number, float(np.sin(number)) * number
         rows.append({"layer": layer, "head": head, "x": x, "y": y, "share_x": 0.4, "share_y": 0.2, "label": label})
-    return pd.DataFrame(rows)
+    return example(attention.HEAD_EMBEDDING, rows)
 
 
 def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -205,7 +269,7 @@ def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
                 | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "control_draws": 30}
                 | {"percentile": 1.0, "p": 1 / 31 if reader else 0.5, **effects, **bounds}
             )
-    return pd.DataFrame(rows)
+    return example(dependency.MEDIATION, rows)
 
 
 def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -216,7 +280,7 @@ def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
         for layer in range(1, layers)
         for head in range(heads)
     ]
-    return pd.DataFrame(rows)
+    return example(dependency.EDGES, rows)
 
 
 def shown_reader(tokens: list[str]) -> dict:
@@ -264,7 +328,7 @@ def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFr
                 }
                 for (layer, head), score in np.ndenumerate(scores)
             ]
-    return pd.DataFrame(rows)
+    return example(attention.PROFILES, rows)
 
 
 def showcase(tokens: list[str], layers: int = 6, heads: int = 12, seed: int = 0, **texts: str) -> ExamplePair:
@@ -282,15 +346,13 @@ def results(
         setting=[("Data", "generated, en"), ("Model", "embedded"), ("Epochs", "2")],
         grades=["1", "2", "3", "4", "5"],
         tables=tables(layers, heads),
-        alone=heads_frame(layers, heads),
+        alone=kept_heads_frame(layers, heads),
         slices=slices_frame(),
         places=places_frame(layers, heads),
         edges=edges_frame(layers, heads),
         shown=[shown_reader(ENGLISH)],
         profiles=profiles_frame(layers, heads),
-        curve=pd.DataFrame(
-            {"epoch": [1, 2], "train_loss": [0.9, 0.4], "dev_accuracy": [0.8, 0.88], "dev_qwk": [0.9, 0.94]}
-        ),
+        curve=curve_frame(),
         prepare={"train_pairs": 4500, "dev_pairs": 900, "test_pairs": 1500, "rejected_duplicate": 3},
         finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "undefined": {}},
         attention={"dev_pairs": 900, "term_match_pairs": 800},
