@@ -82,6 +82,24 @@ class Column:
             )
 
 
+def integer(name: str, meaning: str, unit: str = "", low: float = 0) -> Column:
+    return Column(name, "int64", meaning, unit, (low, inf))
+
+
+def number(
+    name: str, meaning: str, unit: str = "", range: tuple[float, float] = ANY, *, missing: bool = False
+) -> Column:
+    return Column(name, "float64", meaning, unit, range, missing=missing)
+
+
+def text(name: str, meaning: str, *values: str, missing: bool = False) -> Column:
+    return Column(name, "str", meaning, values=values, missing=missing)
+
+
+def flag(name: str, meaning: str) -> Column:
+    return Column(name, "bool", f"whether {meaning}")
+
+
 def estimate(column: Column) -> tuple[Column, ...]:
     """The column and the ends of its 95% interval: <name>_low and <name>_high."""
     return column, *interval(column, f"{column.name}_low", f"{column.name}_high")

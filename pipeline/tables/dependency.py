@@ -3,24 +3,24 @@
 from dataclasses import replace
 
 from pipeline.core import paths
-from pipeline.core.schemas import CHANGE_OF_SHARE, POSITIVE, SHARE, Column, Records, Table, estimate
+from pipeline.core.schemas import CHANGE_OF_SHARE, SHARE, Column, Records, Table, estimate, flag, integer, number
 from pipeline.tables.heads import HEAD, head_columns
 
 MATCH_SHARE = "share of [CLS]'s attention to terms that falls on shared ones"
 
 
-def _shift(name: str, meaning: str, missing: bool = False) -> tuple[Column, ...]:
-    return estimate(Column(f"{name}_change", "float64", f"change of {meaning}", "", CHANGE_OF_SHARE, missing=missing))
+def _change(name: str, meaning: str, *, missing: bool = False) -> tuple[Column, ...]:
+    return estimate(number(f"{name}_change", f"change of {meaning}", "", CHANGE_OF_SHARE, missing=missing))
 
 
 SHIFTS = (
-    *estimate(Column("js", "float64", "mean Jensen-Shannon distance of [CLS]'s row to the unmasked one", "", SHARE)),
-    *_shift("match_mass", "the attention on terms that both texts hold", missing=True),
-    *_shift("other_mass", "the attention on terms of one text", missing=True),
-    *_shift("sep_mass", "the attention on [SEP]"),
-    *_shift("cls_mass", "the attention on [CLS] itself"),
-    *_shift("entropy", "the row's entropy over log(tokens)"),
-    *_shift("match_share", f"the {MATCH_SHARE}", missing=True),
+    *estimate(number("js", "mean Jensen-Shannon distance of [CLS]'s row to the unmasked one", range=SHARE)),
+    *_change("match_mass", "the attention on terms that both texts hold", missing=True),
+    *_change("other_mass", "the attention on terms of one text", missing=True),
+    *_change("sep_mass", "the attention on [SEP]"),
+    *_change("cls_mass", "the attention on [CLS] itself"),
+    *_change("entropy", "the row's entropy over log(tokens)"),
+    *_change("match_share", f"the {MATCH_SHARE}", missing=True),
 )
 EDGES = Table(
     paths.EDGES,
@@ -29,8 +29,8 @@ EDGES = Table(
         *head_columns("source_", "the masked head"),
         *head_columns("target_", "the later head"),
         *SHIFTS,
-        Column("p", "float64", "p-value of `match_share_change`, sign flips per query", range=SHARE, missing=True),
-        Column("q", "float64", "`p` corrected over all edges (Benjamini-Hochberg)", range=SHARE, missing=True),
+        number("p", "p-value of `match_share_change`, sign flips per query", range=SHARE),
+        number("q", "`p` corrected over all edges (Benjamini-Hochberg)", range=SHARE),
     ),
 )
 EDGES_TERM_MATCH = Table(
@@ -41,68 +41,41 @@ EDGES_TERM_MATCH = Table(
 
 
 def _against_chance(prefix: str, split: str) -> tuple[Column, ...]:
-    share = Column(f"{prefix}share", "float64", f"{MATCH_SHARE}, on {split}", "", SHARE, missing=True)
-    chance = replace(share, name=f"{prefix}chance", meaning=f"`{prefix}share` of attention spread evenly")
-    difference = replace(
-        share, name=f"{prefix}difference", meaning=f"`{prefix}share` minus `{prefix}chance`", range=CHANGE_OF_SHARE
+    """A head's share, that of attention spread evenly, and their difference; undefined where no pair defines it."""
+    share, chance = f"{prefix}share", f"{prefix}chance"
+    apart = number(f"{prefix}difference", f"`{share}` minus `{chance}`", "", CHANGE_OF_SHARE, missing=True)
+    return (
+        number(share, f"{MATCH_SHARE}, on {split}", "", SHARE, missing=True),
+        number(chance, f"`{share}` of attention spread evenly", "", SHARE, missing=True),
+        *estimate(apart),
     )
-    return share, chance, *estimate(difference)
 
 
-def _with_rows(*columns: Column) -> tuple[Column, ...]:
-    """Columns that an empty table, of a model without high heads to look at, does not have."""
-    return tuple(replace(column, presence="with rows") for column in columns)
+def _margin_change(name: str, meaning: str) -> tuple[Column, ...]:
+    return estimate(number(name, f"change of the mean gold-logit margin {meaning}", "logits"))
 
 
-def _effect(name: str, meaning: str) -> tuple[Column, ...]:
-    return estimate(Column(name, "float64", f"change of the mean gold-logit margin {meaning}", "logits"))
-
-
+OF_ROWS = (
+    *_against_chance("", "test"),
+    *_change("share", "`share` with the term-match heads masked", missing=True),
+    integer("control_draws", "layer-matched random groups of heads masked instead", "groups"),
+    number("control_median", "median of their `share_change`", "", CHANGE_OF_SHARE, missing=True),
+    number("percentile", "position of the change's size among theirs, 0 below all", "", SHARE, missing=True),
+    number("p", "(1 + random groups that move it as far) / (1 + random groups)", range=SHARE),
+    *_margin_change("total", "with the term-match heads masked"),
+    *_margin_change("indirect", "with the head's output alone as it is where they are masked"),
+    *_margin_change("direct", "with them masked and the head's output as it is unmasked"),
+    *estimate(number("mediated", "`indirect` / `total`, where the interval of `total` leaves out 0", missing=True)),
+)
 MEDIATION = Table(
     paths.READERS,
     "a high head, chosen on dev and judged on test",
     (
         *HEAD,
         *_against_chance("dev_", "dev"),
-        *estimate(
-            Column("dev_margin_change", "float64", "change of the gold-logit margin, head masked, dev", "logits")
-        ),
-        Column("reader", "bool", "whether dev shows it far from chance (`attention.label_margin`), and mattering"),
-        *_with_rows(
-            *_against_chance("", "test"),
-            *estimate(
-                Column(
-                    "share_change",
-                    "float64",
-                    "change of `share` with the term-match heads masked",
-                    "",
-                    CHANGE_OF_SHARE,
-                    missing=True,
-                )
-            ),
-            Column("control_draws", "int64", "layer-matched random groups of heads masked instead", "groups", POSITIVE),
-            Column("control_median", "float64", "median of their `share_change`", "", CHANGE_OF_SHARE, missing=True),
-            Column(
-                "percentile",
-                "float64",
-                "position of the change's size among theirs, 0 below all",
-                "",
-                SHARE,
-                missing=True,
-            ),
-            Column("p", "float64", "(1 + random groups that move it as far) / (1 + random groups)", range=SHARE),
-            *_effect("total", "with the term-match heads masked"),
-            *_effect("indirect", "with the head's output alone as it is where they are masked"),
-            *_effect("direct", "with them masked and the head's output as it is unmasked"),
-            *estimate(
-                Column(
-                    "mediated",
-                    "float64",
-                    "`indirect` / `total`, where the interval of `total` leaves out 0",
-                    missing=True,
-                )
-            ),
-        ),
+        *_margin_change("dev_margin_change", "with the head masked, on dev"),
+        flag("reader", "dev shows it far from chance (`attention.label_margin`), and mattering"),
+        *(replace(column, presence="with rows") for column in OF_ROWS),
     ),
 )
 EXAMPLE_CLS_ATTENTION = Records(

@@ -3,21 +3,15 @@
 from pathlib import Path
 
 from pipeline.core import paths
-from pipeline.core.schemas import GRADE, POSITIVE, Column, Table
+from pipeline.core.schemas import GRADE, Column, Table, integer
 from pipeline.tables import prepare
 
 
 def _predictions(path: Path) -> Table:
-    return Table(
-        path,
-        "a pair of the split, graded by the model (the fine-tuned BERT, the BiLSTM)",
-        (
-            prepare.QUERY_ID,
-            prepare.GRADE,
-            Column("predicted", "int64", "grade of the highest logit", range=POSITIVE),
-            Column(f"logit_{GRADE}", "float32", "logit of the grade"),
-        ),
-    )
+    title = "a pair of the split, graded by the model (the fine-tuned BERT, the BiLSTM)"
+    predicted = integer("predicted", "grade of the highest logit")
+    logit = Column(f"logit_{GRADE}", "float32", "logit of the grade")
+    return Table(path, title, (prepare.QUERY_ID, prepare.GRADE, predicted, logit))
 
 
 PREDICTIONS = {split: _predictions(paths.PREDICTIONS / f"{split}.parquet") for split in ("dev", "test")}
