@@ -22,7 +22,7 @@ Arrays = TypeVar("Arrays")
 
 GRADE = "<grade>"  # in a column's name: there is such a column for every grade, named 0 (the worst), 1, ...
 SHARE, CHANGE_OF_SHARE, POSITIVE, ANY = (0.0, 1.0), (-1.0, 1.0), (0.0, inf), (-inf, inf)
-ROUNDING = 1e-6  # what a value may lie outside its range by
+ROUNDING = 1e-4  # what a value may lie outside its range by: scores are sums in float32
 HAS_KIND = {
     "int64": types.is_integer_dtype,
     "float64": types.is_float_dtype,
