@@ -1,11 +1,12 @@
 # One entry point for people and for CI. `make help` lists the targets.
 PYTHON ?= python3
-# The build of torch in a new .venv, cpu or cuda. PyPI has the one for CUDA, TORCH_INDEX the one for CPUs.
+# The build of torch in a new .venv: cpu or cuda.
 TORCH ?= $(shell { nvidia-smi --list-gpus || ls /dev/nvidia0; } >/dev/null 2>&1 && echo cuda || echo cpu)
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WORKERS ?= 2
 KEEP ?= 20
+HOST ?= 127.0.0.1
 PORT ?= 5000
+CODE := pipeline tests examples
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -19,7 +20,9 @@ setup: $(BIN)/.installed  ## create .venv from locks/ (done once); TORCH=cpu or 
 	@$(if $(filter-out file,$(origin PYTHON) $(origin TORCH)),locks/install.sh --check "$(PYTHON)" "$(TORCH)")
 
 $(BIN)/.installed: $(wildcard locks/*.lock)
-	TORCH_INDEX="$(TORCH_INDEX)" locks/install.sh "$(PYTHON)" "$(TORCH)"
+	@git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || { echo "A git commit is needed (a downloaded archive has none):"\
+	    "git init && git add -A && git commit -m Start" >&2; exit 2; }
+	locks/install.sh "$(PYTHON)" "$(TORCH)"
 
 repro: setup  ## run the pipeline: dvc repro
 	dvc repro
@@ -49,19 +52,19 @@ bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and
 	python -m tests.benchmark
 
 lint: setup  ## ruff check, ruff format, mypy, pymarkdown
-	ruff check pipeline tests
-	ruff format --check pipeline tests
+	ruff check $(CODE)
+	ruff format --check $(CODE)
 	mypy
-	pymarkdown scan README.md docs data/*/README.md
-	@! grep --line-number --extended-regexp '[;,] [2-9]\. ' README.md docs/*.md || { echo "a numbered list that became one paragraph" >&2; exit 1; }
+	pymarkdown scan *.md docs data/*/README.md
+	@! grep -nE '[;,.] [2-9]\. ' *.md docs/*.md || { echo "A numbered list has become one paragraph" >&2; exit 1; }
 
 format: setup  ## let ruff fix what it can
-	ruff check --fix pipeline tests
-	ruff format pipeline tests
+	ruff check --fix $(CODE)
+	ruff format $(CODE)
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host $(HOST) --port $(PORT) --workers 1
 
 cleanup: setup  ## show what the newest 20 MLflow runs do not need (KEEP=N: the newest N); YES=--yes removes it
 	python -m pipeline.cleanup --keep "$(KEEP)" $(YES)

@@ -1,10 +1,12 @@
 #!/bin/sh
-# .venv from the locks: install.sh PYTHON TORCH, where TORCH is cpu or cuda. A .venv that exists keeps its Python and
-# its build of torch: install.sh --check PYTHON TORCH fails where they are others than those asked for.
+# .venv from the locks: install.sh PYTHON TORCH, where TORCH is cpu or cuda. PyPI has the build for CUDA (on macOS: for
+# CPUs), TORCH_INDEX the one for CPUs. A .venv that exists keeps its Python and its build of torch:
+# install.sh --check PYTHON TORCH fails where they are others than those asked for.
 set -eu
 [ "$1" = --check ] && check=yes && shift || check=
 python=$1
 torch=$2
+index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
 fail() { echo "$1" >&2; exit 2; }
 
 case $torch in cpu | cuda) ;; *) fail "TORCH=$torch: cpu or cuda is needed" ;; esac
@@ -15,15 +17,12 @@ if [ "$check" ]; then
     [ "$made" = "$version $torch" ] && exit
     fail ".venv has Python and torch ${made:-of another time}, not $version $torch: rm -rf .venv, then the same again"
 fi
-git rev-parse --verify --quiet HEAD >/dev/null ||
-    fail "A git commit is needed (a downloaded archive has none): git init && git add -A && git commit -m Start"
-
 "$python" -m venv .venv
 install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
-# No other index is needed for torch alone. What the machine has no way to is not waited for.
-if [ "$torch" = cpu ] && ! install --retries 0 --timeout 5 --no-deps --index-url "$TORCH_INDEX" \
+# Without a way to that index: no retries, one message.
+if [ "$torch" = cpu ] && ! install --retries 0 --timeout 5 --no-deps --index-url "$index" \
     --constraint locks/torch.lock torch 2>/dev/null; then
-    echo "No torch at $TORCH_INDEX: taking the default one, on Linux x86_64 the 3.7 GB larger one for CUDA" >&2
+    echo "No torch at $index: taking the default one, on Linux x86_64 the 3.7 GB larger one for CUDA" >&2
 fi
 # The lock is only a constraint here: the build for CPUs does not ask for NVIDIA's packages.
 install --constraint locks/torch.lock torch
