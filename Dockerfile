@@ -10,7 +10,7 @@
 #   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD/params.yaml:/project/params.yaml" \
 #       --volume "$PWD/data/raw:/project/data/raw" --volume "$PWD/reports:/project/reports" head-analysis
 #
-# Other targets of the Makefile: docker run --publish 127.0.0.1:5000:5000 ... head-analysis ui HOST=0.0.0.0
+# Other targets of the Makefile: docker run --publish 127.0.0.1:5000:5000 ... head-analysis ui ADDRESS=0.0.0.0
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \

@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= $(shell { nvidia-smi --list-gpus || ls /dev/nvidia0; } >/dev/null 2>&1 && echo cuda || echo cpu)
 WORKERS ?= 2
 KEEP ?= 20
-HOST ?= 127.0.0.1
+ADDRESS ?= 127.0.0.1
 PORT ?= 5000
 CODE := pipeline tests examples
 BIN := .venv/bin
@@ -20,8 +20,8 @@ setup: $(BIN)/.installed  ## create .venv from locks/ (done once); TORCH=cpu or 
 	@$(if $(filter-out file,$(origin PYTHON) $(origin TORCH)),locks/install.sh --check "$(PYTHON)" "$(TORCH)")
 
 $(BIN)/.installed: $(wildcard locks/*.lock)
-	@git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || { echo "A git commit is needed (a downloaded archive has none):"\
-	    "git init && git add -A && git commit -m Start" >&2; exit 2; }
+	@git rev-parse --verify --quiet HEAD >/dev/null 2>&1 \
+	    || { echo "No git commit here (an archive has none): git init && git add -A && git commit -m Start" >&2; exit 2; }
 	locks/install.sh "$(PYTHON)" "$(TORCH)"
 
 repro: setup  ## run the pipeline: dvc repro
@@ -64,7 +64,7 @@ format: setup  ## let ruff fix what it can
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host $(HOST) --port $(PORT) --workers 1
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host $(ADDRESS) --port $(PORT) --workers 1
 
 cleanup: setup  ## show what the newest 20 MLflow runs do not need (KEEP=N: the newest N); YES=--yes removes it
 	python -m pipeline.cleanup --keep "$(KEEP)" $(YES)

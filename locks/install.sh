@@ -11,7 +11,7 @@ fail() { echo "$1" >&2; exit 2; }
 
 case $torch in cpu | cuda) ;; *) fail "TORCH=$torch: cpu or cuda is needed" ;; esac
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail "PYTHON=$python does not run"
-case $version in 3.1[1-4]) ;; *) fail "Python 3.11 to 3.14 is needed, this one is $version: make PYTHON=python3.11" ;; esac
+case $version in 3.1[1-4]) ;; *) fail "Python 3.11 to 3.14 is needed, not $version: make PYTHON=python3.11" ;; esac
 if [ "$check" ]; then
     made=$(cat .venv/bin/.installed)
     [ "$made" = "$version $torch" ] && exit

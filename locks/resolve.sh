@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 everything=$(mktemp)
 trap 'rm -f "$everything"' EXIT
 
-# resolve OUTPUT ARGUMENT ...: uv repeats [tool.uv] environments at every package; only "Linux, not macOS" says something.
+# resolve OUTPUT ARGUMENT ...: uv repeats [tool.uv] environments at every package; "Linux only" is what remains.
 resolve() {
     output=$1
     shift
