@@ -1,7 +1,12 @@
 # One entry point for people and for CI. `make help` lists the targets.
 PYTHON ?= python3
+# The build of torch in a new .venv: cpu or cuda.
+TORCH ?= $(shell { nvidia-smi --list-gpus || ls /dev/nvidia0; } >/dev/null 2>&1 && echo cuda || echo cpu)
 WORKERS ?= 2
+KEEP ?= 20
+ADDRESS ?= 127.0.0.1
 PORT ?= 5000
+CODE := pipeline tests examples
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -11,13 +16,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
 
-setup: $(BIN)/.installed  ## create .venv from requirements.lock (done once)
+setup: $(BIN)/.installed  ## create .venv from locks/ (done once); TORCH=cpu or TORCH=cuda: not by what this machine has
+	@$(if $(filter-out file,$(origin PYTHON) $(origin TORCH)),locks/install.sh --check "$(PYTHON)" "$(TORCH)")
 
-$(BIN)/.installed: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	touch $@
+$(BIN)/.installed: $(wildcard locks/*.lock)
+	@git rev-parse --verify --quiet HEAD >/dev/null 2>&1 \
+	    || { echo "No git commit here (an archive has none): git init && git add -A && git commit -m Start" >&2; exit 2; }
+	locks/install.sh "$(PYTHON)" "$(TORCH)"
 
 repro: setup  ## run the pipeline: dvc repro
 	dvc repro
@@ -43,32 +48,31 @@ test: setup  ## the test suite, in two processes (WORKERS=N: in N)
 test-slow: setup  ## the long tests
 	python -m pytest -m slow
 
-bench: setup  ## measure the engine beside its peers; writes docs/benchmarks.md and reports/benchmarks.json
+bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and reports/benchmarks.json
 	python -m tests.benchmark
 
-lint: setup  ## ruff check, ruff format, mypy
-	ruff check pipeline tests
-	ruff format --check pipeline tests
+lint: setup  ## ruff check, ruff format, mypy, pymarkdown
+	ruff check $(CODE)
+	ruff format --check $(CODE)
 	mypy
+	pymarkdown scan *.md docs data/*/README.md
+	@! grep -nE '[;,.] [2-9]\. ' *.md docs/*.md || { echo "A numbered list has become one paragraph" >&2; exit 1; }
 
-format: setup  ## let ruff mend what it can
-	ruff check --fix pipeline tests
-	ruff format pipeline tests
+format: setup  ## let ruff fix what it can
+	ruff check --fix $(CODE)
+	ruff format $(CODE)
 
 docs: setup  ## write docs/tables.md, the dictionary of every table's columns
 	python -m pipeline.tables
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
+	    mlflow ui --backend-store-uri sqlite:///mlflow.db --host $(ADDRESS) --port $(PORT) --workers 1
 
-cleanup: setup  ## KEEP=N: show what the newest N MLflow rows do not need; with YES=--yes remove it
+cleanup: setup  ## show what the newest 20 MLflow runs do not need (KEEP=N: the newest N); YES=--yes removes it
 	python -m pipeline.cleanup --keep "$(KEEP)" $(YES)
 
-lock:  ## resolve pyproject.toml anew into requirements.lock
-	rm -rf .venv-lock
-	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --editable .[dev]
-	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock.new
-	mv requirements.lock.new requirements.lock
-	rm -rf .venv-lock bert_head_analysis.egg-info
+lock:  ## resolve pyproject.toml into locks/, pins kept where they can be; UPGRADE=--upgrade takes the newest releases
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	PATH=$(CURDIR)/.cache/uv/bin:$$PATH locks/resolve.sh $(UPGRADE)

@@ -21,7 +21,7 @@ SECONDS = 120
 @pytest.fixture
 def ui(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, int]]:
     """`make ui` in a folder of its own, so that it opens no database of ours."""
-    shutil.copy2(REPOSITORY / "requirements.lock", tmp_path)
+    shutil.copytree(REPOSITORY / "locks", tmp_path / "locks")
     (tmp_path / ".venv").symlink_to(REPOSITORY / ".venv")
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
