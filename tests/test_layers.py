@@ -1,4 +1,4 @@
-"""The packages are a tower: each imports only from those below it, so that a reader may begin anywhere and look down."""
+"""The packages are a tower: each imports only from those below it, so a reader may begin anywhere and look down."""
 
 import ast
 from pathlib import Path
