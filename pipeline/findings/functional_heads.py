@@ -65,10 +65,8 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
 
     Where every such group was masked, none of them may cost as much.
     """
-    masked, control = (
-        select.estimate(tables.groups, "function", function),
-        select.layer_matched(tables.controls, function),
-    )
+    masked = select.estimate(tables.groups, "function", function)
+    control = select.layer_matched(tables.controls, function)
     if control is None or control.draws < MIN_RANDOM_GROUPS or np.isnan(masked.value):
         return Part(None, f"masking them ({masked.text()}) has too few random groups to compare with")
     rare = control.p <= SIGNIFICANCE or (control.exhaustive and control.percentile == 0)

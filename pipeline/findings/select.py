@@ -14,25 +14,17 @@ COLLAPSED = 0.9  # share of all predictions on one grade from which a model no l
 
 @dataclass(frozen=True)
 class Tables:
-    """The result tables that findings are judged on.
-
-    Attributes:
-        heads, groups, controls, contrasts: of the ablation stages.
-        labels, attention_shift: of the attention stage (labels.csv, mean_moves.csv).
-        mediation: of the dependency stage (readers.csv).
-        equivalence_margin: a relative accuracy change whose interval lies within it counts as none.
-        label_threshold: difference of score and control from which a head is labelled.
-    """
+    """The result tables and thresholds that findings are judged on."""
 
     heads: pd.DataFrame
     groups: pd.DataFrame
     controls: pd.DataFrame
     contrasts: pd.DataFrame
     labels: pd.DataFrame
-    attention_shift: pd.DataFrame
-    mediation: pd.DataFrame
-    equivalence_margin: float
-    label_threshold: float
+    attention_shift: pd.DataFrame  # mean_moves.csv
+    mediation: pd.DataFrame  # readers.csv
+    equivalence_margin: float  # a relative accuracy change whose interval lies within it counts as none
+    label_threshold: float  # difference of score and control from which a head is labelled
 
 
 class Control(NamedTuple):

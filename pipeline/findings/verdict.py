@@ -59,23 +59,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of the article compared with this run.
+    """A finding of the article compared with this run."""
 
-    Attributes:
-        id: the article's experiment, such as "R1".
-        statement: the statement tested, in one sentence.
-        article: the article's figure, "not stated" where it gives none.
-        measured: this run's figure.
-        verdict: "agrees", "differs" or "cannot tell".
-        reason: one sentence built from the numbers.
-    """
-
-    id: str
-    statement: str
-    article: str
-    measured: str
-    verdict: str
-    reason: str
+    id: str  # the article's experiment, such as "R1"
+    statement: str  # the statement tested, in one sentence
+    article: str  # the article's figure, "not stated" where it gives none
+    measured: str  # this run's figure
+    verdict: str  # "agrees", "differs" or "cannot tell"
+    reason: str  # one sentence built from the numbers
 
 
 def conclude(name: str, measured: str, parts: Sequence[Part]) -> Finding:

@@ -71,12 +71,10 @@ def _significant(changes: pd.DataFrame) -> np.ndarray:
 
 def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
     """How many pairs each slice has, between its label and its cells."""
-    middle = 1 + (heatmaps.PAD + COUNTS / 2) / height
+    middle, transform = 1 + (heatmaps.PAD + COUNTS / 2) / height, axes.get_xaxis_transform()
     labels = [(column, str(count), "center") for column, count in enumerate(pairs)]
     for column, label, align in [*labels, (-0.5 - heatmaps.PAD / COLUMN, "pairs", "right")]:
-        axes.text(
-            column, middle, label, transform=axes.get_xaxis_transform(), ha=align, va="center", fontsize=7, color=INK
-        )
+        axes.text(column, middle, label, transform=transform, ha=align, va="center", fontsize=7, color=INK)
 
 
 def _subgroup_text(changes: pd.DataFrame, slicing: str, pairs: str, number: int) -> FigureText:

@@ -18,12 +18,7 @@ BASELINES = {"majority class": "test_majority_accuracy", "logistic regression on
 # Function -> the phenomena of the generated corpus that its heads should be needed for most: which words are shared
 # decides the lexical ones.
 LEXICAL = ("exact", "missing_modifier", "wrong_modifier", "same_category", "high_overlap_trap")
-EXPECTED = {
-    "term_match": LEXICAL,
-    "previous_term": ("word_order",),
-    "next_term": ("word_order",),
-    "word_order": ("word_order",),
-}
+EXPECTED = {"term_match": LEXICAL} | dict.fromkeys(("previous_term", "next_term", "word_order"), ("word_order",))
 ABLATION_TYPES = {"zero": "nothing", "mean": "its mean", "resample": "its output on another pair"}
 SHOWN = 10  # heads in a table of extremes
 HEAD_COLUMNS = {  # column of heads.csv -> its title and format
