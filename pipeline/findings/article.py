@@ -1,4 +1,4 @@
-"""What the article reports, so that this run can be set beside it. None of it is measured here.
+"""The article's findings and figures, which this run is compared with. None of it is measured here.
 
 Source: "BERT 可解释性 - 从'头'说起" (Tencent, June 2020), a Chinese bert-base of 12 layers x 12 heads on five grades.
 Changes are relative to the unmasked accuracy, as fractions: -0.524 is the article's "-52.4%".
@@ -9,12 +9,12 @@ from typing import NamedTuple
 RANDOM_FIVE = 0.0
 TERM_MATCH_FIVE = -0.524
 LOWER_HALF = -0.865
-LOWER_HALF_EXCEPT_FIVE = -0.181
+LOWER_HALF_EXCEPT_FIVE = -0.181  # the five term-match heads
 SAFE_SHARE = 0.2  # of all heads: masking fewer at random costs nothing
 
 
 class Claim(NamedTuple):
-    """A finding of the article's: what it says, and its figure in words."""
+    """A finding of the article: its statement, and its figure in words."""
 
     statement: str
     figure: str
@@ -31,7 +31,7 @@ CLAIMS = {
     ),
     "R2": Claim(
         "Masking one whole layer hurts little, and the lower half of the layers matters more than the upper.",
-        "lower half masked: -86.5%; upper half and single layers: not stated",
+        f"lower half masked: {LOWER_HALF:+.1%}; upper half and single layers: not stated",
     ),
     "F1": Claim(
         "Heads that segment words exist in the low layers, and masking them costs more than masking random heads.",
@@ -43,8 +43,8 @@ CLAIMS = {
     ),
     "F3": Claim(
         "A few low heads that match the same term across query and title carry much of the result.",
-        "five term-match heads (layers 2-4): -52.4%; five random heads: +0%; "
-        "lower half: -86.5%; lower half except the five: -18.1%",
+        f"five term-match heads (layers 2-4): {TERM_MATCH_FIVE:+.1%}; five random heads: {RANDOM_FIVE:+.0%}; "
+        f"lower half: {LOWER_HALF:+.1%}; lower half except the five: {LOWER_HALF_EXCEPT_FIVE:+.1%}",
     ),
     "T1": Claim(
         "Fine-tuning makes attention to the same term grow, and attention to itself and to [SEP] shrink.",

@@ -1,7 +1,7 @@
-"""What heads do: the article's findings on heads of a function and on fine-tuning (F1, F2, F3, T1), judged.
+"""Heads of a function and fine-tuning: the article's findings F1, F2, F3 and T1.
 
-A finding is a few parts; how they make a verdict stands in `pipeline.findings.verdict`. Changes are relative accuracy
-changes as fractions, scores are shares of attention; a part holds or fails only where its whole 95% interval says so.
+Changes are relative accuracy changes as fractions, scores are shares of attention; a part holds or fails only where its
+whole 95% interval says so.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pipeline.core.heads import Head
 from pipeline.findings import select
-from pipeline.findings.verdict import MIN_DRAWS, Estimate, Finding, Part, conclude
-from pipeline.stats.bootstrap import equivalent
+from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude
+from pipeline.stats.bootstrap import SIGNIFICANCE
 
-RARE = 0.05  # p up to which as much is not lost by chance
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
 
-MOVES = {  # T1: function -> direction, what is attended to, and how the move is worded
+SHIFTS = {  # T1: function -> sign of the change, what is attended to, and how the change is worded
     "term_match": (1, "the same term", "grew", "did not grow"),
     "self": (-1, "itself", "shrank", "did not shrink"),
     "sep": (-1, "[SEP]", "shrank", "did not shrink"),
@@ -34,36 +34,30 @@ def word_order(tables: select.Tables) -> Finding:
 
 
 def _low_function(name: str, group: str, functions: Sequence[str], tables: select.Tables) -> Finding:
-    parts = [_exists_low(tables.labels, functions, tables.label_margin), _costs_more(tables, group, 0.0)]
+    parts = [_labelled_low(tables.labels, functions, tables.label_threshold), _costs_more(tables, group, 0.0)]
     return conclude(name, _against_random(tables, group), parts)
 
 
-def _exists_low(labels: pd.DataFrame, functions: Sequence[str], label_margin: float) -> Part:
+def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
     """Whether some head of the lower half is labelled with one of the functions."""
     low = labels["layer"] < (labels["layer"].max() + 1) / 2
-    found = labels[low & labels["function"].isin(functions)].dropna(subset=["low"])
-    if found.empty:
+    heads = labels[low & labels["function"].isin(functions)].dropna(subset=["low"])
+    if heads.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
-    best = found.loc[found["low"].idxmax()]
-    nowhere = bool((found["high"] < label_margin).all())
-    return Part.judged(
-        True if found["label"].any() else False if nowhere else None,
-        yes=f"{_heads(int(found['label'].sum()))} of the low layers do so",
+    best, labelled = heads.loc[heads["low"].idxmax()], int(heads["label"].sum())
+    return Part.of(
+        True if labelled else False if (heads["high"] < threshold).all() else None,
+        yes=f"{labelled} head{'s' if labelled > 1 else ''} of the low layers do so",
         no="no low head attends so",
         unsure="low heads attend so too little for a label",
-        figures=f"layer {best['layer']} head {best['head']}, {best['function']}: {best['score']:.2f}, control "
-        f"{best['control']:.2f}",
+        figures=f"{Head.of_row(best).name}, {best['function']}: {best['score']:.2f}, control {best['control']:.2f}",
     )
 
 
-def _heads(count: int) -> str:
-    return "1 head" if count == 1 else f"{count} heads"
-
-
 def _against_random(tables: select.Tables, function: str) -> str:
-    own = select.estimate(tables.groups, "function", function)
-    random = [f"{row.control} {select.spread(row)}" for row in select.controls(tables.controls, function)]
-    return f"best heads masked: {own.text()}; as many at random: {'; '.join(random) or 'none drawn'}"
+    masked = select.estimate(tables.groups, "function", function)
+    random = "; ".join(control.text() for control in select.controls(tables.controls, function))
+    return f"best heads masked: {masked.text()}; as many at random: {random or 'none drawn'}"
 
 
 def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
@@ -71,29 +65,27 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
 
     Where every such group was masked, none of them may cost as much.
     """
-    own, control = select.estimate(tables.groups, "function", function), select.matched(tables.controls, function)
-    if control is None or control.draws < MIN_DRAWS or np.isnan(own.value):
-        return Part(None, f"masking them ({own.text()}) has too few random groups to compare with")
-    rare = control.p <= RARE or (control.exhaustive and control.percentile == 0)
-    usual = control.percentile >= 0.5 or bool(equivalent(own.low, own.high, tables.margin))
-    return Part.judged(
-        True if rare and control.median - own.value >= extra else False if usual else None,
+    masked = select.estimate(tables.groups, "function", function)
+    control = select.layer_matched(tables.controls, function)
+    if control is None or control.draws < MIN_RANDOM_GROUPS or np.isnan(masked.value):
+        return Part(None, f"masking them ({masked.text()}) has too few random groups to compare with")
+    rare = control.p <= SIGNIFICANCE or (control.exhaustive and control.percentile == 0)
+    usual = control.percentile >= 0.5 or masked.within(tables.equivalence_margin)
+    every = "all " if control.exhaustive else ""
+    return Part.of(
+        True if rare and control.median - masked.value >= extra else False if usual else None,
         yes="masking them costs more than random groups",
         no="masking them costs no more than most random groups",
         unsure="masking them costs hardly more than random groups",
-        figures=f"p {control.p:.3f} among {_every(control)}{control.draws} groups of as many heads in each layer",
+        figures=f"p {control.p:.3f} among {every}{control.draws} groups of as many heads in each layer",
     )
-
-
-def _every(control: select.Control) -> str:
-    return "all " if control.exhaustive else ""
 
 
 def term_match(tables: select.Tables) -> Finding:
     """F3: the term-match heads cost much more than random ones; keeping them spares much of the lower half's loss."""
     lower = select.estimate(tables.groups, "half", "lower")
-    kept = select.estimate(tables.groups, "lower_except", "term_match")
-    measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {kept.text()}"
+    rest = select.estimate(tables.groups, "lower_except", "term_match")
+    measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {rest.text()}"
     parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
     return conclude("F3", measured, parts)
 
@@ -105,7 +97,7 @@ def _spared(tables: select.Tables) -> Part:
     if select.heads_masked(tables.groups, "lower_except", "term_match") == 0:
         return Part(None, "they are the whole lower half, so that nothing is left to mask but them")
     spared = select.contrast(tables.contrasts, "lower_except_term_match_minus_lower")
-    return Part.judged(
+    return Part.of(
         spared.above(0.0),
         yes="the lower half costs less where they stay",
         no="the lower half costs as much where they stay",
@@ -115,34 +107,35 @@ def _spared(tables: select.Tables) -> Part:
 
 
 def _random_cost(tables: select.Tables) -> Part:
-    """What as many random heads cost: a remark, since the finding is about the difference."""
-    median = select.contrast(tables.contrasts, "random_k random")
-    none = bool(equivalent(median.low, median.high, tables.margin))
-    shown = f"within {tables.margin:.0%} of nothing" if none else "not shown to be nothing"
-    return Part(True, f"the median random group costs {median.text()}, {shown}")
+    """Accuracy change of as many random heads: a remark, since the finding is about the difference."""
+    median, margin = select.contrast(tables.contrasts, "random_k random"), tables.equivalence_margin
+    outcome = f"within {margin:.0%} of nothing" if median.within(margin) else "not shown to be nothing"
+    return Part(True, f"the median random group costs {median.text()}, {outcome}")
 
 
-def fine_tuning(moves: pd.DataFrame) -> Finding:
-    """T1: averaged over heads, term_match grew, self and sep shrank; beyond the drift null where there is one."""
-    rows = {name: moves[moves["function"] == name] for name in MOVES}
-    measured = "; ".join(
-        f"{name} {row['before'].iloc[0]:.3f} -> {row['after'].iloc[0]:.3f}" for name, row in rows.items() if len(row)
-    )
-    parts = [_moved(name, row.iloc[0] if len(row) else None) for name, row in rows.items()]
-    return conclude("T1", f"mean over heads, before -> after: {measured}", parts)
+def fine_tuning(attention_shift: pd.DataFrame) -> Finding:
+    """T1: averaged over heads, term_match grew, self and sep shrank; beyond the drift null where there is one.
+
+    Args:
+        attention_shift: one row a function (mean_moves.csv).
+    """
+    rows = {row["function"]: row for _, row in attention_shift.iterrows() if row["function"] in SHIFTS}
+    measured = [f"{name} {rows[name]['before']:.3f} -> {rows[name]['after']:.3f}" for name in SHIFTS if name in rows]
+    parts = [_shifted(name, rows.get(name)) for name in SHIFTS]
+    return conclude("T1", f"mean over heads, before -> after: {'; '.join(measured)}", parts)
 
 
-def _moved(function: str, row: pd.Series | None) -> Part:
+def _shifted(function: str, row: pd.Series | None) -> Part:
     if row is None or np.isnan(row["change"]):
         return Part(None, f"{function} is undefined in this data")
-    sign, target, did, did_not = MOVES[function]
+    sign, target, did, did_not = SHIFTS[function]
     change = Estimate(row["change"], row["low"], row["high"])
-    moved = change.above(0.0) if sign > 0 else change.below(0.0)
+    shifted = change.above(0.0) if sign > 0 else change.below(0.0)
     figures = f"{row['change']:+.4f}, {row['low']:+.4f} to {row['high']:+.4f}"
-    if moved and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
+    if shifted and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
         return Part(None, f"attention to {target} {did} no more than under shuffled grades ({figures})")
-    return Part.judged(
-        moved,
+    return Part.of(
+        shifted,
         yes=f"attention to {target} {did}",
         no=f"attention to {target} {did_not}",
         unsure=f"whether attention to {target} {did} stays open",

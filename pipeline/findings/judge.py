@@ -1,4 +1,4 @@
-"""The article's findings judged on this run, all of them."""
+"""All findings of the article judged on this run."""
 
 from dataclasses import replace
 
@@ -9,26 +9,26 @@ from pipeline.findings import cls_dependence, functional_heads, redundancy, sele
 from pipeline.findings.verdict import CANNOT_TELL, Estimate, Finding, Part, conclude
 from pipeline.stats.bootstrap import bootstrap
 
-NEEDS_A_GRADER = ("R1", "R2", "F1", "F2", "F3", "S1", "S2", "D1", "D1-direction")
+WITHOUT_MASKING = ("R0", "T1")  # findings that hold or fail whatever the masked model predicts
 
 
-def judge_findings(tables: select.Tables, baseline: Finding) -> list[Finding]:
-    """All findings in the article's order; `baseline` is R0, from `bert_against_bilstm`."""
+def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding]:
+    """All findings in the article's order; `bert_finding` is R0, from `bert_against_bilstm`."""
     findings = [
-        baseline,
-        redundancy.random_heads(tables.contrasts, tables.margin),
+        bert_finding,
+        redundancy.random_heads(tables.contrasts, tables.equivalence_margin),
         redundancy.layers(tables.groups, tables.contrasts),
         functional_heads.segmentation(tables),
         functional_heads.word_order(tables),
         functional_heads.term_match(tables),
-        functional_heads.fine_tuning(tables.moves),
-        redundancy.single_heads(tables.heads, tables.margin),
-        redundancy.harmful_heads(tables.heads, tables.margin),
-        cls_dependence.dependence(tables.readers),
-        cls_dependence.direction(tables.readers),
+        functional_heads.fine_tuning(tables.attention_shift),
+        redundancy.single_heads(tables.heads, tables.equivalence_margin),
+        redundancy.harmful_heads(tables.heads, tables.equivalence_margin),
+        cls_dependence.dependence(tables.mediation),
+        cls_dependence.direction(tables.mediation),
     ]
-    if select.collapsed(select.select_rows(tables.groups, "baseline")).all():
-        return [_undecided(finding) if finding.id in NEEDS_A_GRADER else finding for finding in findings]
+    if select.collapsed(select.unmasked(tables.groups)).all():
+        return [finding if finding.id in WITHOUT_MASKING else _undecided(finding) for finding in findings]
     return findings
 
 
@@ -37,24 +37,24 @@ def _undecided(finding: Finding) -> Finding:
     return replace(finding, verdict=CANNOT_TELL, reason=reason)
 
 
-def bert_against_bilstm(bert: pd.DataFrame, baseline: pd.DataFrame, draws: int, seed: int) -> Finding:
+def bert_against_bilstm(bert: pd.DataFrame, bilstm: pd.DataFrame, resamples: int, seed: int) -> Finding:
     """R0: BERT grades more test pairs right than the BiLSTM.
 
     Args:
-        bert, baseline: predictions on the same pairs in the same order: query_id, grade, predicted.
+        bert, bilstm: predictions on the same pairs in the same order: query_id, grade, predicted.
+        resamples: of the cluster bootstrap by query.
     """
-    right, right_baseline = ((one["predicted"] == one["grade"]).to_numpy() for one in (bert, baseline))
+    bert_right, bilstm_right = ((model["predicted"] == model["grade"]).to_numpy() for model in (bert, bilstm))
     queries, query = np.unique(bert["query_id"], return_inverse=True)
-    difference = right.astype(float) - right_baseline
-    drawn = bootstrap(len(queries), draws, seed)
-    low, high = drawn.interval(drawn.means(np.bincount(query, difference), np.bincount(query)))
-    apart = Estimate(float(difference.mean()), float(low), float(high))
-    figures = f"{right.mean():.3f} against {right_baseline.mean():.3f}"
-    part = Part.judged(
-        apart.above(0.0),
+    difference = bert_right.astype(float) - bilstm_right
+    resampled = bootstrap(len(queries), resamples, seed)
+    low, high = resampled.interval(resampled.means(np.bincount(query, difference), np.bincount(query)))
+    estimate = Estimate(float(difference.mean()), float(low), float(high))
+    part = Part.of(
+        estimate.above(0.0),
         yes="BERT grades more pairs right",
         no="BERT grades fewer pairs right",
         unsure="neither clearly grades more pairs right",
-        figures=f"{figures}; difference {apart.text()} of all pairs",
+        figures=f"{bert_right.mean():.3f} against {bilstm_right.mean():.3f}; difference {estimate.text()} of all pairs",
     )
-    return conclude("R0", f"test accuracy: BERT {right.mean():.3f}, BiLSTM {right_baseline.mean():.3f}", [part])
+    return conclude("R0", f"test accuracy: BERT {bert_right.mean():.3f}, BiLSTM {bilstm_right.mean():.3f}", [part])

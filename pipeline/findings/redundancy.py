@@ -1,32 +1,33 @@
-"""How much can go: the article's findings on random heads, whole layers and single heads (R1, R2, S1, S2), judged.
+"""Redundancy of random heads, whole layers and single heads: the article's findings R1, R2, S1 and S2.
 
-A finding is a few parts; how they make a verdict stands in `pipeline.findings.verdict`. Changes are relative accuracy
-changes as fractions; a part holds or fails only where its whole 95% interval says so.
+Changes are relative accuracy changes as fractions; a part holds or fails only where its whole 95% interval says so.
 """
 
 import numpy as np
 import pandas as pd
 
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
+from pipeline.core.heads import Head
 from pipeline.findings import article, select
-from pipeline.findings.verdict import MIN_DRAWS, Estimate, Finding, Part, conclude, percent
+from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude, percent
 from pipeline.stats.bootstrap import equivalent
 
 STEADY = 0.8  # rank correlation of share and mean loss from which the fall is steady
 LAYER_LITTLE = -0.10  # a layer's change that still counts as little
-STILL = 2 / 3  # S1: share of heads shown to change nothing from which it is most of them
-MATTER = 1 / 2  # S1: share of heads that matter from which it is not
-FEW = 0.20  # S1: share of heads up to which those that matter are a few
+MOST_EQUIVALENT = 2 / 3  # S1: share of heads shown to change nothing from which it is most of them
+MANY_MATTER = 1 / 2  # S1: share of heads that matter from which most do not change nothing
+FEW_MATTER = 0.20  # S1: share of heads up to which those that matter are a few
+UNDEFINED_CHANGES = Part(None, "the baseline accuracy is zero, so no change is defined")
 
 
 def random_heads(contrasts: pd.DataFrame, margin: float) -> Finding:
     """R1: under 20% of the heads at random cost nothing on average; from there on accuracy falls, and steadily."""
-    shares = select.averages(contrasts, "random_share")
+    shares = select.share_estimates(contrasts)
     measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
-    few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.draws < MIN_DRAWS]
+    few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
     parts = [_safe_below(shares, margin), _falls_beyond(shares, margin)]
     if few:
-        parts = [Part(None, f"fewer than {MIN_DRAWS} random draws of {', '.join(few)} of the heads")]
+        parts = [Part(None, f"fewer than {MIN_RANDOM_GROUPS} random draws of {', '.join(few)} of the heads")]
     return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
 
 
@@ -36,7 +37,7 @@ def _safe_below(shares: dict[float, Estimate], margin: float) -> Part:
     if not below:
         return Part(None, "no share under 20% was masked")
     share = min(below, key=lambda share: below[share].value)
-    return Part.judged(
+    return Part.of(
         below[share].above(-margin),
         yes=f"masking {share:.0%} costs less than {margin:.0%}",
         no=f"masking {share:.0%} already costs accuracy",
@@ -53,7 +54,7 @@ def _falls_beyond(shares: dict[float, Estimate], margin: float) -> Part:
     largest, steadiness = max(beyond), _steadiness(beyond)
     fell = beyond[largest].below(-margin)
     steady = len(beyond) < 3 or steadiness >= STEADY
-    return Part.judged(
+    return Part.of(
         steady if fell else fell,
         yes="beyond 20% accuracy falls steadily",
         no="beyond 20% accuracy does not fall steadily",
@@ -64,7 +65,7 @@ def _falls_beyond(shares: dict[float, Estimate], margin: float) -> Part:
 
 def _steadiness(shares: dict[float, Estimate]) -> float:
     """Spearman's correlation of share and loss; NaN for a single share or equal losses."""
-    ranks = pd.DataFrame({"share": list(shares), "loss": [-one.value for one in shares.values()]}).rank()
+    ranks = pd.DataFrame({"share": list(shares), "loss": [-mean.value for mean in shares.values()]}).rank()
     return float(ranks["share"].corr(ranks["loss"]))
 
 
@@ -72,8 +73,7 @@ def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
     """R2: the lower half costs more than the upper, and no layer masked alone costs much."""
     lower, upper = (select.estimate(groups, "half", half) for half in ("lower", "upper"))
     halves = _halves(groups, select.contrast(contrasts, "lower_minus_upper"))
-    every = select.estimates(groups, "layer")
-    single = {layer: one for layer, one in every.items() if np.isfinite(one.value)}
+    single = {layer: change for layer, change in select.estimates(groups, "layer").items() if np.isfinite(change.value)}
     measured = f"lower half {lower.text()}, upper half {upper.text()}; worst single layer "
     if not single:
         return conclude("R2", f"{measured}not masked", [halves, Part(None, "no single layer was masked")])
@@ -81,27 +81,27 @@ def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
     return conclude("R2", f"{measured}{worst} at {single[worst].text()}", [halves, _each_layer(single)])
 
 
-def _halves(groups: pd.DataFrame, apart: Estimate) -> Part:
+def _halves(groups: pd.DataFrame, difference: Estimate) -> Part:
     if select.has_one_layer(groups):
         return Part(None, "a model of one layer has no halves")
-    return Part.judged(
-        apart.below(0.0),
+    return Part.of(
+        difference.below(0.0),
         yes="the lower half costs more than the upper",
         no="the lower half costs less than the upper",
         unsure="neither half clearly costs more",
-        figures=f"difference {apart.text()}",
+        figures=f"difference {difference.text()}",
     )
 
 
 def _each_layer(single: dict[str, Estimate]) -> Part:
-    above = [one.above(LAYER_LITTLE) for one in single.values()]
-    much = [f"layer {layer} {one.text()}" for layer, one in single.items() if one.below(LAYER_LITTLE)]
-    return Part.judged(
+    above = [change.above(LAYER_LITTLE) for change in single.values()]
+    much = [f"layer {layer} {change.text()}" for layer, change in single.items() if change.below(LAYER_LITTLE)]
+    return Part.of(
         False if False in above else None if None in above else True,
         yes=f"every single layer costs less than {-LAYER_LITTLE:.0%}",
         no=f"{len(much)} of {len(single)} single layers cost more than {-LAYER_LITTLE:.0%}",
         unsure=f"not every single layer is shown to cost less than {-LAYER_LITTLE:.0%}",
-        figures="; ".join(much) or f"worst {min(single.values(), key=lambda one: one.value).text()}",
+        figures="; ".join(much) or f"worst {min(single.values(), key=lambda change: change.value).text()}",
     )
 
 
@@ -113,39 +113,33 @@ def single_heads(heads: pd.DataFrame, margin: float) -> Finding:
     """
     ranked = heads.dropna(subset=[select.CHANGE]).sort_values([select.CHANGE, "layer", "head"])
     if ranked.empty:
-        return conclude("S1", "undefined", [Part(None, "the baseline accuracy is zero, so no change is defined")])
-    still = equivalent(_edge(ranked, "low"), _edge(ranked, "high"), margin)
+        return conclude("S1", "undefined", [UNDEFINED_CHANGES])
+    low, high = (ranked[f"{select.CHANGE}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+    equal = equivalent(low, high, margin)
     matter = ranked["verdict"].isin([NEEDED, HARMFUL]).to_numpy()
     measured = (
-        f"{still.sum()} of {len(ranked)} heads within {margin:.0%} (whole interval), {matter.sum()} matter; "
-        f"most costly {_head(ranked.iloc[0])}"
+        f"{equal.sum()} of {len(ranked)} heads within {margin:.0%} (whole interval), {matter.sum()} matter; "
+        f"most costly {_head_change(ranked.iloc[0])}"
     )
-    return conclude("S1", measured, [_most_are_still(still, matter, margin), _a_few_matter(ranked, matter, margin)])
-
-
-def _edge(heads: pd.DataFrame, end: str) -> np.ndarray:
-    return heads[f"{select.CHANGE}_{end}"].to_numpy(dtype=float)
-
-
-def _head(row: pd.Series) -> str:
-    return f"layer {row['layer']:.0f} head {row['head']:.0f} at {select.row_estimate(row).text()}"
-
-
-def _most_are_still(still: np.ndarray, matter: np.ndarray, margin: float) -> Part:
-    return Part.judged(
-        True if still.mean() >= STILL else False if matter.mean() >= MATTER else None,
+    most = Part.of(
+        True if equal.mean() >= MOST_EQUIVALENT else False if matter.mean() >= MANY_MATTER else None,
         yes="most heads change about nothing",
         no="at least half of the heads matter",
         unsure="this sample does not show that most heads change nothing",
-        figures=f"{still.mean():.0%} stay within {margin:.0%}",
+        figures=f"{equal.mean():.0%} stay within {margin:.0%}",
     )
+    return conclude("S1", measured, [most, _a_few_matter(ranked, matter, margin)])
+
+
+def _head_change(row: pd.Series) -> str:
+    return f"{Head.of_row(row).name} at {select.row_estimate(row).text()}"
 
 
 def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Part:
-    """Whether some heads, but no more than FEW of them, matter; undecided where the sample is too small."""
-    unseen = not matter.any() and heads["detectable"].median() > margin
-    return Part.judged(
-        None if unseen else bool(0 < matter.mean() <= FEW),
+    """Whether some heads, but no more than FEW_MATTER of them, matter; undecided where the sample is too small."""
+    underpowered = not matter.any() and heads["detectable"].median() > margin
+    return Part.of(
+        None if underpowered else bool(0 < matter.mean() <= FEW_MATTER),
         yes="a few matter",
         no="none matters" if not matter.any() else "more than a few matter",
         unsure=f"an effect of {margin:.0%} would not have been found",
@@ -155,17 +149,16 @@ def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Par
 
 def harmful_heads(heads: pd.DataFrame, margin: float) -> Finding:
     """S2: some head's removal helps."""
-    defined = heads.dropna(subset=[select.CHANGE])
-    if defined.empty:
-        return conclude("S2", "undefined", [Part(None, "the baseline accuracy is zero, so no change is defined")])
-    best = defined.sort_values([select.CHANGE, "layer", "head"], ascending=[False, True, True]).iloc[0]
-    helped = int((defined["verdict"] == HARMFUL).sum())
-    none = bool((defined[f"{select.CHANGE}_high"] < margin).all())
-    part = Part.judged(
-        True if helped else False if none else None,
-        yes=f"{helped} heads' removal helps",
+    order = [select.CHANGE, "layer", "head"]
+    ranked = heads.dropna(subset=[select.CHANGE]).sort_values(order, ascending=[False, True, True])
+    if ranked.empty:
+        return conclude("S2", "undefined", [UNDEFINED_CHANGES])
+    best, harmful = ranked.iloc[0], int((ranked["verdict"] == HARMFUL).sum())
+    part = Part.of(
+        True if harmful else False if (ranked[f"{select.CHANGE}_high"] < margin).all() else None,
+        yes=f"{harmful} heads' removal helps",
         no=f"no head's removal helps by {margin:.0%}",
         unsure="no head's removal is shown to help, nor that none's does",
-        figures=f"at best {_head(best)}",
+        figures=f"at best {_head_change(best)}",
     )
-    return conclude("S2", f"{helped} of {len(defined)} heads harmful; best {percent(best[select.CHANGE])}", [part])
+    return conclude("S2", f"{harmful} of {len(ranked)} heads harmful; best {percent(best[select.CHANGE])}", [part])

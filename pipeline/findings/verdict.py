@@ -1,4 +1,4 @@
-"""How a finding is judged: parts that hold, fail or stay undecided, and the verdict that follows from them."""
+"""Three-valued verdicts: a finding's parts hold, fail or stay undecided, and its verdict follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,28 +7,33 @@ from typing import Self
 import numpy as np
 
 from pipeline.findings.article import CLAIMS
+from pipeline.stats.bootstrap import equivalent
 
 AGREES, DIFFERS, CANNOT_TELL = "agrees", "differs", "cannot tell"
 VERDICTS = (AGREES, DIFFERS, CANNOT_TELL)
-MIN_DRAWS = 3  # random draws below which nothing is said about them
+MIN_RANDOM_GROUPS = 3  # fewer random groups of heads decide nothing
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% interval, NaN where undefined; `draws`: random groups behind it, 1 where none is random."""
+    """A fraction with its 95% interval, NaN where undefined; `random_groups` averaged over, 1 where none is random."""
 
     value: float
     low: float
     high: float
-    draws: int = 1
+    random_groups: int = 1
 
     def above(self, edge: float) -> bool | None:
-        """True where the whole interval lies above, False where it lies below, None where it holds the edge."""
+        """True where the whole interval lies above, False where it lies below, None where it contains the edge."""
         return True if self.low > edge else False if self.high < edge else None
 
     def below(self, edge: float) -> bool | None:
         above = self.above(edge)
         return above if above is None else not above
+
+    def within(self, margin: float) -> bool:
+        """Whether the whole interval lies within -margin to margin: equivalence with no change."""
+        return bool(equivalent(self.low, self.high, margin))
 
     def text(self) -> str:
         if np.isnan(self.value):
@@ -36,56 +41,42 @@ class Estimate:
         return f"{percent(self.value)} ({percent(self.low)} to {percent(self.high)})"
 
 
+UNDEFINED = Estimate(np.nan, np.nan, np.nan)
+
+
 @dataclass(frozen=True)
 class Part:
-    """One thing a finding says: `holds` is True, False, or None where the data does not decide; `text` says why."""
+    """One condition of a finding: `holds` is True, False, or None where the data does not decide; `text` says why."""
 
     holds: bool | None
     text: str
 
     @classmethod
-    def judged(cls, holds: bool | None, yes: str, no: str, unsure: str, figures: str) -> Self:
+    def of(cls, holds: bool | None, yes: str, no: str, unsure: str, figures: str) -> Self:
         """A part worded by its outcome, with the figures that decided it."""
         return cls(holds, f"{unsure if holds is None else yes if holds else no} ({figures})")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of the article's beside this run's.
+    """A finding of the article compared with this run."""
 
-    Attributes:
-        id: the article's experiment, such as "R1".
-        statement: what is tested, in one sentence.
-        article: the article's figure, "not stated" where it gives none.
-        measured: this run's figure.
-        verdict: "agrees", "differs" or "cannot tell".
-        reason: one sentence built from the numbers.
-    """
-
-    id: str
-    statement: str
-    article: str
-    measured: str
-    verdict: str
-    reason: str
+    id: str  # the article's experiment, such as "R1"
+    statement: str  # the statement tested, in one sentence
+    article: str  # the article's figure, "not stated" where it gives none
+    measured: str  # this run's figure
+    verdict: str  # "agrees", "differs" or "cannot tell"
+    reason: str  # one sentence built from the numbers
 
 
 def conclude(name: str, measured: str, parts: Sequence[Part]) -> Finding:
     """The finding `name`: it differs if any part fails, else cannot tell if any is undecided, else agrees."""
     outcomes = [part.holds for part in parts]
-    if False in outcomes:
-        verdict = DIFFERS
-    elif None in outcomes:
-        verdict = CANNOT_TELL
-    else:
-        verdict = AGREES
+    verdict = DIFFERS if False in outcomes else CANNOT_TELL if None in outcomes else AGREES
     reason = "; ".join(part.text for part in parts)
-    claim = CLAIMS[name]
-    return Finding(name, claim.statement, claim.figure, measured, verdict, f"{reason[0].upper()}{reason[1:]}.")
+    return Finding(name, *CLAIMS[name], measured, verdict, f"{reason[0].upper()}{reason[1:]}.")
 
 
 def percent(fraction: float) -> str:
     """A signed percentage with one decimal; "undefined" for NaN, and never "-0.0%"."""
-    if np.isnan(fraction):
-        return "undefined"
-    return f"{round(100 * fraction, 1) + 0.0:+.1f}%"
+    return "undefined" if np.isnan(fraction) else f"{round(100 * fraction, 1) + 0.0:+.1f}%"

@@ -1,4 +1,4 @@
-"""Attention maps of showcase pairs, as in the article: before, after, what grew, what shrank."""
+"""Attention maps of example pairs, as in the article: before and after fine-tuning, growth and shrinkage."""
 
 import numpy as np
 import pandas as pd
@@ -7,54 +7,56 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from pipeline.core.heads import Head
 from pipeline.report import heatmaps
 from pipeline.report.canvas import GREW, SCORES, SHRANK, FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.results import ExamplePair, Results
 from pipeline.report.text import shortened, visible, width
 
 MOST_TOKENS = 40  # a longer pair's map is cut here, since its labels could not be read
-FEWEST = 14  # a shorter pair's map is drawn as large as one of so many tokens
+LEAST_TOKENS = 14  # a shorter pair's map is drawn as large as one of so many tokens
 CELL = 0.16  # inches a token
 COLUMN = 0.06  # inches a column of a label
 LABEL = 12  # columns of a token's label
 
 
-def most_changed(profiles: pd.DataFrame, count: int) -> list[tuple[int, int, float]]:
-    """The heads whose term_match score changed most: (layer, head, change), largest size first, undefined left out."""
+def most_changed(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
+    """The heads whose term_match score changed most -> the change, largest size first, undefined left out."""
     rows = profiles[profiles["function"] == "term_match"]
     table = rows.pivot(index=["layer", "head"], columns="phase", values="score")
     change = (table["after"] - table["before"]).dropna()
     order = change.abs().sort_values(ascending=False, kind="stable").index[:count]
-    return [(int(layer), int(head), float(change[layer, head])) for layer, head in order]
+    return {Head(*map(int, head)): float(change[head]) for head in order}
 
 
 def example_maps(results: Results) -> list[RenderedFigure]:
-    """One figure a showcase pair and head."""
-    heads = most_changed(results.profiles, results.showcase_heads)
-    pairs = tqdm(results.showcase, desc="maps", unit="pair", delay=1)
+    """One figure an example pair and head."""
+    heads = most_changed(results.profiles, results.example_heads)
+    pairs = tqdm(results.example_pairs, desc="maps", unit="pair", delay=1)
     return [
-        _head_maps(results, index, pair, layer, head, change)
+        render_figure(_four_maps(pair, head), _maps_text(results, index, head, change))
         for index, pair in enumerate(pairs)
-        for layer, head, change in heads
+        for head, change in heads.items()
     ]
 
 
-def _head_maps(results: Results, index: int, pair: ExamplePair, layer: int, head: int, change: float) -> RenderedFigure:
-    shown = min(len(pair.tokens), MOST_TOKENS)
-    before, after = (maps[layer, head, :shown, :shown].astype(float) for maps in (pair.before, pair.after))
-    labels = [shortened(token, LABEL) for token in pair.tokens[:shown]]
+def _four_maps(pair: ExamplePair, head: Head) -> Figure:
+    """Attention [query, key] before and after, what grew and what shrank."""
+    labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
+    size = len(labels)
+    before, after = (maps[(*head, slice(size), slice(size))].astype(float) for maps in (pair.before, pair.after))
     margin = 0.25 + COLUMN * max(map(width, labels))
-    figure, (first, second, third, fourth) = _four(CELL * max(shown, FEWEST), margin)
+    figure, panels = _four_panels(CELL * max(size, LEAST_TOKENS), margin)
     scores = heatmaps.from_zero_norm(np.stack([before, after]), least=0.01)
-    moves = heatmaps.from_zero_norm(np.abs(after - before), least=0.01)
-    _draw(first, "before", before, labels, margin, scores, SCORES)
-    _draw(second, "after", after, labels, margin, scores, SCORES)
-    _draw(third, "what grew", np.maximum(after - before, 0), labels, margin, moves, GREW)
-    _draw(fourth, "what shrank", np.maximum(before - after, 0), labels, margin, moves, SHRANK)
-    return render_figure(figure, _words(results, index, pair, layer, head, change))
+    changes = heatmaps.from_zero_norm(np.abs(after - before), least=0.01)
+    _draw_map(panels[0], "before", before, labels, margin, scores, SCORES)
+    _draw_map(panels[1], "after", after, labels, margin, scores, SCORES)
+    _draw_map(panels[2], "what grew", np.maximum(after - before, 0), labels, margin, changes, GREW)
+    _draw_map(panels[3], "what shrank", np.maximum(before - after, 0), labels, margin, changes, SHRANK)
+    return figure
 
 
-def _four(side: float, margin: float) -> tuple[Figure, list[Axes]]:
+def _four_panels(side: float, margin: float) -> tuple[Figure, list[Axes]]:
     """A figure with four square maps, two by two, with `margin` inches for their labels and room for colour bars."""
     across, up = margin + side + heatmaps.SCALE + 0.15, margin + side + heatmaps.TOP + 0.2
     figure = blank_figure(2 * across, 2 * up)
@@ -62,8 +64,8 @@ def _four(side: float, margin: float) -> tuple[Figure, list[Axes]]:
     return figure, [panel(figure, left, bottom, side, side) for left, bottom in corners]
 
 
-def _draw(
-    axes: Axes, name: str, values: np.ndarray, labels: list[str], margin: float, norm: Normalize, colours: str
+def _draw_map(
+    axes: Axes, title: str, values: np.ndarray, labels: list[str], margin: float, norm: Normalize, colours: str
 ) -> None:
     """One map [query, key] with its tokens along both sides."""
     heatmaps.fill_cells(axes, values, norm, colours)
@@ -71,18 +73,18 @@ def _draw(
     heatmaps.label_columns(axes, labels, fontsize=7, rotation=90)
     heatmaps.name_axes(axes, rows="attending (query)", columns="attended to (key)", beyond=margin)
     heatmaps.colour_bar(axes, norm, colours, "share of attention (0 to 1)")
-    axes.set_title(name)
+    axes.set_title(title)
 
 
-def _words(results: Results, index: int, pair: ExamplePair, layer: int, head: int, change: float) -> FigureText:
-    where = f"layer {layer} head {head}"
-    cut = f" The first {MOST_TOKENS} of {len(pair.tokens)} tokens are drawn." if len(pair.tokens) > MOST_TOKENS else ""
+def _maps_text(results: Results, index: int, head: Head, change: float) -> FigureText:
+    pair, tokens = results.example_pairs[index], len(results.example_pairs[index].tokens)
+    cut = f" The first {MOST_TOKENS} of {tokens} tokens are drawn." if tokens > MOST_TOKENS else ""
     return FigureText(
-        name=f"maps_pair_{index}_layer_{layer}_head_{head}",
-        title=f"Pair {index + 1}, {where}",
-        alt=f"Attention maps of {where} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
+        name=f"maps_pair_{index}_layer_{head.layer}_head_{head.head}",
+        title=f"Pair {index + 1}, {head.name}",
+        alt=f"Attention maps of {head.name} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
         "and after fine-tuning, what grew and what shrank.",
-        caption=f"Attention of {where} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
+        caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
         f"“{shortened(pair.title, 300)}”, grade {visible(results.grades[pair.grade])}. Each row is a token and shows "
         f"how it spreads its attention, a share of 1, over the tokens below. Over the dev split this head's term_match "
         f"changed by {100 * change:+.1f} percentage points.{cut}",

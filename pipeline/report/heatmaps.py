@@ -1,4 +1,4 @@
-"""Layer x head matrices as heat maps with their values written in."""
+"""Annotated heat maps: cells, labels, axes and colour bar of a matrix such as layer x head."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +15,10 @@ from pipeline.report.canvas import figure_of, inches, panel
 
 ROW_HEIGHT = 0.28  # inches of a layer
 LEFT, BOTTOM, TOP, SCALE = 0.55, 0.5, 0.3, 0.85  # inches around a matrix, SCALE for its colour bar at the right
+PAD = 0.06  # inches between cells and labels
+BAR = 0.12  # inches, a colour bar's width
+SLANT = 45  # degrees of labels over columns
+LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd number has a middle
 
 
 def head_matrix(frame: pd.DataFrame, value: str) -> np.ndarray:
@@ -48,12 +52,6 @@ def draw_heatmap(axes: Axes, values: np.ndarray, norm: Normalize, colours: str, 
     label_rows(axes, [str(layer) for layer in range(layers)])
     label_columns(axes, [str(head) for head in range(heads)])
     name_axes(axes, rows="layer (from 0)", columns="head (from 0)", beyond=0.37)
-
-
-PAD = 0.06  # inches between cells and labels
-BAR = 0.12  # inches, a colour bar's width
-SLANT = 45  # degrees of labels over columns
-LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd number has a middle
 
 
 def fill_cells(axes: Axes, values: np.ndarray, norm: Normalize, colours: str) -> None:
@@ -97,25 +95,16 @@ def label_columns(axes: Axes, labels: Sequence[str], **font: Any) -> None:
         axes.text(column, bottom, label, transform=axes.get_xaxis_transform(), ha="center", va="top", **font)
 
 
-def head_columns(axes: Axes, labels: Sequence[str], above: float, **font: Any) -> None:
+def head_columns(axes: Axes, labels: Sequence[str], above: float) -> None:
     """Slanted labels over the columns, `above` inches from the cells."""
     top = 1 + above / inches(axes)[3]
+    slanted: dict[str, Any] = {"rotation": SLANT, "rotation_mode": "anchor", "ha": "left", "va": "center"}
     for column, label in enumerate(labels):
-        axes.text(
-            column,
-            top,
-            label,
-            transform=axes.get_xaxis_transform(),
-            rotation=SLANT,
-            rotation_mode="anchor",
-            ha="left",
-            va="center",
-            **font,
-        )
+        axes.text(column, top, label, transform=axes.get_xaxis_transform(), **slanted)
 
 
 def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
-    """What rows and columns are, written `beyond` inches outside the cells, past their labels."""
+    """Titles of rows and columns, `beyond` inches outside the cells, past their labels."""
     _, _, width, height = inches(axes)
     centred: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
     axes.text(-beyond / width, 0.5, rows, rotation=90, **centred)
@@ -123,13 +112,13 @@ def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
 
 
 def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
-    """The scale at the right of the axes and as high, with its two ends and its middle written."""
+    """The scale at the right of the axes and as high, with its two ends and its middle labelled."""
     left, bottom, width, height = inches(axes)
     bar = panel(figure_of(axes), left + width + 0.1, bottom, BAR, height)
     bar.imshow(np.linspace(1, 0, LEVELS)[:, None], cmap=_colour_map(colours), aspect="auto", extent=(0, 1, 0, 1))
     bar.set_axis_off()
-    for place, align in ((0, "bottom"), (0.5, "center"), (1, "top")):
-        bar.text(1 + PAD / BAR, place, _short(norm.inverse(place)), va=align, fontsize=8)
+    for share, align in ((0, "bottom"), (0.5, "center"), (1, "top")):
+        bar.text(1 + PAD / BAR, share, _three_digits(norm.inverse(share)), va=align, fontsize=8)
     bar.text(1 + 0.5 / BAR, 0.5, label, rotation=90, ha="center", va="center", fontsize=8)
 
 
@@ -150,6 +139,6 @@ def _ink(background: tuple[float, float, float, float]) -> str:
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else canvas.INK
 
 
-def _short(value: float) -> str:
-    """Three significant digits, three decimals at most: what fits between a colour bar and its label."""
+def _three_digits(value: float) -> str:
+    """Three significant digits, three decimals at most, which fit between a colour bar and its label."""
     return f"{float(f'{value:.3g}'):.3f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: styles, figures and tables are all in the file."""
+"""The report as one self-contained HTML page: styles, figures and tables are all in the file."""
 
 import base64
 from pathlib import Path
@@ -13,16 +13,16 @@ from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
 from pipeline.report.text import visible
 
-CRISP = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
+MAX_SVG = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
 
 
 def render_page(results: Results, findings: list[Finding], gallery: dict[str, list[RenderedFigure]]) -> str:
     """The page. Every text in it is escaped, and invisible characters of the data's are written as their codes.
 
     Args:
-        results: what the stages before found.
-        findings: the article's findings judged on them.
-        gallery: section -> figures, from `pipeline.report.figures.draw`.
+        results: of the stages before.
+        findings: the article's, judged on these results.
+        gallery: section -> figures, from `figures.draw_figures`.
     """
     return (
         environment()
@@ -33,9 +33,9 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
             harmful=tables.most_harmful(results),
             labelled=tables.labelled_heads(results),
             worst_slices=tables.worst_slices(results),
-            readers=tables.relay_heads(results),
-            stand_ins=tables.ablation_types(results),
-            few=results.few_queries,
+            relay_heads=tables.relay_heads(results),
+            ablation_types=tables.ablation_types(results),
+            few_queries=results.few_queries,
             metrics=tables.metric_table(results.finetune),
             corpus=tables.corpus_table(results.prepare),
             findings=findings,
@@ -47,12 +47,12 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
 
 
 def environment() -> Environment:
-    """The templates of this folder; whatever they show is escaped, and what cannot be seen is written as its code."""
+    """The templates of this folder; their output is escaped, invisible characters are written as their codes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -60,12 +60,12 @@ def environment() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
-    """Jinja's last step before escaping: what a template wrote itself (Markup) stays as it is."""
+def _visible(value: Any) -> Any:
+    """Jinja's last step before escaping: a template's own Markup stays as it is."""
     return value if isinstance(value, Markup) else visible(str(value))
 
 
 def embedded(picture: RenderedFigure) -> str:
     """The figure as a data URI."""
-    kind, content = ("svg+xml", picture.svg) if len(picture.svg) <= CRISP else ("png", picture.png)
+    kind, content = ("svg+xml", picture.svg) if len(picture.svg) <= MAX_SVG else ("png", picture.png)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Names beside dots, placed so that none covers a dot, another name, or the line from another name to its dot."""
+"""Label placement for scatter plots: no label covers a dot, another label, or the line from a label to its dot."""
 
 from dataclasses import dataclass
 
@@ -17,27 +17,21 @@ STEP = 0.02  # inches between the points that stand for a line
 
 @dataclass(frozen=True)
 class Label:
-    """Where a name goes, in inches.
+    """A name's position, in inches."""
 
-    Attributes:
-        centre: [across, up].
-        line: points from the dot to the name where it is too far off to be told its own without one, [point, 2];
-            else none, [0, 2].
-    """
-
-    centre: np.ndarray
-    line: np.ndarray
+    centre: np.ndarray  # [across, up]
+    line: np.ndarray  # points from the dot to a name that is not next to it, [point, 2]; else none, [0, 2]
 
 
 class _Room:
-    """What is taken of a panel: `ink` [point, 2] by dots and lines, `boxes` [name, 4] (left, bottom, right, top)."""
+    """Occupied parts of a panel: `ink` [point, 2] of dots and lines, `boxes` [name, 4] (left, bottom, right, top)."""
 
     def __init__(self, dots: np.ndarray, width: float, height: float):
         self.dots, self.size = dots, (width, height)
         self.ink, self.boxes = dots, np.empty((0, 4))
 
     def try_place(self, dot: np.ndarray, half: np.ndarray, gap: float) -> Label | None:
-        """The name's place on the first free side, at this gap, of a name so large; what it takes is taken then."""
+        """The label on the first free side of the dot, at this gap; `half`: half its size. It takes its room."""
         for side in SIDES:
             centre = dot + np.array(side) * (gap + half)
             box = np.concatenate([centre - half, centre + half])
@@ -68,7 +62,7 @@ class _Room:
 
 
 def place_labels(dots: np.ndarray, names: dict[int, str], width: float, height: float) -> dict[int, Label]:
-    """Where the names of some dots go; a name without room anywhere near its dot is left out.
+    """Labels of some dots; a name without room near its dot is left out.
 
     Args:
         dots: every dot's place, inches from the panel's lower left corner, [dot, 2].

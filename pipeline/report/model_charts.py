@@ -1,43 +1,37 @@
 """Charts of the model as a grader: its learning curve, and the grades it predicts with heads masked."""
 
-import numpy as np
+from itertools import compress
+
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.findings import select
-from pipeline.report import heatmaps
-from pipeline.report.canvas import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    SCORES,
-    FigureText,
-    RenderedFigure,
-    blank_figure,
-    panel,
-    render_figure,
-)
+from pipeline.report import canvas, heatmaps
+from pipeline.report.canvas import BLUE, GREEN, ORANGE, SCORES, FigureText, RenderedFigure, panel, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
 
-CURVE_METRICS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
+CURVE_COLOURS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
+NAMED_GROUPS = ("baseline", "layer", "half", "function", "lower_except", "user")
+RANDOM_GROUPS = ("random_share", "random_k", "layer_matched")
+LEFT_MARGIN = 2.5  # inches for the groups' names
 
 
 def learning_curve(results: Results) -> RenderedFigure:
     """Training loss on the left, dev accuracy and quadratic weighted kappa on the right, by epoch."""
     curve = results.curve
-    figure = blank_figure(7.4, 2.8)
+    figure = canvas.blank_figure(7.4, 2.8)
     loss, scores = (panel(figure, left, 0.5, 2.8, 2.1) for left in (0.7, 4.4))
     loss.plot(curve["epoch"], curve["train_loss"], "o-", color=ORANGE, ms=4)
     loss.set(ylabel="training loss (nats)")
-    for name in filter(curve.columns.__contains__, CURVE_METRICS):
-        scores.plot(curve["epoch"], curve[name], "o-", color=CURVE_METRICS[name], ms=4, label=name)
+    for name in filter(curve.columns.__contains__, CURVE_COLOURS):
+        scores.plot(curve["epoch"], curve[name], "o-", color=CURVE_COLOURS[name], ms=4, label=name)
     scores.set(ylabel="dev score")
     scores.legend()
     for axes in (loss, scores):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    words = FigureText(
+    text = FigureText(
         name="learning_curve",
         title="Learning curve",
         alt=f"Training loss from {curve['train_loss'].iloc[0]:.3f} to {curve['train_loss'].iloc[-1]:.3f} over "
@@ -45,38 +39,28 @@ def learning_curve(results: Results) -> RenderedFigure:
         caption="Left: mean training loss of each epoch, in nats. Right: accuracy and quadratic weighted kappa (qwk) "
         "on the dev split after each epoch, 1 being perfect. The epoch with the best qwk is the model analysed.",
     )
-    return render_figure(figure, words)
-
-
-NAMED_GROUPS = ("baseline", "layer", "half", "function", "lower_except", "user")
-RANDOM_GROUPS = ("random_share", "random_k", "layer_matched")
-LEFT_MARGIN = 2.5  # inches for the groups' names
+    return render_figure(figure, text)
 
 
 def predicted_grades(results: Results) -> RenderedFigure:
     """One row a named group, one column a grade: the share of pairs put on it, in percent."""
-    named = results.groups[results.groups["experiment"].isin(NAMED_GROUPS)]
-    shares = 100 * select.grade_shares(named).to_numpy()
-    collapsed = select.collapsed(named).to_numpy()
-    names = [_label(row) for row in named.itertuples()]
-    width, height = max(2.5, 0.7 * len(results.grades)), 0.24 * len(named)
-    figure = blank_figure(LEFT_MARGIN + width + 0.2, height + 0.7)
+    groups = results.groups[results.groups["experiment"].isin(NAMED_GROUPS)]
+    shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), select.collapsed(groups).tolist()
+    names = [_group_name(row["experiment"], shortened(str(row["group"]), 24)) for _, row in groups.iterrows()]
+    width, height = max(2.5, 0.7 * len(results.grades)), 0.24 * len(groups)
+    figure = canvas.blank_figure(LEFT_MARGIN + width + 0.2, height + 0.7)
     axes = panel(figure, LEFT_MARGIN, 0.6, width, height)
     norm = Normalize(0, 100)
     heatmaps.fill_cells(axes, shares, norm, SCORES)
-    heatmaps.annotate_cells(axes, shares, norm, SCORES, lambda share: f"{share:.0f}")
+    heatmaps.annotate_cells(axes, shares, norm, SCORES, "{:.0f}".format)
     heatmaps.label_columns(axes, [shortened(grade, 10) for grade in results.grades])
-    for row, name, weight in zip(range(len(named)), names, np.where(collapsed, "bold", "normal"), strict=True):
-        heatmaps.label_row(axes, row, name, weight=str(weight))
+    for row, name in enumerate(names):
+        heatmaps.label_row(axes, row, name, weight="bold" if collapsed[row] else "normal")
     heatmaps.name_axes(axes, rows="", columns="predicted grade, worst to best (% of pairs)", beyond=0.4)
-    return render_figure(
-        figure, _grades_text(results, [name for name, all_on_one in zip(names, collapsed, strict=True) if all_on_one])
-    )
+    return render_figure(figure, _grades_text(results, list(compress(names, collapsed))))
 
 
-def _label(row) -> str:
-    """The group's name as a reader knows it."""
-    group = shortened(str(row.group), 24)
+def _group_name(experiment: str, group: str) -> str:
     names = {
         "baseline": "nothing masked",
         "layer": f"layer {group}",
@@ -84,12 +68,11 @@ def _label(row) -> str:
         "lower_except": f"lower half except {group}",
         "user": f"own: {group}",
     }
-    return names.get(row.experiment, group)
+    return names.get(experiment, group)
 
 
 def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
-    random = results.groups[results.groups["experiment"].isin(RANDOM_GROUPS)]
-    fallen = int(select.collapsed(random).sum())
+    random = select.collapsed(results.groups[results.groups["experiment"].isin(RANDOM_GROUPS)])
     which = f"collapsed: {', '.join(collapsed)}" if collapsed else "no named group collapsed"
     return FigureText(
         name="predicted_grades",
@@ -97,5 +80,6 @@ def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
         alt=f"Table of the share of each predicted grade by masked group; {which}.",
         caption=f"Share of the {results.pairs} pairs of the test split put on each grade, in percent; each row adds up "
         f"to 100. A row in bold has collapsed: {select.COLLAPSED:.0%} or more of its predictions are one grade, so "
-        f"what is left of its accuracy is that grade's share. {fallen} of {len(random)} random groups collapsed too.",
+        f"what is left of its accuracy is that grade's share. {random.sum()} of {len(random)} random groups collapsed "
+        "too.",
     )

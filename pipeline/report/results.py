@@ -1,4 +1,4 @@
-"""Everything the report shows, as plain values: what the stages before it wrote."""
+"""Results of every stage that the report shows, as plain values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,66 +7,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.core.config import Params
 from pipeline.findings import select
 from pipeline.stats.bootstrap import FEW_QUERIES
 
 
 @dataclass(frozen=True)
 class ExamplePair:
-    """A pair whose attention maps are drawn.
-
-    Attributes:
-        query: its text.
-        title: its text.
-        grade: index of its grade.
-        tokens: one string a position.
-        before: attention before fine-tuning, [layer, head, query, key].
-        after: the same after it.
-    """
+    """A pair with its attention maps before and after fine-tuning, [layer, head, query, key]."""
 
     query: str
     title: str
-    grade: int
-    tokens: list[str]
+    grade: int  # index of the grade
+    tokens: list[str]  # one string a position
     before: np.ndarray
     after: np.ndarray
 
 
 @dataclass(frozen=True)
 class Results:
-    """
-    Attributes:
-        setting: what was run, as (name, value) in the order shown.
-        grades: labels from worst to best.
-        tables: what the findings are judged on.
-        alone: one row a head kept as its layer's only one (alone.csv).
-        slices: one row a group and part of the test split (slices.csv).
-        places: one row a head, where it lies among the others (places.csv).
-        edges: one row a masked head and later head (edges.csv).
-        shown: what one reader's [CLS] attends to on a few pairs (shown.json).
-        profiles: one row a layer, head, function and phase (profiles.csv).
-        curve: one row an epoch (curve.csv), empty where nothing was fine-tuned.
-        prepare, finetune, attention, head_ablation: the stages' metrics.json.
-        showcase: pairs with their maps.
-        showcase_heads: how many heads are drawn for each.
-    """
+    """Every table and figure of the stages that the report is made from."""
 
-    setting: list[tuple[str, str]]
-    grades: list[str]
-    tables: select.Tables
-    alone: pd.DataFrame
-    slices: pd.DataFrame
-    places: pd.DataFrame
-    edges: pd.DataFrame
-    shown: Sequence[Mapping[str, Any]]
-    profiles: pd.DataFrame
-    curve: pd.DataFrame
-    prepare: Mapping[str, Any]
+    setting: list[tuple[str, str]]  # the run's settings, as (name, value) in the order shown
+    grades: list[str]  # labels from worst to best
+    tables: select.Tables  # the tables that findings are judged on
+    slices: pd.DataFrame  # one row a group and part of the test split (slices.csv)
+    head_embedding: pd.DataFrame  # one row a head, with its coordinates (places.csv)
+    edges: pd.DataFrame  # one row a masked head and later head (edges.csv)
+    example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair (shown.json)
+    profiles: pd.DataFrame  # one row a layer, head, function and phase (profiles.csv)
+    curve: pd.DataFrame  # one row an epoch (curve.csv), empty where nothing was fine-tuned
+    prepare: Mapping[str, Any]  # this and the next three: the stages' metrics.json
     finetune: Mapping[str, Any]
     attention: Mapping[str, Any]
     head_ablation: Mapping[str, Any]
-    showcase: list[ExamplePair] = field(default_factory=list)
-    showcase_heads: int = 0
+    example_pairs: list[ExamplePair] = field(default_factory=list)
+    example_heads: int = 0  # how many heads are drawn for each example pair
 
     @property
     def heads(self) -> pd.DataFrame:
@@ -91,17 +67,17 @@ class Results:
     @property
     def accuracy(self) -> float:
         """Accuracy of the unmasked model on those pairs."""
-        return float(select.select_rows(self.groups, "baseline")["accuracy"].iloc[0])
+        return float(select.unmasked(self.groups)["accuracy"].iloc[0])
 
     @property
     def few_queries(self) -> int | None:
-        """How many queries the effects come from, where they are too few for good intervals."""
+        """Number of queries behind the effects, where they are too few for good intervals."""
         queries = int(self.head_ablation["heads_queries"])
         return queries if queries < FEW_QUERIES else None
 
     @property
     def unit(self) -> str:
-        """What the masking figures measure, on what."""
+        """Unit and pairs of an accuracy change, as captions say them."""
         return f"in percent of the unmasked accuracy ({self.accuracy:.3f}), on {self.pairs} pairs of the test split"
 
     def texts(self) -> Iterator[str]:
@@ -109,7 +85,18 @@ class Results:
         yield from self.grades
         yield from (value for _, value in self.setting)
         yield from self.groups["group"].astype(str)
-        for pair in self.showcase:
+        for pair in self.example_pairs:
             yield from (pair.query, pair.title, *pair.tokens)
-        for one in self.shown:
-            yield from (one["query"], one["title"], *one["tokens"])
+        for example in self.example_cls_attention:
+            yield from (example["query"], example["title"], *example["tokens"])
+
+
+def run_setting(params: Params) -> list[tuple[str, str]]:
+    """Data, grades, model and epochs of the run, for `Results.setting`."""
+    source, epochs = params.data.source, params.finetune.epochs
+    return [
+        ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
+        ("Grades, worst to best", ", ".join(params.data.grades)),
+        ("Model", params.model.name),
+        ("Fine-tuning", f"{epochs} epochs" if epochs else "none: the checkpoint was fine-tuned already"),
+    ]

@@ -1,15 +1,16 @@
-"""Which kinds of pair need which heads: groups of heads masked, judged on each slice of the pairs."""
+"""Heat maps of subgroup effects: groups of heads masked, and the accuracy change on each slice of the pairs."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.findings import select
 from pipeline.findings.verdict import percent
-from pipeline.report import heatmaps
+from pipeline.report import canvas, heatmaps
 from pipeline.report.canvas import CHANGES, INK, FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.text import shortened, width
 
@@ -19,25 +20,24 @@ LETTER = 0.068  # inches a column of a label
 ROW_LABEL, COLUMN_LABEL = 28, 34  # columns of a label
 
 
-def subgroup_chart(changes: pd.DataFrame, slicing: str, where: str, number: int = 1) -> RenderedFigure:
+def subgroup_chart(changes: pd.DataFrame, slicing: str, pairs: str, number: int = 1) -> RenderedFigure:
     """Relative accuracy change of each group of heads (row) on each slice (column), in percent.
 
     Args:
-        changes: one row a group and slice: group, slice, pairs (of the slice), change, low, high (fractions; the
-            change's interval); both axes keep the frame's order.
+        changes: one row a group and slice: group, value (of the slicing), pairs (of the slice), the relative accuracy
+            change and its interval (fractions); both axes keep the frame's order.
         slicing: what the pairs are sliced by.
-        where: the pairs that are sliced, such as "448 pairs of the test split".
+        pairs: the pairs that are sliced, such as "448 pairs of the test split".
         number: of the figure among those of other slicings, for its file's name.
     """
-    return render_figure(subgroup_heatmap(changes), _words(changes, slicing, where, number))
+    return render_figure(subgroup_heatmap(changes), _subgroup_text(changes, slicing, pairs, number))
 
 
 def subgroup_heatmap(changes: pd.DataFrame) -> Figure:
     """The figure of `subgroup_chart`."""
-    table = 100 * _matrix(changes, "change")
+    table = 100 * _matrix(changes, select.CHANGE)
     values = table.to_numpy()
-    rows = [shortened(str(group), ROW_LABEL) for group in table.index]
-    columns = [shortened(str(name), COLUMN_LABEL) for name in table.columns]
+    rows, columns = _short(table.index, ROW_LABEL), _short(table.columns, COLUMN_LABEL)
     left = 0.2 + LETTER * max(map(width, [*rows, "pairs"]))
     slant = LETTER * max(map(width, columns)) * math.cos(math.radians(heatmaps.SLANT)) + 0.1
     across, up = heatmaps.panel_size(values, COLUMN)
@@ -48,46 +48,49 @@ def subgroup_heatmap(changes: pd.DataFrame) -> Figure:
     heatmaps.annotate_cells(axes, values, norm, CHANGES, heatmaps.signed)
     heatmaps.label_rows(axes, rows)
     heatmaps.head_columns(axes, columns, above=COUNTS + 0.08)
-    _write_counts(axes, changes.groupby("slice", sort=False)["pairs"].first(), up)
-    heatmaps.frame_cells(axes, _certain(changes), values, norm, CHANGES)
-    heatmaps.colour_bar(axes, norm, CHANGES, "relative accuracy change (%)")
+    _write_counts(axes, changes.groupby("value", sort=False)["pairs"].first(), up)
+    heatmaps.frame_cells(axes, _significant(changes), values, norm, CHANGES)
+    heatmaps.colour_bar(axes, norm, CHANGES, canvas.CHANGE_AXIS)
     return figure
 
 
-def _matrix(changes: pd.DataFrame, value: str) -> pd.DataFrame:
-    """The column as a table of groups by slices, NaN where a pair of them has no row."""
-    table = changes.pivot(index="group", columns="slice", values=value).astype(float)
-    return table.reindex(index=changes["group"].unique(), columns=changes["slice"].unique())
+def _matrix(changes: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The column as a table of groups by slices, NaN where a group and slice have no row."""
+    table = changes.pivot(index="group", columns="value", values=column).astype(float)
+    return table.reindex(index=changes["group"].unique(), columns=changes["value"].unique())
 
 
-def _certain(changes: pd.DataFrame) -> np.ndarray:
+def _short(names: Iterable[object], columns: int) -> list[str]:
+    return [shortened(str(name), columns) for name in names]
+
+
+def _significant(changes: pd.DataFrame) -> np.ndarray:
     """Where the interval leaves out 0, bool [group, slice]; nowhere without one."""
-    return ((_matrix(changes, "low") > 0) | (_matrix(changes, "high") < 0)).to_numpy()
+    return ((_matrix(changes, f"{select.CHANGE}_low") > 0) | (_matrix(changes, f"{select.CHANGE}_high") < 0)).to_numpy()
 
 
 def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
     """How many pairs each slice has, between its label and its cells."""
-    middle = 1 + (heatmaps.PAD + COUNTS / 2) / height
-    font: dict[str, Any] = {"fontsize": 7, "va": "center", "color": INK}
-    for column, count in enumerate(pairs):
-        axes.text(column, middle, str(count), transform=axes.get_xaxis_transform(), ha="center", **font)
-    axes.text(-0.5 - heatmaps.PAD / COLUMN, middle, "pairs", transform=axes.get_xaxis_transform(), ha="right", **font)
+    middle, transform = 1 + (heatmaps.PAD + COUNTS / 2) / height, axes.get_xaxis_transform()
+    labels = [(column, str(count), "center") for column, count in enumerate(pairs)]
+    for column, label, align in [*labels, (-0.5 - heatmaps.PAD / COLUMN, "pairs", "right")]:
+        axes.text(column, middle, label, transform=transform, ha=align, va="center", fontsize=7, color=INK)
 
 
-def _words(changes: pd.DataFrame, slicing: str, where: str, number: int) -> FigureText:
-    certain = int(_certain(changes).sum())
-    defined = changes.dropna(subset=["change"])
+def _subgroup_text(changes: pd.DataFrame, slicing: str, pairs: str, number: int) -> FigureText:
+    significant = int(_significant(changes).sum())
+    defined = changes.dropna(subset=[select.CHANGE]).sort_values(select.CHANGE, kind="stable")
     worst = "no change is defined"
     if len(defined):
-        row = defined.sort_values("change", kind="stable").iloc[0]
-        group, name = shortened(str(row["group"]), ROW_LABEL), shortened(str(row["slice"]), COLUMN_LABEL)
-        worst = f"worst off without {group} is {name}: {percent(float(row['change']))}"
+        row = defined.iloc[0]
+        group, name = shortened(str(row["group"]), ROW_LABEL), shortened(str(row["value"]), COLUMN_LABEL)
+        worst = f"worst off without {group} is {name}: {percent(float(row[select.CHANGE]))}"
     return FigureText(
         name=f"slices_{number}",
         title=f"Which pairs need which heads, by {slicing}",
         alt=f"Table of the accuracy change by group of heads masked and slice of the pairs; {worst}.",
         caption="Change of accuracy when the named heads are masked, on each slice by itself and in percent of the "
-        f"unmasked accuracy there, from {where}. Red cells lost accuracy, blue cells gained. A framed cell's interval "
-        f"leaves out 0 ({certain} of {len(defined)} cells); without a frame the change may be chance. The number over "
-        "a column is how many pairs the slice has: few make wide intervals.",
+        f"unmasked accuracy there, from {pairs}. Red cells lost accuracy, blue cells gained. A framed cell's interval "
+        f"leaves out 0 ({significant} of {len(defined)} cells); without a frame the change may be chance. The number "
+        "over a column is how many pairs the slice has: few make wide intervals.",
     )

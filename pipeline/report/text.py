@@ -1,4 +1,4 @@
-"""Text that comes from the data, made safe to show: nothing invisible, nothing that turns the line around."""
+"""Texts of the data made safe to show: invisible and direction characters as codes, cut by display width."""
 
 import re
 import unicodedata
@@ -15,10 +15,9 @@ def visible(text: str) -> str:
 
 
 def shortened(text: str, columns: int) -> str:
-    """The visible text cut to so many columns, a wide character taking two; an ellipsis says that some was cut."""
-    shown = visible(text)
-    ends = _ends(shown)
-    return shown if width(shown) <= columns else f"{shown[: bisect_right(ends, columns - 1)]}…"
+    """The visible text cut to so many columns, a wide character taking two, with an ellipsis where it was cut."""
+    whole = visible(text)
+    return whole if width(whole) <= columns else f"{whole[: bisect_right(_ends(whole), columns - 1)]}…"
 
 
 def width(text: str) -> int:

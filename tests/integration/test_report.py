@@ -64,16 +64,15 @@ def write_inputs(folder: Path) -> None:
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     written = {
         head_ablation.HEADS: results.heads,
-        head_ablation.KEPT_HEADS: results.alone,
         group_ablation.GROUPS: results.groups,
         group_ablation.CONTROLS: results.tables.controls,
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
         attention.LABELS: results.tables.labels,
-        attention.ATTENTION_SHIFT_MEAN: results.tables.moves,
-        attention.HEAD_EMBEDDING: results.places,
+        attention.ATTENTION_SHIFT_MEAN: results.tables.attention_shift,
+        attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
-        dependency.MEDIATION: results.tables.readers,
+        dependency.MEDIATION: results.tables.mediation,
         dependency.EDGES: results.edges,
         finetune.CURVE: results.curve,
     }

@@ -63,8 +63,8 @@ def hostile_results() -> Results:
         tables=dataclasses.replace(results.tables, groups=groups),
         slices=pd.DataFrame(sliced),
         profiles=results.profiles[results.profiles["function"] == "term_match"],
-        shown=[frames.shown_reader(tokens) | texts],
-        showcase=[dataclasses.replace(frames.showcase(tokens, 2, 4), **texts)],
+        example_cls_attention=[frames.shown_reader(tokens) | texts],
+        example_pairs=[dataclasses.replace(frames.showcase(tokens, 2, 4), **texts)],
     )
 
 

@@ -89,13 +89,6 @@ def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame
     return example(head_ablation.HEADS, rows)
 
 
-def kept_heads_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
-    """The measures of `heads_frame`."""
-    masked = heads_frame(layers, heads)
-    names = [column.name for column in head_ablation.KEPT_HEADS.expanded(list(masked.columns))]
-    return example(head_ablation.KEPT_HEADS, masked[names].to_dict("records"))
-
-
 def curve_frame() -> pd.DataFrame:
     rows = [(1, 0.9, 0.8, 0.9), (2, 0.4, 0.88, 0.94)]
     names = ("epoch", "train_loss", "dev_accuracy", "dev_qwk")
@@ -297,10 +290,10 @@ def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
         "controls": controls_frame(),
         "contrasts": contrasts_frame(),
         "labels": labels_frame(layers, heads),
-        "moves": moves_frame(),
-        "readers": readers_frame(layers, heads),
+        "attention_shift": moves_frame(),
+        "mediation": readers_frame(layers, heads),
     }
-    return Tables(**{**frames, "margin": 0.02, "label_margin": 0.05, **changed})
+    return Tables(**{**frames, "equivalence_margin": 0.02, "label_threshold": 0.05, **changed})
 
 
 def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
@@ -346,19 +339,18 @@ def results(
         setting=[("Data", "generated, en"), ("Model", "embedded"), ("Epochs", "2")],
         grades=["1", "2", "3", "4", "5"],
         tables=tables(layers, heads),
-        alone=kept_heads_frame(layers, heads),
         slices=slices_frame(),
-        places=places_frame(layers, heads),
+        head_embedding=places_frame(layers, heads),
         edges=edges_frame(layers, heads),
-        shown=[shown_reader(ENGLISH)],
+        example_cls_attention=[shown_reader(ENGLISH)],
         profiles=profiles_frame(layers, heads),
         curve=curve_frame(),
         prepare={"train_pairs": 4500, "dev_pairs": 900, "test_pairs": 1500, "rejected_duplicate": 3},
         finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "undefined": {}},
         attention={"dev_pairs": 900, "term_match_pairs": 800},
         head_ablation={"heads_queries": 78},
-        showcase=[showcase(ENGLISH, layers, heads)] if pairs is None else pairs,
-        showcase_heads=showcase_heads,
+        example_pairs=[showcase(ENGLISH, layers, heads)] if pairs is None else pairs,
+        example_heads=showcase_heads,
     )
 
 

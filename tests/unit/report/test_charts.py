@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from pipeline.findings.select import CHANGE
 from pipeline.report import ablation_charts, canvas, head_map, label_placement, subgroup_charts
 from pipeline.report.canvas import RenderedFigure
 
@@ -44,6 +45,7 @@ SLICES = [
     "<b>$x$ & a name that is far too long to fit</b>",
 ]
 WHERE = "300 pairs of the dev split"
+INTERVAL = (f"{CHANGE}_low", f"{CHANGE}_high")
 UNIT = f"in percent of the unmasked accuracy (0.851), on {WHERE}"
 
 
@@ -60,7 +62,8 @@ def places_frame(layers: int, heads: int, labelled: float = 0.5, seed: int = 0) 
     x, y = (centres[rng.integers(6, size=layers * heads)] + rng.normal(0, 0.05, (layers * heads, 2))).T
     layer, head = np.divmod(np.arange(layers * heads), heads)
     label = np.where(rng.random(len(x)) < labelled, rng.choice(FUNCTIONS, len(x)), None)
-    return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "label": label})
+    shares = {"share_x": 0.384, "share_y": 0.17}
+    return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "label": label, **shares})
 
 
 def curves_frame(draws: int = 5) -> pd.DataFrame:
@@ -79,6 +82,10 @@ def curves_frame(draws: int = 5) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def removal_figure(changes: pd.DataFrame) -> RenderedFigure:
+    return canvas.render_figure(ablation_charts.removal_chart(changes), ablation_charts.removal_text(changes, UNIT))
+
+
 def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     pairs = dict(zip(names, rng.integers(12, 448, len(names)).tolist(), strict=True))
@@ -87,7 +94,7 @@ def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataF
         for name in names:
             change, reach = rng.normal(-0.15, 0.2), 1.5 / np.sqrt(pairs[name])
             rows.append((group, name, pairs[name], change, change - reach, change + reach))
-    return pd.DataFrame(rows, columns=["group", "slice", "pairs", "change", "low", "high"])
+    return pd.DataFrame(rows, columns=["group", "value", "pairs", CHANGE, *INTERVAL])
 
 
 def written(drawn: RenderedFigure) -> list[str]:
@@ -118,7 +125,7 @@ def assert_legible(figure: Figure) -> None:
 @pytest.mark.parametrize("labelled", [0.0, 0.5, 1.0])
 def test_every_head_is_a_dot_and_no_name_covers_another_or_a_dot(shape, labelled):
     places = places_frame(*shape, labelled)
-    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    figure = head_map.head_map_chart(places)
     assert_legible(figure)
     [axes] = figure.axes
     dots = np.concatenate([axes.transData.transform(shown.get_offsets()) for shown in axes.collections])
@@ -135,7 +142,7 @@ def test_every_head_is_a_dot_and_no_name_covers_another_or_a_dot(shape, labelled
 def test_the_map_is_to_scale():
     """A distance is as long on paper whichever way it lies, and dots stand where the frame says."""
     places = places_frame(2, 3)
-    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    figure = head_map.head_map_chart(places)
     [axes] = figure.axes
     FigureCanvasAgg(figure).draw()
     (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
@@ -146,7 +153,7 @@ def test_the_map_is_to_scale():
 
 def test_a_function_has_its_colour_and_heads_without_one_are_grey():
     places = places_frame(1, 5).assign(label=["self", None, "cls", "self", np.nan])
-    figure = head_map.head_map_chart(places, (0.38, 0.17))
+    figure = head_map.head_map_chart(places)
     by_label = {one.get_label(): one for one in figure.axes[0].collections}
     assert list(by_label) == ["no function (2)", "self (2)", "cls (1)"]
     face = [colors.to_hex(one.get_facecolor()[0]) for one in by_label.values()]
@@ -156,13 +163,13 @@ def test_a_function_has_its_colour_and_heads_without_one_are_grey():
 
 def test_more_functions_than_colours_still_look_different():
     places = places_frame(2, 6).assign(label=[f"function {index}" for index in range(12)])
-    shown = head_map.head_map_chart(places, (0.38, 0.17)).axes[0].collections[1:]
+    shown = head_map.head_map_chart(places).axes[0].collections[1:]
     looks = {(colors.to_hex(one.get_facecolor()[0]), len(one.get_paths()[0].vertices)) for one in shown}
     assert len(looks) == 12
 
 
 def test_the_map_says_what_its_axes_hold():
-    drawn = head_map.head_map(places_frame(2, 4), (0.384, 0.17), WHERE)
+    drawn = head_map.head_map(places_frame(2, 4), WHERE)
     texts = written(drawn)
     assert "first axis, in Jensen-Shannon distance (38% of the variance)" in texts
     assert "second axis, in Jensen-Shannon distance (17% of the variance)" in texts
@@ -171,8 +178,8 @@ def test_the_map_says_what_its_axes_hold():
 
 
 def test_heads_that_all_attend_alike_are_one_place():
-    places = places_frame(2, 4).assign(x=0.0, y=0.0)
-    drawn = head_map.head_map(places, (np.nan, np.nan), WHERE)
+    places = places_frame(2, 4).assign(x=0.0, y=0.0, share_x=np.nan, share_y=np.nan)
+    drawn = head_map.head_map(places, WHERE)
     assert "nan" not in " ".join([*written(drawn), drawn.words.alt, drawn.words.caption])
 
 
@@ -212,7 +219,7 @@ def test_three_orders_with_the_range_of_the_random_one():
 
 
 def test_curves_are_described_and_carry_their_units():
-    drawn = ablation_charts.removal_curves(curves_frame(), UNIT)
+    drawn = removal_figure(curves_frame())
     assert {"share of all heads removed (%)", "relative accuracy change (%)"} <= set(written(drawn))
     assert "least important first: -5.0% with 50% removed" in drawn.words.alt
     assert UNIT in drawn.words.caption
@@ -222,11 +229,11 @@ def test_curves_are_described_and_carry_their_units():
 def test_undefined_changes_and_missing_orders_are_left_out():
     curves = curves_frame()
     curves.loc[curves["order"] == ablation_charts.MOST_FIRST, "change"] = np.nan
-    drawn = ablation_charts.removal_curves(curves[curves["order"] != ablation_charts.RANDOM], UNIT)
+    drawn = removal_figure(curves[curves["order"] != ablation_charts.RANDOM])
     assert ablation_charts.LEAST_FIRST in written(drawn)
     assert ablation_charts.MOST_FIRST not in written(drawn)
     assert "nan" not in drawn.words.alt
-    nothing = ablation_charts.removal_curves(curves.assign(change=np.nan), UNIT)
+    nothing = removal_figure(curves.assign(change=np.nan))
     assert "Nothing is defined" in nothing.words.alt
 
 
@@ -240,7 +247,7 @@ def test_every_cell_and_every_count_is_written():
     changes = slices_frame(FUNCTIONS, SLICES)
     drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
     texts = written(drawn)
-    for change in 100 * changes["change"]:
+    for change in 100 * changes[CHANGE]:
         assert f"{change:+.1f}" in texts
     for count in changes["pairs"].unique():
         assert str(count) in texts
@@ -256,7 +263,7 @@ def test_rows_and_columns_keep_the_frames_order():
 
 def test_cells_whose_interval_leaves_out_zero_are_framed():
     rows = [("a", "x", -0.2, -0.3, -0.1), ("a", "y", -0.2, -0.5, 0.1), ("b", "x", 0.2, 0.1, 0.3)]
-    changes = pd.DataFrame(rows, columns=["group", "slice", "change", "low", "high"]).assign(pairs=40)
+    changes = pd.DataFrame(rows, columns=["group", "value", CHANGE, *INTERVAL]).assign(pairs=40)
     figure = subgroup_charts.subgroup_heatmap(changes)
     frames = [one for one in figure.axes[0].patches if isinstance(one, Rectangle)]
     centres = [(one.get_x() + one.get_width() / 2, one.get_y() + one.get_height() / 2) for one in frames]
@@ -269,6 +276,6 @@ def test_cells_whose_interval_leaves_out_zero_are_framed():
 
 @pytest.mark.parametrize("change", [np.nan, 0.0])
 def test_a_table_without_any_change_is_drawn(change):
-    changes = slices_frame(["a"], ["x", "y"]).assign(change=change, low=np.nan, high=np.nan)
+    changes = slices_frame(["a"], ["x", "y"]).assign(**{CHANGE: change, **dict.fromkeys(INTERVAL, np.nan)})
     drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
     assert "nan" not in drawn.words.alt + drawn.words.caption

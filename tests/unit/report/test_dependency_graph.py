@@ -32,7 +32,7 @@ def test_the_graph_draws_the_strongest_edges_told_from_chance():
 
 @pytest.mark.parametrize("tokens", [frames.ENGLISH, frames.CHINESE])
 def test_a_reader_is_shown_on_every_token_but_cls_itself(tokens: list[str]):
-    results = dataclasses.replace(frames.results(2, 4), shown=[frames.shown_reader(tokens)])
+    results = dataclasses.replace(frames.results(2, 4), example_cls_attention=[frames.shown_reader(tokens)])
     (drawn,) = dependency_graph.relay_head_charts(results)
     found = written(drawn)
     assert [one for one in found if one in set(tokens)] == tokens[1:]

@@ -148,8 +148,8 @@ def test_the_heads_shown_are_those_whose_same_term_score_changed_most():
         for phase, score in zip(("before", "after"), both, strict=True)
     )
     chosen = attention_maps.most_changed(frame, 2)
-    assert [head[:2] for head in chosen] == [(0, 1), (0, 0)]
-    assert [head[2] for head in chosen] == pytest.approx([-0.4, 0.1])
+    assert list(chosen) == [(0, 1), (0, 0)]
+    assert list(chosen.values()) == pytest.approx([-0.4, 0.1])
     assert len(attention_maps.most_changed(frame, 10)) == 3
 
 
@@ -174,7 +174,7 @@ def test_a_long_pair_is_cut_and_the_caption_says_so():
 
 
 def test_nothing_to_show_leaves_the_section_empty():
-    results = dataclasses.replace(frames.results(2, 4), showcase=[], curve=pd.DataFrame(columns=["epoch"]))
+    results = dataclasses.replace(frames.results(2, 4), example_pairs=[], curve=pd.DataFrame(columns=["epoch"]))
     groups = results.groups[results.groups["experiment"].isin(["baseline", "half", "layer"])]
     one = results.profiles[results.profiles["function"] == "term_match"]
     drawn = figures.draw_figures(dataclasses.replace(results, tables=frames.tables(2, 4, groups=groups), profiles=one))
@@ -182,7 +182,7 @@ def test_nothing_to_show_leaves_the_section_empty():
 
 
 def test_a_model_of_one_layer_is_drawn_without_halves_and_edges():
-    results = dataclasses.replace(frames.results(1, 4), shown=[])
+    results = dataclasses.replace(frames.results(1, 4), example_cls_attention=[])
     drawn = figures.draw_figures(results)
     assert drawn["dependency"] == []
     bars = [written(one) for section in ("layers", "functions") for one in drawn[section]]
