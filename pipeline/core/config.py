@@ -1,6 +1,8 @@
 """params.yaml as typed, checked values: read once, unknown keys refused, every error names key, value and choice."""
 
+import json
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +21,7 @@ LONGEST_REASON = 1000  # characters
 SHORT = reprlib.Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 200, 200
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+GROUPS = "group_ablation.groups"  # the one key whose own keys the user chooses
 
 
 class Section(BaseModel):
@@ -193,6 +196,18 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         wrong = [f"{path}: {_explain(item)}" for item in error.errors(include_url=False)]
         more = [f"{path}: {len(wrong) - MOST_ERRORS} more"] if len(wrong) > MOST_ERRORS else []
         raise InputError("\n".join([*wrong[:MOST_ERRORS], *more])) from None
+
+
+def flatten_params(values: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, str]:
+    """Params under dotted names; a value that is no text, the user's own groups as a whole, is written as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in dict(values).items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping | BaseModel) and value and name != GROUPS:
+            flat |= flatten_params(value, f"{name}.")
+        else:
+            flat[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return flat
 
 
 def _read(path: Path) -> Any:

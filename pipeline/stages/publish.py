@@ -1,7 +1,7 @@
-"""publish: fill this execution's MLflow row from dvc.lock, the stages' metrics and the findings.
+"""publish: fill this execution's parent run in MLflow from dvc.lock, the stages' metrics and the findings.
 
-Writes no file of the project. Publishes nothing where no stage ran and the row exists already. Keeps a copy of what the
-run came to below .tracking/, which the next rerun is compared with.
+Writes no file of the project. Publishes nothing where no stage ran and the run exists already. Keeps a copy of the
+run's results below .tracking/, which the next rerun is compared with.
 """
 
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import Any
 from pipeline import tracking
 from pipeline.compare.run_results import STAGE_METRICS, head_effects, headline
 from pipeline.core import paths
-from pipeline.core.config import Params
+from pipeline.core.config import Params, flatten_params
+from pipeline.core.heads import Head
 from pipeline.rerun import previous
 from pipeline.tracking.description import Effect, describe
 from pipeline.tracking.outbox import never_fail
 from pipeline.tracking.provenance import Lock, output_fingerprint, read_lock
-from pipeline.tracking.run_record import Record, flatten_params
+from pipeline.tracking.run_record import Record
 
 
 def main(params: Params, record: Record) -> None:
@@ -29,7 +30,7 @@ def main(params: Params, record: Record) -> None:
 def _publish(params: Params, record: Record, lock: Lock) -> None:
     record.metrics = headline({stage: _json(path) for stage, path in STAGE_METRICS.items() if path.exists()})
     record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
-    record.note = describe(flatten_params(params), record.metrics, head_rows(paths.HEADS), _findings(paths.FINDINGS))
+    record.note = describe(flatten_params(params), record.metrics, _effects(paths.HEADS), _findings(paths.FINDINGS))
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
@@ -37,8 +38,8 @@ def _publish(params: Params, record: Record, lock: Lock) -> None:
 
 def fingerprint_tags(lock: Lock) -> dict[str, str]:
     """What was analysed: one hash of the prepared splits, one of the model."""
-    found = {"data": output_fingerprint(lock, paths.PREPARED), "model": output_fingerprint(lock, paths.MODEL)}
-    return {f"{name}.fingerprint": value for name, value in found.items() if value}
+    outputs = {"data": output_fingerprint(lock, paths.PREPARED), "model": output_fingerprint(lock, paths.MODEL)}
+    return {f"{name}.fingerprint": value for name, value in outputs.items() if value}
 
 
 def finding_tags(path: Path) -> dict[str, str]:
@@ -46,9 +47,10 @@ def finding_tags(path: Path) -> dict[str, str]:
     return {f"finding.{finding['id']}": finding["verdict"] for finding in _findings(path)}
 
 
-def head_rows(path: Path) -> list[Effect]:
-    """Every head masked alone: layer, head, relative change of accuracy, verdict."""
-    return list(head_effects("this run", path.read_bytes()).itertuples(index=False, name=None)) if path.exists() else []
+def _effects(path: Path) -> list[Effect]:
+    """Every head masked alone."""
+    heads = head_effects("this run", path.read_bytes()).itertuples() if path.exists() else []
+    return [(Head.of_row(row).short, row.relative_accuracy_change, row.verdict) for row in heads]
 
 
 def _findings(path: Path) -> list[dict[str, str]]:

@@ -1,10 +1,11 @@
-"""What a pipeline's row says of itself, in Markdown: what was run, how good it is, what its heads showed.
+"""A parent run's description in Markdown: what was run, how good the model is, what its heads showed.
 
 Plain data in, text out. The stages follow once MLflow knows which run computed each.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 TAG = "mlflow.note.content"  # what the UI shows as a run's description
 LENGTH = 5000  # characters; what every MLflow of the last years takes in a tag
@@ -13,7 +14,7 @@ SPLITS = ("train", "dev", "test")
 MEASURED = 140  # characters of what a finding measured
 
 Numbers = Mapping[str, float | int | None]
-Effect = tuple[int, int, float, str]  # layer, head, relative change of accuracy without it, verdict
+Effect = tuple[str, float, str]  # a head's short name, relative change of accuracy without it, verdict
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ def describe(
 
 def with_stages(text: str, stages: Sequence[Stage]) -> str:
     """`text` and a table of the stages, cut to what a tag holds."""
-    rows = [[stage.name, "cached" if stage.is_cached else "run now", _seconds(stage.seconds)] for stage in stages]
+    rows = []
+    for stage in stages:
+        seconds = "" if stage.seconds is None else f"{stage.seconds:.1f}"
+        rows.append([stage.name, "cached" if stage.is_cached else "run now", seconds])
     table = f"The stages:\n\n{_table(['stage', '', 'seconds'], rows)}" if rows else ""
     return f"{text[: LENGTH - len(table) - 2]}\n\n{table}".strip()
 
@@ -53,15 +57,13 @@ def ran(stages: Sequence[Stage]) -> str:
 
 def _run(params: Mapping[str, str], metrics: Numbers) -> str:
     epochs = params.get("finetune.epochs", "?")
-    passes = f"{epochs} epoch{'' if epochs == '1' else 's'}"
-    tuned = "as it is, without fine-tuning" if epochs == "0" else f"fine-tuned for {passes}"
+    passes = f"fine-tuned for {epochs} epoch{'' if epochs == '1' else 's'}"
     source = params.get("data.source", "?")
     language = f" ({params['data.generated.language']})" if source == "generated" else ""
     pairs = {split: metrics.get(f"{split}_pairs", metrics.get(f"prepare.{split}_pairs")) for split in SPLITS}
     counts = ", ".join(f"{count} {split}" for split, count in pairs.items() if count is not None)
-    text = f"`{params.get('model.name', '?')}` {tuned} on `{source}`{language}" + (
-        f": {counts} pairs." if counts else "."
-    )
+    text = f"`{params.get('model.name', '?')}` {passes if epochs != '0' else 'as it is, without fine-tuning'}"
+    text += f" on `{source}`{language}" + (f": {counts} pairs." if counts else ".")
     masked = metrics.get("heads_pairs")
     return text if masked is None else f"{text} Heads masked on {masked} test pairs."
 
@@ -87,30 +89,20 @@ def _qwk(kappa: float | None) -> str:
 def _heads(effects: Sequence[Effect]) -> list[str]:
     """One line a verdict that matters, the strongest heads first."""
     lines = []
-    for verdict, sign in (("needed", 1), ("harmful", -1)):
-        found = sorted((effect for effect in effects if effect[3] == verdict), key=lambda effect: sign * effect[2])
-        named = ", ".join(f"{layer}.{head} ({change:+.1%})" for layer, head, change, _ in found[:HEADS])
-        more = f" and {len(found) - HEADS} more" if len(found) > HEADS else ""
-        if effects:
-            lines.append(f"{len(found)} of {len(effects)} heads {verdict}" + (f": {named}{more}." if found else "."))
+    for verdict, sign in (("needed", 1), ("harmful", -1)) if effects else ():
+        heads = sorted((effect for effect in effects if effect[2] == verdict), key=lambda effect: sign * effect[1])
+        named = ", ".join(f"{head} ({change:+.1%})" for head, change, _ in heads[:HEADS])
+        more = f" and {len(heads) - HEADS} more" if len(heads) > HEADS else ""
+        lines.append(f"{len(heads)} of {len(effects)} heads {verdict}" + (f": {named}{more}." if heads else "."))
     return lines
 
 
 def _findings(findings: Sequence[Mapping[str, str]]) -> str:
-    rows = [
-        [finding["id"], finding["statement"], _cut(finding["measured"]), f"**{finding['verdict']}**"]
-        for finding in findings
-    ]
+    rows = []
+    for finding in findings:
+        measured = shorten(finding["measured"], MEASURED, placeholder=" ...")
+        rows.append([finding["id"], finding["statement"], measured, f"**{finding['verdict']}**"])
     return f"The article's findings:\n\n{_table(['', 'finding', 'this run', 'verdict'], rows)}" if rows else ""
-
-
-def _cut(text: str) -> str:
-    """At most MEASURED characters, whole words."""
-    return text if len(text) <= MEASURED else f"{text[: MEASURED - 4].rsplit(' ', 1)[0]} ..."
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}"
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

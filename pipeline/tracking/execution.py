@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from pipeline.core import paths
+from pipeline.core.atomic import replace_atomically
 from pipeline.core.process import nearest_dvc
 
 ABOUT = "execution.json"
@@ -47,24 +49,20 @@ class Execution:
 
     @property
     def is_offline(self) -> bool:
-        """Whether a stage of this execution found that MLflow does not answer."""
+        """Whether MLflow did not answer a stage of this execution."""
         return (self.folder / "offline").exists()
 
-    def go_offline(self) -> bool:
-        """Tell the stages to come that MLflow does not answer. Returns whether this was news."""
+    def go_offline(self) -> None:
+        """Tell the stages to come that MLflow does not answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            (self.folder / "offline").touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
+        (self.folder / "offline").touch()
 
     @property
     def is_introduced(self) -> bool:
         return (self.folder / ABOUT).exists()
 
     def introduce(self, experiment: str, start: int) -> None:
-        """Write down who runs and where, for the executions to come."""
+        """Write down who runs the stages and where, for the executions to come."""
         owner = {"key": self.key, "pid": self.pid, "created": self.created}
         about = {"owner": owner, "workspace": str(Path.cwd()), "experiment": experiment, "start": start}
         write_state(self.folder / ABOUT, about)
@@ -77,11 +75,11 @@ class Execution:
 
     def notes(self) -> dict[str, dict[str, Any]]:
         """Stage -> its note, of the stages that ran in this execution."""
-        found = {}
+        notes = {}
         for path in sorted((self.folder / "stages").glob("*.json")):
             with suppress(ValueError):  # a damaged note is none
-                found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+                notes[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        return notes
 
     def is_running(self) -> bool:
         try:
@@ -103,7 +101,7 @@ def current() -> Execution:
 
 
 def others(mine: Execution) -> list[Execution]:
-    """Executions that left notes, this one's aside: running beside it, or ended without publishing."""
+    """Other executions that left notes: running at the same time, or ended without publishing."""
     executions = []
     for path in sorted((tracking_folder() / "executions").glob(f"*/{ABOUT}")):
         with suppress(ValueError, KeyError, TypeError, FileNotFoundError):  # damaged, or closed meanwhile
@@ -111,12 +109,17 @@ def others(mine: Execution) -> list[Execution]:
     return [execution for execution in executions if execution.id != mine.id]
 
 
+def tracking_lock(task: str, timeout: float) -> FileLock:
+    """Held by one process at a time; raises filelock.Timeout after `timeout` seconds of waiting for it."""
+    tracking_folder().mkdir(parents=True, exist_ok=True)
+    return FileLock(tracking_folder() / f"{task}.lock", timeout=timeout)
+
+
 def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
 def write_state(path: Path, values: dict[str, Any]) -> None:
-    # Imported here since it imports pandas, which an execution with nothing to write can do without.
-    from pipeline.core.formats import write_json
-
-    write_json(path, values)
+    """Write a JSON file of the tracking's own, whole or not at all."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(values), encoding="utf-8")

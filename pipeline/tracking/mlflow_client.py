@@ -9,60 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from pipeline.core import paths
-from pipeline.tracking.execution import project_root, tracking_folder
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Experiment
-
-VIEW_KEY = "pipeline"
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
-FINDINGS = ("R0", "R1", "R2", "F1", "F2", "F3", "T1", "S1", "S2", "D1", "D1-direction")
-VIEW_METRICS = ("test_accuracy", "test_qwk", "baseline_test_accuracy", "heads_needed")
-# Column -> its width in pixels, from left to right.
-VIEW_COLUMNS = {
-    "params.`model.name`": 90,
-    "params.`data.source`": 90,
-    "attributes.`Version`": 75,  # the git commit
-    **{f"metrics.`{name}`": 100 for name in VIEW_METRICS},
-    **{f"tags.`finding.{name}`": 80 for name in FINDINGS},
-    "tags.`stages.ran`": 150,
-    "attributes.`Models`": 160,
-}
-PINNED_COLUMNS = {"attributes.`Run Name`": 190}
-
-
-def keep_view(client: "MlflowClient", experiment: "Experiment") -> None:
-    """Write the view where the experiment has none or another one; its tags, as read, save the request."""
-    view = saved_view(experiment.creation_time or 0)
-    if experiment.tags.get(VIEW_TAG) != view:
-        client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
-
-
-def saved_view(created: int) -> str:
-    """The tag's value; `created` in milliseconds since 1970 is what the UI shows as the view's age."""
-    return json.dumps(
-        {"name": "Pipeline", "createdAt": created, "updatedAt": created, "state": json.dumps(_view_state())}
-    )
-
-
-def _view_state() -> dict[str, Any]:
-    return {
-        "searchFilter": "tags.`pipeline.kind` = 'pipeline'",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "modelVersionFilter": "All Runs",
-        "datasetsFilter": [],
-        "selectedColumns": list(VIEW_COLUMNS),
-        "columnOrder": list(PINNED_COLUMNS | VIEW_COLUMNS),
-        "columnWidths": PINNED_COLUMNS | VIEW_COLUMNS,
-    }
-
+from pipeline.tracking.execution import project_root, tracking_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +26,7 @@ DEFAULTS = {
 # mlflow.transformers warns that a folder is on no model hub.
 LOG_LEVELS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.transformers": logging.ERROR}
 DATABASE_RETRIES = 2  # MLflow's own 15 take an hour
-CLOSED_DOORS = (401, 403, 408, 429)  # no row gets in, whatever is in it
+CLOSED_DOORS = (401, 403, 408, 429)  # no run gets in, whatever is in it
 LOCK_SECONDS = 120  # the first start creates the database, slowly where several processes wait for it
 
 
@@ -93,50 +41,35 @@ def own_database() -> Path | None:
     return file if tracking_uri() in (f"sqlite:///{file}", f"sqlite:///{paths.DATABASE}") else None
 
 
-def is_unreachable(error: Exception) -> bool:
-    """Whether MLflow, or the disk, did not answer, rather than refused what it was given."""
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-    from sqlalchemy.exc import OperationalError
-
-    if isinstance(error, MlflowException):
-        status = error.get_http_status_code()
-        # A server's 500 is its own trouble; the client's own errors bear that number too.
-        return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
-    if isinstance(error, RequestException) and error.response is not None:
-        return error.response.status_code in CLOSED_DOORS or error.response.status_code >= 500
-    # Beside a server, the disk of this machine is no part of MLflow: a file that is not there is the row's fault.
-    return isinstance(error, RequestException | OperationalError if _is_remote() else OSError | OperationalError)
-
-
 @cache
 def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
     """A client and the experiment's id; database and experiment are created where they are not there."""
-    _set_up()
-    from mlflow import MlflowClient
+    client = _open(uri)
+    with _database_lock():
+        store = client._tracking_client.store
+        # A database file's new experiments keep their artifacts in the project. MLflow makes a relative place absolute
+        # before it stores it, except this one: it stays relative for the project's own database, so that artifacts
+        # open from the project's root wherever the project is moved.
+        if hasattr(store, "artifact_root_uri"):
+            folder = paths.RUN_ARTIFACTS if own_database() else project_root() / paths.RUN_ARTIFACTS
+            store.artifact_root_uri = str(folder)
+        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
+        keep_view(client, found)
+        return client, found.experiment_id
 
-    with _one_at_a_time():
-        client = MlflowClient(uri)
-        _place_artifacts(client)
-        return client, _experiment(client, experiment)
 
-
-def existing() -> "MlflowClient | None":
+def connect_existing() -> "MlflowClient | None":
     """A client of what is tracked already; None where its database's file is missing, which a client would create."""
     from sqlalchemy.engine import make_url
 
     uri = tracking_uri()
     if uri.startswith("sqlite") and not Path(make_url(uri).database or "").is_file():
         return None
-    _set_up()
-    from mlflow import MlflowClient
-
-    with _one_at_a_time():
-        return MlflowClient(uri)
+    return _open(uri)
 
 
-def _set_up() -> None:
-    """Short waits and a quiet log, before mlflow is imported."""
+def _open(uri: str) -> "MlflowClient":
+    """With short waits and a quiet log, set before mlflow is imported."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow.store.db import utils
@@ -144,15 +77,18 @@ def _set_up() -> None:
     for logger, level in LOG_LEVELS.items():
         logging.getLogger(logger).setLevel(level)
     utils.MAX_RETRY_COUNT = DATABASE_RETRIES
+    from mlflow import MlflowClient
+
+    with _database_lock():
+        return MlflowClient(uri)
 
 
-def _experiment(client: "MlflowClient", name: str) -> str:
-    found = client.get_experiment_by_name(name) or _new_experiment(client, name)
-    keep_view(client, found)
-    return found.experiment_id
+def _database_lock() -> AbstractContextManager[Any]:
+    """Processes that meet a fresh database break it. A server starts its own, and may keep its clients waiting."""
+    return nullcontext() if _is_remote() else tracking_lock("store", LOCK_SECONDS)
 
 
-def _new_experiment(client: "MlflowClient", name: str) -> "Experiment":
+def _create_experiment(client: "MlflowClient", name: str) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
     try:
@@ -167,26 +103,63 @@ def _is_remote() -> bool:
     return tracking_uri().startswith("http")
 
 
-def _one_at_a_time() -> AbstractContextManager[Any]:
-    """Processes that meet a fresh database break it. A server starts its own, and may keep its clients waiting."""
-    if _is_remote():
-        return nullcontext()
-    tracking_folder().mkdir(parents=True, exist_ok=True)
-    return FileLock(tracking_folder() / "store.lock", timeout=LOCK_SECONDS)
+def is_unreachable(error: Exception) -> bool:
+    """Whether MLflow, or the disk, did not answer, rather than refused what it was given."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import OperationalError
 
-
-def _place_artifacts(client: "MlflowClient") -> None:
-    """Have a database file's new experiments keep their artifacts in the project.
-
-    MLflow makes a relative place absolute before it stores it, except this one. It stays relative for the project's
-    own database, so that artifacts open from the project's root wherever the project is moved.
-    """
-    store = client._tracking_client.store
-    if hasattr(store, "artifact_root_uri"):
-        store.artifact_root_uri = str(paths.RUN_ARTIFACTS if own_database() else project_root() / paths.RUN_ARTIFACTS)
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        # A server's 500 is its own trouble; the client's own errors bear that number too.
+        return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
+    if isinstance(error, RequestException) and error.response is not None:
+        return error.response.status_code in CLOSED_DOORS or error.response.status_code >= 500
+    # With a server, the disk of this machine is no part of MLflow: a file that is not there is the run's fault.
+    return isinstance(error, RequestException | OperationalError if _is_remote() else OSError | OperationalError)
 
 
 def brief(error: Exception) -> str:
     """The first line, without the password an address may carry."""
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     return re.sub(r"//[^/@\s]*@", "//", line)[:200]
+
+
+VIEW_TAG = "mlflow.sharedViewState.pipeline"
+FINDINGS = ("R0", "R1", "R2", "F1", "F2", "F3", "T1", "S1", "S2", "D1", "D1-direction")
+VIEW_METRICS = ("test_accuracy", "test_qwk", "baseline_test_accuracy", "heads_needed")
+# Column -> its width in pixels, from left to right.
+VIEW_COLUMNS = {
+    "params.`model.name`": 90,
+    "params.`data.source`": 90,
+    "attributes.`Version`": 75,  # the git commit
+    **{f"metrics.`{name}`": 100 for name in VIEW_METRICS},
+    **{f"tags.`finding.{name}`": 80 for name in FINDINGS},
+    "tags.`stages.ran`": 150,
+    "attributes.`Models`": 160,
+}
+PINNED_COLUMNS = {"attributes.`Run Name`": 190}
+VIEW = {
+    "searchFilter": "tags.`pipeline.kind` = 'pipeline' AND tags.`pipeline.published` = 'true'",
+    "orderByKey": "attributes.start_time",
+    "orderByAsc": False,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "modelVersionFilter": "All Runs",
+    "datasetsFilter": [],
+    "selectedColumns": list(VIEW_COLUMNS),
+    "columnOrder": list(PINNED_COLUMNS | VIEW_COLUMNS),
+    "columnWidths": PINNED_COLUMNS | VIEW_COLUMNS,
+}
+
+
+def keep_view(client: "MlflowClient", experiment: "Experiment") -> None:
+    """Write the view where the experiment has none or another one; its tags, as read, save the request."""
+    view = saved_view(experiment.creation_time or 0)
+    if experiment.tags.get(VIEW_TAG) != view:
+        client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
+
+
+def saved_view(created: int) -> str:
+    """The tag's value; `created` in milliseconds since 1970 is what the UI shows as the view's age."""
+    return json.dumps({"name": "Pipeline", "createdAt": created, "updatedAt": created, "state": json.dumps(VIEW)})

@@ -1,26 +1,158 @@
-"""A fine-tuned model as MLflow keeps it."""
+"""Runs written to MLflow, with their files, their model and the links between a parent run and its stages."""
 
 import contextlib
 import os
 import re
 import warnings
-from collections.abc import Iterator
 from getpass import getuser
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from pipeline.tracking import description, model_registry
-from pipeline.tracking.execution import project_root, tracking_folder
+from pipeline.tracking.execution import project_root, tracking_lock
 from pipeline.tracking.mlflow_client import LOCK_SECONDS, connect, tracking_uri
 from pipeline.tracking.run_record import RunRecord, stage_description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+BATCH = 100  # MLflow's limit for params in a request
+PARAM_LENGTH = 6000  # MLflow's limit for a param's value, in characters
+RECORD_ID_TAG, STAGE_FINGERPRINT_TAG = "pipeline.row", "pipeline.stage_fingerprint"
+
+
+def write_run(record: RunRecord, base: Path) -> None:
+    """Create or complete the record's run. Its files lie below `base`, an absolute path.
+
+    Raises whatever MLflow raises; `mlflow_client.is_unreachable` says which of it is no fault of the record.
+    """
+    with contextlib.chdir(project_root()):
+        _Writer(*connect(tracking_uri(), record.experiment, project_root())).write(record, base)
+
+
+class _Writer:
+    def __init__(self, client: "MlflowClient", experiment_id: str):
+        self.client = client
+        self.experiment_id = experiment_id
+
+    def write(self, record: RunRecord, base: Path) -> None:
+        with tracking_lock("runs", LOCK_SECONDS):  # two that miss a run would make it twice
+            run = self._find(RECORD_ID_TAG, record.id) or self._create(record)
+        run_id = run.info.run_id
+        self._log_values(run, record)
+        for name in record.artifacts:
+            self._log_files(run_id, base, Path(name))
+        if record.dataset:
+            self._log_dataset(run_id, base, record.dataset)
+        computed = self._link_stages(run_id, record)
+        if record.model and not logged_models(self.client, run):
+            log_model(self.client.tracking_uri, run_id, base, Path(record.model))
+        if record.status == "RUNNING":
+            self.client.update_run(run_id, record.status)
+        elif record.status:
+            self.client.set_terminated(run_id, record.status, record.end)
+        if record.is_published:
+            self._register(run_id, record, computed)
+
+    def _find(self, tag: str, value: str) -> "Run | None":
+        where = f"tags.`{tag}` = '{value}'"
+        found = self.client.search_runs([self.experiment_id], where, max_results=1, order_by=["start_time DESC"])
+        return found[0] if found else None
+
+    def _create(self, record: RunRecord) -> "Run":
+        tags = {RECORD_ID_TAG: record.id, "mlflow.user": _user()}
+        tags |= {"mlflow.source.name": "dvc repro", "mlflow.source.type": "LOCAL"}
+        if record.parent:
+            parent = self._find(RECORD_ID_TAG, record.parent) or self._create(record.of_parent())
+            tags |= {"pipeline.kind": "stage", "mlflow.parentRunId": parent.info.run_id}
+            tags |= {description.TAG: about} if (about := stage_description(record.name)) else {}
+        else:
+            tags |= {"pipeline.kind": "pipeline"}
+        return self.client.create_run(self.experiment_id, record.start, tags, record.name)
+
+    def _log_values(self, run: "Run", record: RunRecord) -> None:
+        from mlflow.entities import Metric, Param
+
+        moment = record.end or record.start
+        points = [*((name, value, 0) for name, value in record.metrics.items()), *record.curve]
+        metrics = [Metric(re.sub(r"[^\w.\- :/]", "_", name), value, moment, step) for name, value, step in points]
+        new = {name: value for name, value in record.params.items() if name not in run.data.params}
+        params = [Param(name, value[:PARAM_LENGTH]) for name, value in new.items()]
+        for start in range(0, max(len(metrics), len(params)), BATCH):
+            batch = slice(start, start + BATCH)
+            self.client.log_batch(run.info.run_id, metrics[batch], params[batch])
+        self._set_tags(run.info.run_id, record.tags)
+
+    def _set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        if tags:
+            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def _log_files(self, run_id: str, base: Path, path: Path) -> None:
+        """reports/figures/x.png as figures/x.png: an artifact's path leaves out the first folder."""
+        place = Path(*path.parts[1:])
+        if (base / path).is_dir():
+            self.client.log_artifacts(run_id, str(base / path), place.as_posix())
+        else:
+            folder = None if place.parent == Path() else place.parent.as_posix()
+            self.client.log_artifact(run_id, str(base / path), folder)
+
+    def _log_dataset(self, run_id: str, base: Path, splits: list[str]) -> None:
+        import pandas as pd
+        from mlflow.data.pandas_dataset import from_pandas
+        from mlflow.entities import DatasetInput, InputTag
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that integers cannot hold missing values: a split has none
+            for split in splits:
+                name = Path(split).stem
+                dataset = from_pandas(pd.read_parquet(base / split), source=split, name=name)._to_mlflow_entity()
+                self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
+
+    def _link_stages(self, run_id: str, record: RunRecord) -> "list[Run]":
+        """Name, for each stage of a parent run, the run that computed it, in this execution or an earlier one."""
+        computed: list[Run] = []
+        stages: list[description.Stage] = []
+        tags: dict[str, str] = {}
+        for stage, fingerprint in record.stages.items():
+            ran = record.ran.get(stage)
+            run = self._find(RECORD_ID_TAG, ran) if ran else self._find(STAGE_FINGERPRINT_TAG, fingerprint)
+            seconds = None
+            if run:
+                computed.append(run)
+                seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
+                tags |= {f"stage.{stage}.run_id": run.info.run_id, f"stage.{stage}.seconds": f"{seconds:.1f}"}
+            if run and ran:
+                self.client.set_tag(run.info.run_id, STAGE_FINGERPRINT_TAG, fingerprint)
+            tags[f"stage.{stage}.cached"] = "false" if ran else "true"
+            stages.append(description.Stage(stage, seconds, is_cached=not ran))
+        if record.note:
+            text = description.with_stages(record.note, stages)
+            tags |= {description.TAG: text, "stages.ran": description.ran(stages)}
+        self._set_tags(run_id, tags)
+        return computed
+
+    def _register(self, run_id: str, record: RunRecord, computed: "list[Run]") -> None:
+        """The model behind a finished pipeline, fine-tuned now or earlier, becomes the newest."""
+        from mlflow.entities import LoggedModelInput
+
+        for run in computed:
+            for model_id in logged_models(self.client, run):
+                version = model_registry.register(
+                    self.client, record.experiment, run.info.run_id, model_id, record.start
+                )
+                self.client.set_tag(run_id, "model.version", version)
+                self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def logged_models(client: "MlflowClient", run: "Run") -> list[str]:
@@ -50,153 +182,3 @@ def log_model(tracking_uri: str, run_id: str, base: Path, folder: Path) -> None:
             signature=ModelSignature(inputs, outputs),
             pip_requirements=[f"{package}=={version(package)}" for package in ("transformers", "torch")],
         )
-
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
-
-BATCH = 100  # MLflow's limit for params in a request
-ROW_TAG, STAGE_FINGERPRINT_TAG = "pipeline.row", "pipeline.stage_fingerprint"
-
-
-def write_run(row: RunRecord, base: Path) -> None:
-    """Create or complete the row's run. Its files lie below `base`, an absolute path.
-
-    Raises whatever MLflow raises; `connection.is_unreachable` says which of it is no fault of the row.
-    """
-    with contextlib.chdir(project_root()):
-        _Writer(*connect(tracking_uri(), row.experiment, project_root())).write(row, base)
-
-
-class _Writer:
-    def __init__(self, client: "MlflowClient", experiment_id: str):
-        self.client = client
-        self.experiment_id = experiment_id
-
-    def write(self, row: RunRecord, base: Path) -> None:
-        with FileLock(tracking_folder() / "runs.lock", timeout=LOCK_SECONDS):  # two that miss a run would make it twice
-            run = self._find(ROW_TAG, row.id) or self._create(row)
-        run_id = run.info.run_id
-        self._log_values(run, row)
-        for name in row.artifacts:
-            self._log_files(run_id, base, Path(name))
-        self._log_dataset(run_id, base, row.dataset)
-        computed = self._link_stages(run_id, row)
-        if row.model and not logged_models(self.client, run):
-            log_model(self.client.tracking_uri, run_id, base, Path(row.model))
-        if row.status == "RUNNING":
-            self.client.update_run(run_id, row.status)
-        elif row.status:
-            self.client.set_terminated(run_id, row.status, row.end)
-        if row.is_published:
-            self._register(run_id, row, computed)
-
-    def _find(self, tag: str, value: str) -> "Run | None":
-        where = f"tags.`{tag}` = '{value}'"
-        found = self.client.search_runs([self.experiment_id], where, max_results=1, order_by=["start_time DESC"])
-        return found[0] if found else None
-
-    def _create(self, row: RunRecord) -> "Run":
-        tags = {ROW_TAG: row.id, "mlflow.user": _user()}
-        tags |= {"mlflow.source.name": "dvc repro", "mlflow.source.type": "LOCAL"}
-        if row.parent:
-            parent = self._find(ROW_TAG, row.parent) or self._create(row.of_parent())
-            tags |= {"pipeline.kind": "stage", "mlflow.parentRunId": parent.info.run_id}
-            tags |= {description.TAG: about} if (about := stage_description(row.name)) else {}
-        else:
-            tags |= {"pipeline.kind": "pipeline"}
-        return self.client.create_run(self.experiment_id, row.start, tags, row.name)
-
-    def _log_values(self, run: "Run", row: RunRecord) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        moment = row.end or row.start
-        metrics = [Metric(_metric_name(name), value, moment, 0) for name, value in row.metrics.items()]
-        metrics += [Metric(_metric_name(name), value, moment, step) for name, value, step in row.curve]
-        params = [Param(name, value) for name, value in row.params.items() if name not in run.data.params]
-        for batch in _batches(metrics):
-            self.client.log_batch(run.info.run_id, metrics=batch)
-        for batch in _batches(params):
-            self.client.log_batch(run.info.run_id, params=batch)
-        self.client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in row.tags.items()])
-
-    def _log_files(self, run_id: str, base: Path, path: Path) -> None:
-        """reports/figures/x.png as figures/x.png: an artifact's place leaves out the first folder."""
-        place = Path(*path.parts[1:])
-        if (base / path).is_dir():
-            self.client.log_artifacts(run_id, str(base / path), place.as_posix())
-        else:
-            folder = None if place.parent == Path() else place.parent.as_posix()
-            self.client.log_artifact(run_id, str(base / path), folder)
-
-    def _log_dataset(self, run_id: str, base: Path, splits: list[str]) -> None:
-        if splits:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that integers cannot hold missing values: a split has none
-                self.client.log_inputs(run_id, [_dataset(base, Path(split)) for split in splits])
-
-    def _link_stages(self, run_id: str, row: RunRecord) -> "list[Run]":
-        """Name, for each stage of the pipeline's row, the run that computed it: in this execution or an earlier one."""
-        computed, stages = [], []
-        for stage, fingerprint in row.stages.items():
-            ran = row.ran.get(stage)
-            found = self._find(ROW_TAG, ran) if ran else self._find(STAGE_FINGERPRINT_TAG, fingerprint)
-            stages.append(description.Stage(stage, _seconds(found) if found else None, is_cached=not ran))
-            if found:
-                computed.append(found)
-                self.client.set_tag(run_id, f"stage.{stage}.run_id", found.info.run_id)
-            if found and ran:
-                self.client.set_tag(found.info.run_id, STAGE_FINGERPRINT_TAG, fingerprint)
-        self._tell_stages(run_id, row, stages)
-        return computed
-
-    def _tell_stages(self, run_id: str, row: RunRecord, stages: list[description.Stage]) -> None:
-        from mlflow.entities import RunTag
-
-        tags = {f"stage.{stage.name}.cached": "true" if stage.is_cached else "false" for stage in stages}
-        tags |= {f"stage.{stage.name}.seconds": f"{stage.seconds:.1f}" for stage in stages if stage.seconds is not None}
-        if row.note:
-            tags |= {description.TAG: description.with_stages(row.note, stages), "stages.ran": description.ran(stages)}
-        if tags:
-            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-    def _register(self, run_id: str, row: RunRecord, computed: "list[Run]") -> None:
-        """The model behind a finished row, fine-tuned now or earlier, becomes the newest."""
-        from mlflow.entities import LoggedModelInput
-
-        for run in computed:
-            for model_id in logged_models(self.client, run):
-                version = model_registry.register(self.client, row.experiment, run.info.run_id, model_id, row.start)
-                self.client.set_tag(run_id, "model.version", version)
-                self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
-
-
-def _seconds(run: "Run") -> float:
-    return ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
-
-
-def _metric_name(name: str) -> str:
-    return re.sub(r"[^\w.\- :/]", "_", name)
-
-
-def _batches(items: list[Any]) -> Iterator[list[Any]]:
-    rest = iter(items)
-    while batch := list(islice(rest, BATCH)):
-        yield batch
-
-
-def _dataset(base: Path, split: Path) -> "DatasetInput":
-    import pandas as pd
-    from mlflow.data.pandas_dataset import from_pandas
-    from mlflow.entities import DatasetInput, InputTag
-
-    dataset = from_pandas(pd.read_parquet(base / split), source=str(split), name=split.stem)
-    return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", split.stem)])

@@ -1,19 +1,17 @@
-"""Fine-tuned models as versions of one registered model, the newest row's under an alias.
+"""Fine-tuned models as versions of one registered model, the newest pipeline's under an alias.
 
-``models:/<experiment>@newest`` is the model of the latest pipeline that finished. Rows that are written late, since
-MLflow did not answer, do not move it back: the version says when the row that the alias followed was started.
+``models:/<experiment>@newest`` is the model of the latest pipeline that finished. Runs that are written late, since
+MLflow did not answer, do not move it back: the version says when the parent run that the alias followed was started.
 """
 
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from pipeline.tracking.execution import tracking_folder
+from pipeline.tracking.execution import tracking_lock
 from pipeline.tracking.mlflow_client import LOCK_SECONDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIAS = "newest"
 STARTED_TAG = "pipeline.row_started"  # milliseconds since 1970
@@ -25,39 +23,38 @@ def model_name(experiment: str) -> str:
     return experiment.replace("/", "_").replace(":", "_")
 
 
-def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str, row_start: int) -> str:
+def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str, parent_start: int) -> str:
     """Register the one model that run `run_id` logged, unless it is already, and return its version.
 
-    The alias follows the row, which was started at `row_start`, unless it follows one that was started later.
+    The alias follows the parent run, started at `parent_start`, unless it follows one that was started later.
     """
     name = model_name(experiment)
-    with FileLock(
-        tracking_folder() / "registry.lock", timeout=LOCK_SECONDS
-    ):  # two at once would register a model twice
-        aliases = _registered(client, name).aliases
-        version = _version_of(client, name, run_id) or _new_version(client, name, run_id, model_id)
+    with tracking_lock("registry", LOCK_SECONDS):  # two at once would register a model twice
+        model = _registered_model(client, name) or client.create_registered_model(name)
+        known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
+        version = str((known[0] if known else _create_version(client, name, run_id, model_id)).version)
         is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
-        if not is_withdrawn and _last_start(client, name, aliases.get(ALIAS)) <= row_start:
-            client.set_model_version_tag(name, version, STARTED_TAG, str(row_start))
+        if not is_withdrawn and _last_start(client, name, model.aliases.get(ALIAS)) <= parent_start:
+            client.set_model_version_tag(name, version, STARTED_TAG, str(parent_start))
             point_alias(client, experiment, version)
     return version
 
 
 def point_alias(client: "MlflowClient", experiment: str, version: str) -> None:
-    """Point the alias at a version, whatever it pointed at: the next finished row moves it again."""
+    """Point the alias at a version, whatever it pointed at: the next finished pipeline moves it again."""
     client.set_registered_model_alias(model_name(experiment), ALIAS, version)
 
 
 def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str | None:
-    """Take the alias from the model of a row started at or after `since`, and point it at the one it followed before.
+    """Take the alias from the model of a parent run started at or after `since`, and give it to the one before.
 
-    No later row gives it back to that model; `point` does. Returns the version that the alias is back at, None where
-    it was not moved.
+    No later run gives it back to that model; `point_alias` does. Returns the version that the alias is back at, None
+    where it was not moved.
     """
     name = model_name(experiment)
-    with FileLock(tracking_folder() / "registry.lock", timeout=LOCK_SECONDS):
-        known = _known(client, name)
-        current = known.aliases.get(ALIAS) if known else None
+    with tracking_lock("registry", LOCK_SECONDS):
+        model = _registered_model(client, name)
+        current = model.aliases.get(ALIAS) if model else None
         if current is None or _last_start(client, name, current) < since:
             return None
         client.set_model_version_tag(name, current, WITHDRAWN_TAG, "true")
@@ -72,11 +69,7 @@ def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str |
     return before
 
 
-def _registered(client: "MlflowClient", name: str) -> "RegisteredModel":
-    return _known(client, name) or client.create_registered_model(name)
-
-
-def _known(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+def _registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     from mlflow.exceptions import MlflowException
 
     try:
@@ -87,19 +80,14 @@ def _known(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     return None
 
 
-def _version_of(client: "MlflowClient", name: str, run_id: str) -> str | None:
-    found = client.search_model_versions(f"run_id = '{run_id}'")
-    return next((str(known.version) for known in found if known.name == name), None)
-
-
-def _new_version(client: "MlflowClient", name: str, run_id: str, model_id: str) -> str:
+def _create_version(client: "MlflowClient", name: str, run_id: str, model_id: str) -> "ModelVersion":
     import mlflow
 
     mlflow.set_tracking_uri(client.tracking_uri)  # where the registry looks the model up
-    return str(client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version)
+    return client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
 
 
 def _last_start(client: "MlflowClient", name: str, version: str | None) -> int:
-    """When the row was started that the alias follows; 0 where it follows none."""
+    """When the parent run was started that the alias follows; 0 where it follows none."""
     tags = client.get_model_version(name, version).tags if version else {}
     return int(tags.get(STARTED_TAG, 0))

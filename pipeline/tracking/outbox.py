@@ -1,14 +1,12 @@
-"""The outbox of MLflow: a run is kept on disk before it is sent, and what was not delivered is sent by the next one."""
+"""The outbox of MLflow: a run is written to disk before it is sent, and the next execution sends what is left."""
 
-import fcntl
 import json
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,82 +17,40 @@ from pipeline.tracking.execution import Execution, tracking_folder, write_state
 from pipeline.tracking.mlflow_client import brief, is_unreachable
 from pipeline.tracking.run_record import RunRecord
 
-ROW = "row.json"
-UNFINISHED = ".unfinished-"
-COPYING = 60.0  # seconds after which an unlocked, unfinished entry is nobody's
-
-
-@dataclass(frozen=True)
-class OutboxEntry:
-    row: RunRecord
-    folder: Path
-
-    @property
-    def base(self) -> Path:
-        """The folder that the row's files lie below."""
-        return (self.folder / "files").resolve()
-
-    def drop(self) -> None:
-        shutil.rmtree(self.folder)
+RUN_FILE = "row.json"  # written last: an entry without it is unfinished
+LOCK_FILE = "lock"  # the system unlocks it when its process ends, however that ends
+COPY_SECONDS = 60.0  # age from which an unlocked, unfinished entry is the remains of a killed process
 
 
 @contextmanager
-def enqueue(row: RunRecord, base: Path) -> Iterator[OutboxEntry]:
-    """Keep a row whose files lie below `base`; nobody else takes it up before the block ends."""
-    name = f"{time.time_ns():020d}-{row.id}"
-    unfinished, folder = _outbox_folder() / f"{UNFINISHED}{name}", _outbox_folder() / name
-    unfinished.mkdir(parents=True)
-    with _locked_entry(unfinished):
+def enqueue(run: RunRecord, base: Path) -> Iterator[Path]:
+    """Write a run whose files lie below `base` to a folder; no other process sends it before the block ends."""
+    folder = _outbox_folder() / f"{time.time_ns():020d}-{run.id}"
+    folder.mkdir(parents=True)
+    with FileLock(folder / LOCK_FILE, timeout=COPY_SECONDS):
         try:
-            for file in row.files():
-                _copy(base / file, unfinished / "files" / file)
-            write_state(unfinished / ROW, asdict(row))
+            for file in run.files():
+                _copy(base / file, folder / "files" / file)
+            write_state(folder / RUN_FILE, asdict(run))
         except BaseException:
-            shutil.rmtree(unfinished)
+            shutil.rmtree(folder)
             raise
-        unfinished.rename(folder)
-        yield OutboxEntry(row, folder)
+        yield folder
 
 
-def pending() -> Iterator[OutboxEntry]:
-    """What no living process is sending, oldest first, each held until the next is asked for."""
+def pending() -> Iterator[tuple[RunRecord, Path]]:
+    """Runs that no living process is sending and their folders, oldest first, locked until the next is asked for."""
     for folder in sorted(_outbox_folder().glob("*")):
-        with _locked_entry(folder) as is_mine:
-            if not is_mine:
-                continue
-            if folder.name.startswith(UNFINISHED):
-                _drop_abandoned(folder)
-                continue
-            with suppress(ValueError, TypeError, FileNotFoundError):  # what is damaged holds up no other
-                yield OutboxEntry(RunRecord(**json.loads((folder / ROW).read_text(encoding="utf-8"))), folder)
+        # Passed over: what is locked (Timeout is an OSError), sent meanwhile or damaged.
+        with suppress(OSError, ValueError, TypeError), FileLock(folder / LOCK_FILE, timeout=0):
+            if (folder / RUN_FILE).exists():
+                yield RunRecord(**json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))), folder
+            elif time.time() - folder.stat().st_mtime > COPY_SECONDS:
+                shutil.rmtree(folder)
 
 
-def _drop_abandoned(folder: Path) -> None:
-    """Its process was killed while it copied, unless it was only made and not locked yet."""
-    if time.time() - folder.stat().st_mtime > COPYING:
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked_entry(folder: Path) -> Iterator[bool]:
-    """Whether the folder is there and was free; the lock goes with the process, whatever ends it."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        yield _lock(descriptor) and folder.exists()
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def is_queued(run_id: str) -> bool:
+    return any(_outbox_folder().glob(f"*-{run_id}"))
 
 
 def _outbox_folder() -> Path:
@@ -109,22 +65,35 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def deliver(execution: Execution, row: RunRecord) -> bool:
-    """Send the row, or leave it for the next execution. Whether it is in safety, here or there."""
-    with never_fail(), enqueue(row, Path.cwd()) as entry:
+def deliver(execution: Execution, run: RunRecord) -> bool:
+    """Send the run, or leave it for the next execution. Whether it was sent or is on disk."""
+    with never_fail(), enqueue(run, Path.cwd()) as folder:
         if not execution.is_offline:
-            _send(execution, entry)
+            _send(execution, run, folder)
         return True
     return False
 
 
 def flush(execution: Execution) -> None:
     """Send what earlier executions had to leave, oldest first, until MLflow does not answer."""
-    with never_fail(), exclusively("catch_up"):  # two at once would take a row's entries out of their order
-        for entry in pending():
-            if execution.is_offline:
-                return
-            _send(execution, entry)
+    for run, folder in pending():
+        if execution.is_offline:
+            return
+        _send(execution, run, folder)
+
+
+def _send(execution: Execution, run: RunRecord, folder: Path) -> None:
+    place = f"{paths.TRACKING}/spool/"
+    try:
+        mlflow_writer.write_run(run, (folder / "files").resolve())
+    except Exception as error:
+        if not is_unreachable(error):
+            print_notice(f"MLflow refused the run {run.name}, which stays below {place}: {brief(error)}")
+        elif not execution.is_offline:
+            execution.go_offline()
+            print_notice(f"MLflow does not answer; records wait below {place} for the next run: {brief(error)}")
+    else:
+        shutil.rmtree(folder)
 
 
 def print_notice(message: str) -> None:
@@ -133,32 +102,10 @@ def print_notice(message: str) -> None:
 
 @contextmanager
 def never_fail() -> Iterator[None]:
-    """A pipeline's results are worth more than its record: what goes wrong here is told, and no more."""
+    """Print an error instead of raising it: a pipeline's results are worth more than its record."""
     try:
         yield
     except Timeout:
-        pass  # another process is at it
+        pass  # another process does the same
     except Exception as error:
         print_notice(brief(error))
-
-
-@contextmanager
-def exclusively(task: str) -> Iterator[None]:
-    """Raises filelock.Timeout at once where another process does the same task."""
-    tracking_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(tracking_folder() / f"{task}.lock", timeout=0):
-        yield
-
-
-def _send(execution: Execution, entry: OutboxEntry) -> None:
-    try:
-        mlflow_writer.write_run(entry.row, entry.base)
-    except Exception as error:
-        if not is_unreachable(error):
-            print_notice(f"{entry.row.name} was refused and stays below {paths.TRACKING}/spool/: {brief(error)}")
-        elif execution.go_offline():
-            print_notice(
-                f"MLflow does not answer; records wait below {paths.TRACKING}/spool/ for the next run: {brief(error)}"
-            )
-    else:
-        entry.drop()

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from hashlib import file_digest, sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,11 @@ def whole_fingerprint(stages: dict[str, str]) -> str:
     return _digest(stages)
 
 
-def output_fingerprint(lock: Lock, place: Path) -> str | None:
-    """One hash of the outputs at or below `place`; None where no stage has any there."""
-    outs = [item for entry in lock.values() for item in _hashes(entry, "outs")]
-    found = sorted(item for item in outs if place in (Path(item[0]), *Path(item[0]).parents))
-    return _digest(found)[:16] if found else None
+def output_fingerprint(lock: Lock, folder: Path) -> str | None:
+    """One hash of the outputs at or below `folder`; None where no stage has any there."""
+    outs = [(path, md5) for entry in lock.values() for path, md5 in _hashes(entry, "outs")]
+    below = sorted((path, md5) for path, md5 in outs if Path(path).is_relative_to(folder))
+    return _digest(below)[:16] if below else None
 
 
 def wrote(entry: dict[str, Any], digests: dict[str, str]) -> bool:
@@ -57,12 +57,7 @@ def wrote(entry: dict[str, Any], digests: dict[str, str]) -> bool:
 
 def file_digests(files: list[Path]) -> dict[str, str]:
     """Path -> md5, as DVC hashes a file."""
-    digests = {}
-    for path in files:
-        if path.is_file():
-            with path.open("rb") as stream:
-                digests[str(path)] = file_digest(stream, "md5").hexdigest()
-    return digests
+    return {str(path): md5(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
 def _hashes(entry: dict[str, Any], kind: str) -> list[tuple[str, str]]:
@@ -77,17 +72,17 @@ MADE_BY_STAGES = ("reports", "data", "dvc.lock")  # DVC changes these while it r
 
 
 def source_tags() -> dict[str, str]:
-    """Tags of the pipeline's row; without git or a commit, nothing but the DVC experiment's name."""
+    """Tags of the parent run; without git or a commit, nothing but the DVC experiment's name."""
     tags = {"dvc.experiment": name} if (name := os.environ.get("DVC_EXP_NAME")) else {}
-    commit = _git("rev-parse", "HEAD")
-    if commit:
+    if commit := git("rev-parse", "HEAD"):
         others = [f":(exclude){path}" for path in MADE_BY_STAGES]
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
         tags |= {"mlflow.source.git.commit": commit, "git.dirty": "true" if changed else "false"}
     return tags
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
+    """What git prints; None where it, or a repository, is not there."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,21 +1,20 @@
-"""What is tracked, as plain data: written to MLflow at once or kept and written later, it reads the same."""
+"""What is tracked, as plain data: sent to MLflow at once or from the outbox later, it gives the same run."""
 
-import json
 import math
 import os
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
 import yaml
-from pydantic import BaseModel
 
-from pipeline.core.config import Params
+from pipeline.core.config import Params, flatten_params
 from pipeline.tracking.provenance import source_tags
 
 PUBLISHED_TAG = "pipeline.published"
-PARAM_LENGTH = 6000  # MLflow's limit for a param's value, in characters
+METRIC_PREFIXES: dict[str, str] = {}  # stage -> what stands before its metrics' names in MLflow, such as "heads/"
 
 
 @dataclass
@@ -40,9 +39,9 @@ class Record:
 class RunRecord:
     """One MLflow run, or an addition to one. Writing it twice leaves the same run as writing it once.
 
-    id: names the run, whoever writes first. parent: id of the pipeline's row, None for that row itself.
+    id: names the run, whoever writes first. parent: id of a stage run's parent run, None for the parent run itself.
     status: MLflow's; None leaves it as it is. start, end: milliseconds since 1970.
-    stages: stage -> fingerprint of its entry in dvc.lock. ran: stage -> id of its row, where this execution ran it.
+    stages: stage -> fingerprint of its entry in dvc.lock. ran: stage -> id of its run, where this execution ran it.
     note: a description in Markdown, without the stages.
     """
 
@@ -69,49 +68,48 @@ class RunRecord:
         return self.status == "FINISHED" and self.tags.get(PUBLISHED_TAG) == "true"
 
     def files(self) -> list[str]:
-        """Every file or folder that writing the row reads."""
+        """Every file or folder that writing the run reads."""
         return [*self.artifacts, *self.dataset, *([self.model] if self.model else [])]
 
     def of_parent(self) -> "RunRecord":
-        """The least a parent needs, where its own row has not been written yet."""
+        """The least that a parent run needs, where it has not been written yet."""
         return RunRecord(self.parent or self.id, "pipeline", self.experiment, self.start)
+
+    def filled(self, record: Record) -> Self:
+        """With what a stage reported, but for files it named and never wrote, and numbers that are not finite."""
+        stage = self.name if self.parent else None
+        curve = [(metric_name(stage, name), value, step) for name, value, step in record.curve]
+        return replace(
+            self,
+            metrics={metric_name(stage, name): float(v) for name, v in record.metrics.items() if _is_finite(v)},
+            curve=[point for point in curve if _is_finite(point[1])],
+            tags=self.tags | record.tags,
+            artifacts=_existing(record.artifacts),
+            dataset=_existing(record.dataset),
+            model=str(record.model) if record.model and record.model.is_dir() else None,
+            note=record.note,
+        )
+
+
+def metric_name(stage: str | None, name: str) -> str:
+    """How MLflow names a stage's metric; `stage` is None for the parent run, whose metrics come from every stage."""
+    return f"{METRIC_PREFIXES.get(stage or '', '')}{name}"
 
 
 def open_parent(id: str, key: str, params: Params, start: int) -> RunRecord:
-    """The pipeline's row as an execution's first process knows it."""
+    """The parent run as an execution's first process knows it."""
     source = params.data.source if params.data.source != "generated" else f"generated {params.data.generated.language}"
     name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {source}"
     tags = {"pipeline.exec_key": key, PUBLISHED_TAG: "false"} | source_tags()
     return RunRecord(id, name, params.base.experiment, start, params=flatten_params(params), tags=tags)
 
 
-def recorded_values(record: Record) -> dict[str, Any]:
-    """The fields of a `Row` that a stage's record fills. What it names but never wrote is left out."""
-    return {
-        "metrics": {name: float(value) for name, value in record.metrics.items() if _is_number(value)},
-        "curve": [(name, float(value), step) for name, value, step in record.curve if _is_number(value)],
-        "tags": dict(record.tags),
-        "artifacts": [str(path) for path in record.artifacts if path.exists()],
-        "dataset": [str(path) for path in record.dataset if path.exists()],
-        "model": str(record.model) if record.model and record.model.is_dir() else None,
-        "note": record.note,
-    }
+def _existing(paths: Iterable[Path]) -> list[str]:
+    return [str(path) for path in paths if path.exists()]
 
 
-def _is_number(value: float | int | None) -> TypeGuard[float | int]:
+def _is_finite(value: float | int | None) -> TypeGuard[float | int]:
     return value is not None and math.isfinite(value)
-
-
-def flatten_params(section: BaseModel, prefix: str = "") -> dict[str, str]:
-    """Params under dotted names; a value that is no text is written as JSON."""
-    flat: dict[str, str] = {}
-    for name, value in section:
-        if isinstance(value, BaseModel):
-            flat |= flatten_params(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            flat[prefix + name] = text[:PARAM_LENGTH]
-    return flat
 
 
 def declared_params(flat: dict[str, str], stage: str, pipeline: Path = Path("dvc.yaml")) -> dict[str, str]:
@@ -127,8 +125,7 @@ def stage_description(stage: str, pipeline: Path = Path("dvc.yaml")) -> str:
 
 
 def _entry(stage: str, pipeline: Path) -> dict[str, Any]:
-    with suppress(
-        OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError
-    ):  # a stage runs by hand without it
+    # A stage run by hand needs no dvc.yaml.
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
         return yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"].get(stage, {})
     return {}

@@ -1,4 +1,4 @@
-"""Pruning, on a real database with files beside it."""
+"""Cleanup, on a real database with files beside it."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClien
 
 
 def publish(client: mlflow.MlflowClient, name: str, start: int, tuned: str | None = None) -> None:
-    """A published row with a report that ran its two stages; the first logged a model. `tuned`: that one was cached."""
+    """A published pipeline with a report, that ran two stages; the first logged a model. `tuned`: that was cached."""
     whole = RunRecord(name, name, EXPERIMENT, start, status="FINISHED", end=start, tags={PUBLISHED_TAG: "true"})
     stages = {"finetune": f"finetune of {tuned or name}", "report": f"report of {name}"}
     for stage in stages if tuned is None else ["report"]:
@@ -55,8 +55,8 @@ def log_model(client: mlflow.MlflowClient, tuned: mlflow.entities.Run) -> None:
     weights.write_text("w" * 2**20)
 
 
-def run(client: mlflow.MlflowClient, row_id: str) -> mlflow.entities.Run:
-    [found] = client.search_runs([experiment_id(client)], f"tags.`pipeline.row` = '{row_id}'")
+def run(client: mlflow.MlflowClient, record_id: str) -> mlflow.entities.Run:
+    [found] = client.search_runs([experiment_id(client)], f"tags.`pipeline.row` = '{record_id}'")
     return found
 
 
@@ -65,13 +65,13 @@ def experiment_id(client: mlflow.MlflowClient) -> str:
 
 
 def names(client: mlflow.MlflowClient) -> set[str]:
-    """The row ids of all runs, those that MLflow only marked as deleted included."""
+    """The records' ids of all runs, those that MLflow only marked as deleted included."""
     found = client.search_runs([experiment_id(client)], run_view_type=ViewType.ALL)
     return {run.data.tags["pipeline.row"] for run in found}
 
 
-def pruned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["prune", *arguments])
+def cleaned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cleanup", *arguments])
     return main()
 
 
@@ -80,22 +80,22 @@ def folders() -> set[str]:
     return {path.name for path in Path("mlartifacts").rglob("*") if path.is_dir()} - {"artifacts", "models"}
 
 
-def test_what_the_newest_rows_do_not_need_goes_with_its_files(client, monkeypatch, capsys):
+def test_what_the_newest_pipelines_do_not_need_goes_with_its_files(client, monkeypatch, capsys):
     for start, name in enumerate(("first", "second", "third"), start=1000):
         publish(client, name, start)
     publish(client, "fourth", 2000, tuned="first")
     publish(client, "fifth", 3000, tuned="second")
     second, tuned, fifth = (run(client, name).info.run_id for name in ("second", "second-finetune", "fifth"))
     [model] = client.search_logged_models([experiment_id(client)], f"source_run_id = '{tuned}'")
-    assert len(folders()) == 5 + 3 + 1  # rows, models, and the experiment's own
+    assert len(folders()) == 5 + 3 + 1  # parent runs, models, and the experiment's own
 
-    assert pruned(monkeypatch, "--keep", "1") == 0
+    assert cleaned(monkeypatch, "--keep", "1") == 0
     shown = capsys.readouterr().out
-    assert "rows that go: 3, with 6 runs of stages, 2.0 MiB" in shown
+    assert "pipelines that go: 3, with 6 stage runs, 2.0 MiB" in shown
     assert "nothing was removed" in shown
     assert len(folders()) == 5 + 3 + 1
 
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     assert names(client) == {"fifth", "fifth-report", "second", "second-finetune"}
     assert {second, fifth, model.model_id} < folders()
     assert len(folders()) == 2 + 1 + 1
@@ -106,8 +106,8 @@ def test_what_the_newest_rows_do_not_need_goes_with_its_files(client, monkeypatc
     assert sorted(api.markers().values()) == ["fifth", "second"]
 
     capsys.readouterr()
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
-    assert "rows that go: 0, with 0 runs of stages" in capsys.readouterr().out
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert "pipelines that go: 0, with 0 stage runs, 0.0 MiB" in capsys.readouterr().out
 
 
 def test_what_is_named_or_running_stays_and_so_does_what_the_user_deleted(client, monkeypatch, capsys):
@@ -118,11 +118,11 @@ def test_what_is_named_or_running_stays_and_so_does_what_the_user_deleted(client
     client.set_registered_model_alias(EXPERIMENT, "best", "1")
     client.delete_run(run(client, "trash").info.run_id)
     before = names(client)
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 2
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 2
     assert "a pipeline is running" in capsys.readouterr().err
     assert names(client) == before
     running.forget()  # as at its end
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     assert names(client) == {"best", "best-finetune", "trash", "newest", "newest-finetune", "newest-report"}
     assert client.get_model_version_by_alias(EXPERIMENT, "best").run_id == run(client, "best-finetune").info.run_id
     assert "trash" not in api.markers().values()
@@ -138,54 +138,84 @@ def test_a_removal_cut_off_half_way_is_completed(client, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore, "_hard_delete_run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pruned(patch, "--keep", "1", "--yes")
+            cleaned(patch, "--keep", "1", "--yes")
     assert "old-finetune" in names(client)
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     assert names(client) == {"newest", "newest-finetune", "newest-report"}
 
 
-def test_the_mark_of_a_row_that_waits_for_mlflow_stays(client, monkeypatch):
+def test_the_mark_of_a_run_that_waits_for_mlflow_stays(client, monkeypatch):
     publish(client, "newest", 1000)
     for name in ("waiting", "lost"):
         write_state(Path(f".tracking/published/here/{name}.json"), {"row": name})
     Path(".tracking/spool/1-waiting").mkdir(parents=True)
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     assert sorted(api.markers().values()) == ["newest", "waiting"]
+
+
+def test_the_cache_of_dvc_is_described_and_added_files_are_named_where_there_are_any(client, monkeypatch, capsys):
+    publish(client, "newest", 1000)
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True, capture_output=True)
+    unused = Path(".dvc/cache/files/md5/60/b725f10c9c85c70d97880dfe8191b3")
+    unused.parent.mkdir(parents=True)
+    unused.write_bytes(b"a" * 2**20)
+    assert cleaned(monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "objects that go from DVC's cache: 1, 1.0 MiB" in shown
+    assert "dvc add" not in shown
+    Path("pairs.tsv.dvc").touch()
+    identity = ["-c", "user.name=n", "-c", "user.email=n@example.com"]
+    for command in (["git", "add", "pairs.tsv.dvc"], ["git", *identity, "commit", "-qm", "A table"]):
+        subprocess.run(command, check=True)
+    assert cleaned(monkeypatch) == 0
+    assert "earlier versions of what you added with `dvc add`" in capsys.readouterr().out
+    assert cleaned(monkeypatch, "--yes") == 0
+    assert not unused.exists()
+
+
+def test_the_help_has_a_line_for_each_option_and_no_markup(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        cleaned(monkeypatch, "--help")
+    shown = capsys.readouterr().out
+    assert "``" not in shown
+    assert "--keep N    published pipelines that stay, 1 or more (default 20)" in shown
+    assert "--yes " in shown
 
 
 def test_what_no_branch_uses_leaves_the_cache_of_dvc(project):
     with pytest.raises(InputError, match=r"dvc gc failed: .*not inside of a DVC repository"):
-        removal.collect_cache()
+        removal.dvc_gc()
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, check=True, capture_output=True)
     unused = Path(".dvc/cache/files/md5/60/b725f10c9c85c70d97880dfe8191b3")
     unused.parent.mkdir(parents=True)
     unused.write_text("a\n")
-    assert removal.collect_cache("--dry") == 1
+    assert removal.unused_objects() == [unused.absolute()]
     assert unused.exists()
-    assert removal.collect_cache() == 1
+    removal.dvc_gc()
     assert not unused.exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["--keep", "0"], ["--keep", "-1"], ["--keep", "all"], ["--keep", "1", "x"]])
+@pytest.mark.parametrize("arguments", [["--keep", "0"], ["--keep", "-1"], ["--keep", "all"], ["--keep", "1", "x"]])
 def test_wrong_arguments_are_refused(arguments, monkeypatch):
     with pytest.raises(SystemExit) as refused:
-        pruned(monkeypatch, *arguments)
+        cleaned(monkeypatch, *arguments)
     assert refused.value.code == 2
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(project, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    assert pruned(monkeypatch, "--keep", "1") == 2
+    assert cleaned(monkeypatch, "--keep", "1") == 2
     refusal = capsys.readouterr().err
     assert "MLflow does not answer" in refusal
     assert "secret" not in refusal
 
 
-def test_nothing_tracked_is_nothing_to_prune(project, monkeypatch, capsys):
+def test_nothing_tracked_is_nothing_to_clean_up(project, monkeypatch, capsys):
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("experiment: head-", "experiment: other-"))
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     Path("mlflow.db").unlink()
-    assert pruned(monkeypatch, "--keep", "1", "--yes") == 0
-    assert capsys.readouterr().out == "experiment other-analysis has no row yet\n" * 2
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert capsys.readouterr().out == "experiment other-analysis has no run yet\n" * 2
     assert not Path("mlflow.db").exists()

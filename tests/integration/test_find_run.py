@@ -137,7 +137,7 @@ def row_id(row: str) -> str:
 
     client = mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    return client.search_runs([experiment], f"tags.`{mlflow_writer.ROW_TAG}` = '{row}'")[0].info.run_id
+    return client.search_runs([experiment], f"tags.`{mlflow_writer.RECORD_ID_TAG}` = '{row}'")[0].info.run_id
 
 
 def test_a_tracked_run_is_the_run_in_the_working_tree(project):
@@ -153,7 +153,7 @@ def test_a_tracked_run_is_the_run_in_the_working_tree(project):
         assert len(found.metrics) == len(headline({s: json.loads(p.read_text()) for s, p in STAGE_METRICS.items()}))
         assert (found.heads["difference"] == 0).all()
         assert len(found.heads) == 72
-    with pytest.raises(InputError, match=f"is one stage's; name its pipeline's: {run_id}"):
+    with pytest.raises(InputError, match=f"is one stage's; name its parent run: {run_id}"):
         find_run(row_id("its attention"))
     with pytest.raises(InputError, match="2 MLflow runs begin"):
         _same_beginnings(run_id)

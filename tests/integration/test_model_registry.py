@@ -22,7 +22,7 @@ def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClien
 
 
 def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
-    """The id of a run, below a row started at `start`, that logged a model without files."""
+    """The id of a run, below a parent run started at `start`, that logged a model without files."""
     mlflow_writer.write_run(
         RunRecord(f"{name}-finetune", "finetune", EXPERIMENT, start, parent=name, status="FINISHED"), Path.cwd()
     )
@@ -33,16 +33,16 @@ def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
     return run.info.run_id
 
 
-def row(name: str, start: int, tuned: str | None = None, status: str = "FINISHED") -> RunRecord:
-    """A published row; `tuned` names the row whose fine-tuning it shares, its own by default."""
+def parent_run(name: str, start: int, tuned: str | None = None, status: str = "FINISHED") -> RunRecord:
+    """A published parent run; `tuned` names the one whose fine-tuning it shares, its own by default."""
     ran = {"finetune": f"{name}-finetune"} if tuned is None else {}
     whole = RunRecord(name, name, EXPERIMENT, start, status=status, tags={PUBLISHED_TAG: "true"})
     return replace(whole, stages={"finetune": f"of {tuned or name}"}, ran=ran)
 
 
-def found(client: mlflow.MlflowClient, row_id: str) -> mlflow.entities.Run:
+def found(client: mlflow.MlflowClient, record_id: str) -> mlflow.entities.Run:
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    [run] = client.search_runs([experiment.experiment_id], f"tags.`pipeline.row` = '{row_id}'")
+    [run] = client.search_runs([experiment.experiment_id], f"tags.`pipeline.row` = '{record_id}'")
     return run
 
 
@@ -51,14 +51,14 @@ def newest(client: mlflow.MlflowClient) -> str:
     return client.get_model_version_by_alias(EXPERIMENT, "newest").run_id
 
 
-def test_each_model_is_registered_once_and_the_alias_follows_the_newest_row(client, project):
+def test_each_model_is_registered_once_and_the_alias_follows_the_newest_pipeline(client, project):
     first, second = fine_tuning(client, "first", 1000), fine_tuning(client, "second", 2000)
-    mlflow_writer.write_run(row("first", 1000), project)
-    mlflow_writer.write_run(row("second", 2000), project)
+    mlflow_writer.write_run(parent_run("first", 1000), project)
+    mlflow_writer.write_run(parent_run("second", 2000), project)
     assert newest(client) == second
-    mlflow_writer.write_run(row("third", 3000, tuned="first"), project)
+    mlflow_writer.write_run(parent_run("third", 3000, tuned="first"), project)
     assert newest(client) == first
-    for again in (row("first", 1000), row("second", 2000), row("third", 3000, tuned="first")):
+    for again in (parent_run("first", 1000), parent_run("second", 2000), parent_run("third", 3000, tuned="first")):
         mlflow_writer.write_run(again, project)
     assert newest(client) == first
     versions = client.search_model_versions(f"name = '{EXPERIMENT}'")
@@ -68,12 +68,12 @@ def test_each_model_is_registered_once_and_the_alias_follows_the_newest_row(clie
     assert model.model_id == client.get_run(first).outputs.model_outputs[0].model_id
 
 
-def test_a_late_row_does_not_move_the_alias_back(client, project):
+def test_a_late_pipeline_does_not_move_the_alias_back(client, project):
     for name, start in (("early", 1000), ("later", 3000), ("late", 2000)):
         fine_tuning(client, name, start)
-    mlflow_writer.write_run(row("early", 1000), project)
-    mlflow_writer.write_run(row("later", 3000), project)
-    mlflow_writer.write_run(row("late", 2000), project)
+    mlflow_writer.write_run(parent_run("early", 1000), project)
+    mlflow_writer.write_run(parent_run("later", 3000), project)
+    mlflow_writer.write_run(parent_run("late", 2000), project)
     assert newest(client) == found(client, "later-finetune").info.run_id
     assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 3
 
@@ -81,15 +81,15 @@ def test_a_late_row_does_not_move_the_alias_back(client, project):
 def test_a_withdrawn_model_gives_the_alias_back_to_the_last_good_one(client, project):
     for start, name in enumerate(("good", "bad", "worse"), 1):
         fine_tuning(client, name, 1000 * start)
-        mlflow_writer.write_run(row(name, 1000 * start), project)
+        mlflow_writer.write_run(parent_run(name, 1000 * start), project)
         if name != "good":
-            assert roll_back_model(EXPERIMENT, since=1000 * start + 1) is None  # another row's model
+            assert roll_back_model(EXPERIMENT, since=1000 * start + 1) is None  # another pipeline's model
             assert roll_back_model(EXPERIMENT, since=1000 * start) == "1"
             assert newest(client) == found(client, "good-finetune").info.run_id
-    mlflow_writer.write_run(row("same model", 3500, tuned="worse"), project)
+    mlflow_writer.write_run(parent_run("same model", 3500, tuned="worse"), project)
     assert newest(client) == found(client, "good-finetune").info.run_id
     fine_tuning(client, "better", 4000)
-    mlflow_writer.write_run(row("better", 4000), project)
+    mlflow_writer.write_run(parent_run("better", 4000), project)
     assert newest(client) == found(client, "better-finetune").info.run_id
 
 
@@ -99,7 +99,7 @@ def test_a_model_whose_files_never_came_is_not_registered(client, project):
     client.log_outputs(run_id, [LoggedModelOutput(cut.model_id, 0)])
     assert mlflow_writer.logged_models(client, client.get_run(run_id)) != []
     assert cut.model_id not in mlflow_writer.logged_models(client, client.get_run(run_id))
-    mlflow_writer.write_run(row("whole", 1000), project)
+    mlflow_writer.write_run(parent_run("whole", 1000), project)
     assert len(client.search_model_versions(f"name = '{EXPERIMENT}'")) == 1
 
 
@@ -107,26 +107,26 @@ def test_with_nothing_to_go_back_to_the_alias_stays(client, project, monkeypatch
     assert roll_back_model("never published", since=0) is None
     assert client.search_registered_models("name = 'never published'") == []
     fine_tuning(client, "only", 1000)
-    mlflow_writer.write_run(row("only", 1000), project)
+    mlflow_writer.write_run(parent_run("only", 1000), project)
     assert roll_back_model(EXPERIMENT, since=0) is None
     assert newest(client) == found(client, "only-finetune").info.run_id
 
 
 def test_what_did_not_finish_registers_nothing(client, project):
     fine_tuning(client, "failed", 1000)
-    mlflow_writer.write_run(row("failed", 1000, status="FAILED"), project)
-    mlflow_writer.write_run(replace(row("failed", 1000), tags={}), project)
+    mlflow_writer.write_run(parent_run("failed", 1000, status="FAILED"), project)
+    mlflow_writer.write_run(replace(parent_run("failed", 1000), tags={}), project)
     assert client.search_registered_models() == []
 
 
 def test_the_alias_can_be_put_back(client, project):
     for name, start in (("good", 1000), ("bad", 2000), ("next", 3000)):
         fine_tuning(client, name, start)
-    mlflow_writer.write_run(row("good", 1000), project)
-    mlflow_writer.write_run(row("bad", 2000), project)
+    mlflow_writer.write_run(parent_run("good", 1000), project)
+    mlflow_writer.write_run(parent_run("bad", 2000), project)
     model_registry.point_alias(client, EXPERIMENT, found(client, "good").data.tags["model.version"])
     assert newest(client) == found(client, "good-finetune").info.run_id
-    mlflow_writer.write_run(row("next", 3000), project)
+    mlflow_writer.write_run(parent_run("next", 3000), project)
     assert newest(client) == found(client, "next-finetune").info.run_id
 
 
@@ -143,10 +143,12 @@ def test_the_newest_model_loads_and_scores_a_pair_wherever_the_project_lies(clie
     from tests.support.builders import save_checkpoint
 
     model = save_checkpoint(Path("data/model"))
-    tuned = RunRecord("row-finetune", "finetune", EXPERIMENT, 1000, parent="row", status="FINISHED", model="data/model")
+    tuned = RunRecord(
+        "whole-finetune", "finetune", EXPERIMENT, 1000, parent="whole", status="FINISHED", model="data/model"
+    )
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # so that artifacts lie relative to the project
     mlflow_writer.write_run(tuned, project)
-    mlflow_writer.write_run(row("row", 1000), project)
+    mlflow_writer.write_run(parent_run("whole", 1000), project)
     moved = project.rename(project.with_name("moved"))
     monkeypatch.chdir(moved)
     mlflow.set_tracking_uri(f"sqlite:///{moved}/mlflow.db")

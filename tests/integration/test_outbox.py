@@ -1,4 +1,4 @@
-"""Rows that could not be sent at once: kept, completed by the next execution, and never in the way of others."""
+"""Runs that could not be sent at once: kept, completed by the next execution, and never in the way of others."""
 
 import os
 import shutil
@@ -58,8 +58,8 @@ def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys)
         pass
     assert time.monotonic() - began < 15
     assert capsys.readouterr().err.count("does not answer") == 1
-    whole = "pipeline"  # the row's addition that closes it
-    assert [entry.row.name for entry in outbox.pending()] == ["embedded, generated en", "prepare", whole]
+    whole = "pipeline"  # the parent run's addition that closes it
+    assert [run.name for run, _ in outbox.pending()] == ["embedded, generated en", "prepare", whole]
 
 
 CUT_OFF = """
@@ -72,11 +72,11 @@ def cut(*_): os.kill(os.getpid(), signal.SIGKILL)
 with tracking.stage("prepare", load_params()) as record:
     record.metrics["pairs"] = 5
     record.artifacts = [Path("reports/a.json"), Path("reports/b.json")]
-    mlflow_writer._Writer._log_dataset = cut
+    mlflow_writer._Writer._link_stages = cut
 """
 
 
-def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypatch):
+def test_a_run_cut_off_while_it_was_sent_is_completed(project, params, monkeypatch):
     report("reports/a.json")
     report("reports/b.json")
     text = Path("params.yaml").read_text()
@@ -88,8 +88,9 @@ def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypat
     assert {run.info.status for run in runs(project)} == {"RUNNING"}
     shutil.rmtree("reports")  # as DVC does before the stage's next run
     spool_folder = execution.tracking_folder() / "spool"
-    abandoned = spool_folder / f"{outbox.UNFINISHED}old"
+    abandoned = spool_folder / "old"
     abandoned.mkdir()
+    (abandoned / outbox.LOCK_FILE).touch()
     os.utime(abandoned, (0, 0))
     with tracking.stage("publish", params):
         pass
@@ -99,6 +100,30 @@ def test_a_row_cut_off_while_it_was_sent_is_completed(project, params, monkeypat
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert [file.path for file in client.list_artifacts(prepare.info.run_id)] == ["a.json", "b.json"]
     assert list(spool_folder.iterdir()) == []
+
+
+ENQUEUE = """
+import os, signal
+from pathlib import Path
+from pipeline.tracking import outbox
+from pipeline.tracking.run_record import RunRecord
+with outbox.enqueue(RunRecord("sent", "sent", "test", 1), Path.cwd()):
+    print("locked", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_run_belongs_to_its_living_sender_and_is_taken_over_from_a_killed_one(project):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    sender = subprocess.Popen([sys.executable, "-c", ENQUEUE], env=environment, stdout=subprocess.PIPE, text=True)
+    assert sender.stdout.readline() == "locked\n"
+    assert outbox.is_queued("sent")
+    assert list(outbox.pending()) == []
+    sender.kill()
+    sender.wait()
+    assert [run.id for run, _ in outbox.pending()] == ["sent"]
+    for _ in outbox.pending():  # and by one process only
+        assert list(outbox.pending()) == []
 
 
 def answered(status: int) -> requests.HTTPError:
@@ -129,7 +154,7 @@ def test_a_damaged_record_holds_up_no_other(project, params):
     for name in ("0-cut", "1-other"):
         folder = execution.tracking_folder() / "spool" / name
         folder.mkdir(parents=True)
-        (folder / outbox.ROW).write_text({"0-cut": "{", "1-other": '{"unknown": 1}'}[name])
+        (folder / outbox.RUN_FILE).write_text({"0-cut": "{", "1-other": '{"unknown": 1}'}[name])
     with outbox.enqueue(RunRecord("good", "good", EXPERIMENT, 2), project):
         pass
     with tracking.stage("publish", params):
@@ -137,7 +162,7 @@ def test_a_damaged_record_holds_up_no_other(project, params):
     assert "good" in [run.info.run_name for run in runs(project)]
 
 
-def test_a_row_that_found_no_place_is_not_marked_as_published(project, params, monkeypatch):
+def test_a_run_that_found_no_space_is_not_marked_as_published(project, params, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -148,15 +173,15 @@ def test_a_row_that_found_no_place_is_not_marked_as_published(project, params, m
     assert list((execution.tracking_folder() / "spool").iterdir()) == []
 
 
-def test_a_refused_row_holds_up_no_other(project, params, capsys):
-    for row in (
+def test_a_refused_run_holds_up_no_other(project, params, capsys):
+    for run in (
         RunRecord("refused", "bad", EXPERIMENT, 1, params={"no name at all: *": "1"}),
         RunRecord("accepted", "good", EXPERIMENT, 2),
     ):
-        with outbox.enqueue(row, project):
+        with outbox.enqueue(run, project):
             pass
     with tracking.stage("publish", params):
         pass
-    assert [entry.row.name for entry in outbox.pending()] == ["bad"]
-    assert "bad was refused" in capsys.readouterr().err
+    assert [run.name for run, _ in outbox.pending()] == ["bad"]
+    assert "MLflow refused the run bad" in capsys.readouterr().err
     assert "good" in [run.info.run_name for run in runs(project)]

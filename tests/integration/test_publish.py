@@ -1,4 +1,4 @@
-"""The pipeline's row: what publish puts in it, when it makes one, and what it costs where there is nothing to do."""
+"""The parent run: what publish puts in it, when it makes one, and what it costs where there is nothing to do."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from tests.support.shell import REPOSITORY
 EXPERIMENT = "head-analysis"
 
 
-def rows(folder: Path) -> list[Run]:
-    """The pipelines' rows that publish filled, oldest first."""
+def published_runs(folder: Path) -> list[Run]:
+    """The parent runs that publish filled, oldest first."""
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     found = client.get_experiment_by_name(EXPERIMENT)
     where = "tags.`pipeline.published` = 'true'"
@@ -71,7 +71,7 @@ def write_heads() -> None:
     )
 
 
-def test_the_row_holds_what_the_stages_found(project, monkeypatch):
+def test_the_parent_run_holds_what_the_stages_found(project, monkeypatch):
     run_stage("prepare", monkeypatch, "first")
     write(paths.FINETUNE_METRICS, {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}})
     write(paths.FINDINGS, [finding("F3", "agrees"), finding("S1", "cannot tell")])
@@ -80,11 +80,11 @@ def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     write(paths.FIGURES / "heads.png", "figure")
     lock_stages(prepare=1)
     run_stage("publish", monkeypatch, "first")
-    [row] = rows(project)
-    assert row.info.status == "FINISHED"
-    assert row.data.metrics == {"test_accuracy": 0.8}
-    assert row.data.params["model.name"] == "embedded"
-    tags = row.data.tags
+    [parent] = published_runs(project)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics == {"test_accuracy": 0.8}
+    assert parent.data.params["model.name"] == "embedded"
+    tags = parent.data.tags
     assert (tags["finding.F3"], tags["finding.S1"]) == ("agrees", "cannot tell")
     for said in ("Grades **80.0%**", "1 of 2 heads needed: 3.4 (-5.5%)", "| what S1 measured | **cannot tell** |"):
         assert said in tags["mlflow.note.content"]
@@ -96,7 +96,7 @@ def test_the_row_holds_what_the_stages_found(project, monkeypatch):
     assert "model.fingerprint" not in tags
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert client.get_run(tags["stage.prepare.run_id"]).info.run_name == "prepare"
-    assert [file.path for file in client.list_artifacts(row.info.run_id)] == ["figures", "report.html"]
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["figures", "report.html"]
 
 
 def test_a_skipped_stage_is_linked_to_the_run_that_computed_it(project, monkeypatch):
@@ -108,7 +108,7 @@ def test_a_skipped_stage_is_linked_to_the_run_that_computed_it(project, monkeypa
     lock_stages(prepare=1, finetune=2)
     run_stage("publish", monkeypatch, "second")
     run_stage("publish", monkeypatch, "third")
-    first, second = (row.data.tags for row in rows(project))
+    first, second = (parent.data.tags for parent in published_runs(project))
     assert [second[f"stage.{stage}.cached"] for stage in ("prepare", "finetune")] == ["true", "false"]
     assert second["stage.prepare.run_id"] == first["stage.prepare.run_id"]
     assert second["stage.finetune.run_id"] != first["stage.finetune.run_id"]
@@ -133,10 +133,10 @@ def test_nothing_to_publish_imports_nothing_heavy(project, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("0 []\n", "")
-    assert len(rows(project)) == 1
+    assert len(published_runs(project)) == 1
 
 
-def test_a_database_made_anew_gets_its_row_again(project, monkeypatch):
+def test_a_database_made_anew_gets_its_run_again(project, monkeypatch):
     lock_stages(prepare=1)
     run_stage("publish", monkeypatch, "first")
     assert tracking.is_published(provenance.read_lock())
@@ -185,10 +185,10 @@ def test_under_dvc(project, monkeypatch):
     for targets in (["prepare"], [], []):
         done = subprocess.run(["dvc", "repro", *targets], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-    [row] = rows(project)
+    [parent] = published_runs(project)
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-    prepare = client.get_run(row.data.tags["stage.prepare.run_id"])
-    assert (row.info.status, row.data.metrics, row.data.tags["stage.prepare.cached"]) == (
+    prepare = client.get_run(parent.data.tags["stage.prepare.run_id"])
+    assert (parent.info.status, parent.data.metrics, parent.data.tags["stage.prepare.cached"]) == (
         "FINISHED",
         {"pairs": 3},
         "true",

@@ -1,4 +1,4 @@
-"""Tracking against MLflow itself: rows read back through its own client, from real databases."""
+"""Tracking against MLflow itself: runs read back through its own client, from real databases."""
 
 import os
 import subprocess
@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline import tracking
+from pipeline.__main__ import main
+from pipeline.core import process
 from pipeline.core.errors import InputError
 from pipeline.tracking import execution, mlflow_writer, outbox, provenance
 from pipeline.tracking.run_record import RunRecord, declared_params
@@ -28,7 +30,7 @@ def test_six_processes_on_a_fresh_database(written_at_once):
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {run.info.run_id for run in parents}
 
 
-def test_two_stages_of_one_execution_share_a_row(project, params):
+def test_two_stages_of_one_execution_share_a_parent_run(project, params):
     with tracking.stage("prepare", params) as record:
         record.metrics = {"train_pairs": 7, "test_qwk": None, "dev_spearman": float("nan")}
         [parent] = runs(project)  # there before the stage is done
@@ -54,7 +56,7 @@ def test_two_stages_of_one_execution_share_a_row(project, params):
     assert Path(client.download_artifacts(finetune, "finetune/metrics.json")).read_text() == "{}"
 
 
-def test_a_failing_stage_fails_its_row(project, params):
+def test_a_failing_stage_fails_its_parent_run(project, params):
     def prepare():
         with tracking.stage("prepare", params) as record:
             record.metrics["lines"] = 3
@@ -67,6 +69,17 @@ def test_a_failing_stage_fails_its_row(project, params):
     assert parent.info.end_time is not None
     assert parent.data.tags["error"] == "prepare: InputError: data/raw/x.csv: no such file"
     assert stages["prepare"].data.metrics == {"lines": 3}
+
+
+def test_bad_params_open_no_run(project, monkeypatch, capsys):
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("epochs: ", "epoks: "))
+    monkeypatch.setattr(sys, "argv", ["pipeline", "prepare"])
+    monkeypatch.setattr(process, "raise_on_sigterm", lambda: None)  # pytest's own process goes on
+    before = len(runs(project, "head-analysis"))
+    assert main() == 2
+    assert "epoks" in capsys.readouterr().err
+    assert len(runs(project, "head-analysis")) == before
+    assert not (project / ".tracking/executions").exists()
 
 
 def test_a_failure_that_quotes_half_a_surrogate_pair_is_kept(project, params):
@@ -94,15 +107,15 @@ def test_what_is_damaged_is_passed_over_or_named(project, params, tmp_path):
             provenance.read_lock(broken)
 
 
-def test_a_row_written_twice_is_the_same_run(project):
+def test_a_record_written_twice_is_the_same_run(project):
     pd.DataFrame({"query": ["a"], "grade": [1]}).to_parquet("train.parquet")
     report("reports/x/table.csv", "a\n1\n")
-    row = RunRecord("some-id", "prepare", EXPERIMENT, 1000, parent="its-pipeline", status="FINISHED", end=3500)
-    row = replace(row, params={"a.b": "1"}, metrics={"ndcg@10": 0.5}, curve=[("loss", 1.0, 1), ("loss", 0.5, 2)])
-    row = replace(row, artifacts=["reports/x"], dataset=["train.parquet"], tags={"finding.F1": "agrees"})
-    mlflow_writer.write_run(row, project)
+    record = RunRecord("some-id", "prepare", EXPERIMENT, 1000, parent="its-pipeline", status="FINISHED", end=3500)
+    record = replace(record, params={"a.b": "1"}, metrics={"ndcg@10": 0.5}, curve=[("loss", 1.0, 1), ("loss", 0.5, 2)])
+    record = replace(record, artifacts=["reports/x"], dataset=["train.parquet"], tags={"finding.F1": "agrees"})
+    mlflow_writer.write_run(record, project)
     once = {run.info.run_name: run.to_dictionary() for run in runs(project)}
-    mlflow_writer.write_run(row, project)
+    mlflow_writer.write_run(record, project)
     assert {run.info.run_name: run.to_dictionary() for run in runs(project)} == once
     [parent], stages = split(runs(project))
     run = stages["prepare"]

@@ -1,4 +1,4 @@
-"""Servers that fail, silent, broken or dying half way: the stages go on, and the next execution fills in the row."""
+"""Servers that fail, silent, broken or dying half way: the stages go on, and the next execution fills in the runs."""
 
 import os
 import shutil
@@ -67,7 +67,7 @@ def run_stages(*names: str) -> None:
             record.artifacts = [report(f"reports/{name}/metrics.json", name)]
 
 
-def rows(uri: str) -> tuple[list[Run], dict[str, Run]]:
+def runs(uri: str) -> tuple[list[Run], dict[str, Run]]:
     client = mlflow.MlflowClient(uri)
     found = client.search_runs([client.get_experiment_by_name(load_params().base.experiment).experiment_id])
     parents = [run for run in found if run.data.tags["pipeline.kind"] == "pipeline"]
@@ -77,8 +77,8 @@ def rows(uri: str) -> tuple[list[Run], dict[str, Run]]:
 
 
 def assert_complete(uri: str) -> None:
-    """One row, closed, with one finished run a stage, each with its metrics and its file."""
-    [parent], stages = rows(uri)
+    """One parent run, closed, with one finished run a stage, each with its metrics and its file."""
+    [parent], stages = runs(uri)
     assert parent.info.status == "FINISHED"
     assert parent.data.params["model.name"] == "embedded"
     assert sorted(stages) == sorted(STAGES)

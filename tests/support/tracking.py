@@ -1,4 +1,4 @@
-"""What MLflow holds of a project, for tests that write rows and read them back."""
+"""What MLflow holds of a project, for tests that write runs and read them back."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def runs(folder: Path, experiment: str = EXPERIMENT) -> list[Run]:
 
 
 def split(found: list[Run]) -> tuple[list[Run], dict[str, Run]]:
-    """The pipelines' rows, and the stages' runs by name."""
+    """The parent runs, and the stage runs by name."""
     parents = [run for run in found if run.data.tags["pipeline.kind"] == "pipeline"]
     return parents, {run.info.run_name: run for run in found if run not in parents}
 

@@ -1,4 +1,4 @@
-"""What a row says of itself, against text written by hand."""
+"""The description of a parent run, against text written by hand."""
 
 import pytest
 
@@ -17,10 +17,10 @@ METRICS = {
     "test_majority_accuracy": 0.32,
 }
 EFFECTS = [
-    (0, 0, 0.001, "no detectable effect"),
-    (1, 1, -0.05, "needed"),
-    (2, 9, -0.175, "needed"),
-    (2, 3, 0.02, "harmful"),
+    ("0.0", 0.001, "no detectable effect"),
+    ("1.1", -0.05, "needed"),
+    ("2.9", -0.175, "needed"),
+    ("2.3", 0.02, "harmful"),
 ]
 FINDING = {"id": "F3", "statement": "Low heads match a|b.", "measured": "-63.6%", "verdict": "agrees"}
 
@@ -46,7 +46,7 @@ def test_a_run_without_results(epochs, words):
 
 
 def test_many_needed_heads_and_long_figures_are_cut():
-    effects = [(layer, head, -0.1, "needed") for layer in range(12) for head in range(12)]
+    effects = [(f"{layer}.{head}", -0.1, "needed") for layer in range(12) for head in range(12)]
     text = describe(PARAMS, {}, effects, [FINDING | {"measured": "word " * 100}])
     assert "144 of 144 heads needed: 0.0 (-10.0%)," in text
     assert "1.11 (-10.0%) and 120 more." in text

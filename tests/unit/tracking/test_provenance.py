@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from pipeline.core.config import flatten_params
 from pipeline.tracking import provenance
-from pipeline.tracking.run_record import declared_params, flatten_params
+from pipeline.tracking.run_record import declared_params
 from tests.support.tracking import report
 
 

@@ -7,11 +7,10 @@ import mlflow
 import pytest
 
 from pipeline.compare.run_results import STAGE_METRICS, headline
-from pipeline.core.config import load_params
+from pipeline.core.config import flatten_params, load_params
 from pipeline.findings.article import CLAIMS
 from pipeline.tracking import mlflow_client
 from pipeline.tracking.execution import project_root
-from pipeline.tracking.run_record import flatten_params
 from tests.support.shell import REPOSITORY
 
 CREATED = 1_700_000_000_000
@@ -54,7 +53,7 @@ def test_the_ui_knows_every_value(ui):
     assert 'g="ALL"' in ui
 
 
-def test_every_column_is_something_that_a_row_holds():
+def test_every_column_is_something_that_a_parent_run_holds():
     read = {stage: json.loads((REPOSITORY / path).read_text()) for stage, path in STAGE_METRICS.items()}
     held = {
         "metrics": headline(read),
@@ -82,4 +81,6 @@ def test_it_is_written_once_and_again_where_it_differs(project, monkeypatch):
     assert written == [mlflow_client.VIEW_TAG, mlflow_client.VIEW_TAG]
     stored = json.loads(client.get_experiment(experiment).tags["mlflow.sharedViewState.pipeline"])
     assert stored["name"] == "Pipeline"
-    assert json.loads(stored["state"])["searchFilter"] == "tags.`pipeline.kind` = 'pipeline'"
+    assert json.loads(stored["state"])["searchFilter"] == (
+        "tags.`pipeline.kind` = 'pipeline' AND tags.`pipeline.published` = 'true'"
+    )
