@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import paths
+from pipeline.core.finding_ids import FINDING_IDS
 from pipeline.tracking.execution import project_root, tracking_lock
 
 if TYPE_CHECKING:
@@ -126,7 +127,6 @@ def brief(error: Exception) -> str:
 
 
 VIEW_TAG = "mlflow.sharedViewState.pipeline"
-FINDINGS = ("R0", "R1", "R2", "F1", "F2", "F3", "T1", "S1", "S2", "D1", "D1-direction")
 VIEW_METRICS = ("test_accuracy", "test_qwk", "baseline_test_accuracy", "heads_needed")
 # Column -> its width in pixels, from left to right.
 VIEW_COLUMNS = {
@@ -134,7 +134,7 @@ VIEW_COLUMNS = {
     "params.`data.source`": 90,
     "attributes.`Version`": 75,  # the git commit
     **{f"metrics.`{name}`": 100 for name in VIEW_METRICS},
-    **{f"tags.`finding.{name}`": 80 for name in FINDINGS},
+    **{f"tags.`finding.{name}`": 80 for name in FINDING_IDS},
     "tags.`stages.ran`": 150,
     "attributes.`Models`": 160,
 }

@@ -46,14 +46,14 @@ def imported(file: Path) -> set[Path]:
 
 
 def closure(stage: str) -> set[Path]:
-    """Every file of the project that runs when the stage does."""
+    """Every file of the project that a stage's work runs; what only the plumbing imports is none of it."""
     pending = [Path(f"pipeline/stages/{stage}.py")]
     seen: set[Path] = set()
     while pending:
         file = pending.pop()
         if file not in seen:
             seen.add(file)
-            pending += imported(file)
+            pending += () if is_plumbing(file) else imported(file)
     return seen
 
 
