@@ -1,7 +1,7 @@
-"""``python -m pipeline.compare A B [C ...]``: what differs between two runs, or what stays over several.
+"""Compare runs: what differs between two, or how results spread over three and more.
 
-A run is `workspace` (the working tree), a git revision, a DVC experiment's name, or an MLflow run's id or the beginning
-of it. Exit code 0 done, 2 something the user can mend.
+A RUN is `workspace` (the working tree), a git revision, a DVC experiment's name, or an MLflow run's id or the beginning
+of it.
 """
 
 import argparse
@@ -14,18 +14,24 @@ from pipeline.compare.diff import diff_runs
 from pipeline.compare.page import diff_page, diff_summary, stability_page, stability_summary
 from pipeline.compare.run_results import RunResults, find_run
 from pipeline.compare.stability import stability
-from pipeline.core import formats
+from pipeline.core import formats, paths
 from pipeline.core.errors import InputError
 
 OUTPUT = Path("reports/comparison.html")
+EPILOG = """\
+exit codes:
+  0  done, whether the runs differ or not
+  1  unexpected: a traceback says what
+  2  something that you can fix: one line says what was received and the fix
+
+example: python -m pipeline.compare HEAD workspace"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="two runs, or three and more")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="the page; %(default)s by default")
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
+        if not paths.DVC_YAML.is_file():
+            raise InputError(f"{Path.cwd()} is not the project's root: it has no {paths.DVC_YAML}; change to the root")
         summary, page = compare_runs(_resolved(given.runs))
         _write(given.output, page)
     except InputError as error:
@@ -35,18 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def compare_runs(outcomes: Sequence[RunResults]) -> tuple[str, str]:
-    """The summary in plain text and the page in HTML: of two runs a comparison, of more what stays and what moves.
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.compare",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="two runs, or three and more")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="PATH", help="the page to write (%(default)s)")
+    return parser
+
+
+def compare_runs(runs: Sequence[RunResults]) -> tuple[str, str]:
+    """The summary in plain text and the page in HTML: of two runs their differences, of more the spread over them.
 
     Raises:
         InputError: three runs or more whose models differ in shape.
     """
-    names = [outcome.name for outcome in outcomes]
-    if len(outcomes) == 2:
-        two = diff_runs(*outcomes)
-        return diff_summary(two, *names), diff_page(two, *names)
-    several = stability(outcomes)
-    return stability_summary(several), stability_page(several, names)
+    names = [run.name for run in runs]
+    if len(runs) == 2:
+        comparison = diff_runs(*runs)
+        return diff_summary(comparison, *names), diff_page(comparison, *names)
+    spread = stability(runs)
+    return stability_summary(spread), stability_page(spread, names)
 
 
 def _resolved(names: Sequence[str]) -> list[RunResults]:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from pipeline.analysis.ablation_effects import CHANGE
 from pipeline.compare.run_results import RunResults
+from pipeline.core.heads import Head
 from pipeline.stats.metrics import none_if_nan
 
-HEAD = ["layer", "head"]
+HEAD = list(Head._fields)  # the columns that name a head
 LABEL = [*HEAD, "function"]
 GAINED, LOST = "gained", "lost"
 
@@ -41,9 +42,23 @@ class RunDiff:
     labels: pd.DataFrame
     verdicts: pd.DataFrame
 
+    @property
+    def changed_metrics(self) -> pd.DataFrame:
+        return _changed(self.metrics)
+
+    @property
+    def changed_heads(self) -> pd.DataFrame:
+        """The rows of `heads` whose effect differs, or that only one run has."""
+        return _changed(self.heads)
+
+    @property
+    def has_other_results(self) -> bool:
+        """Whether any result differs; params alone are no result."""
+        return not all(frame.empty for frame in (self.changed_metrics, self.changed_heads, self.labels, self.verdicts))
+
 
 def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
-    """What `after` has otherwise than `before`. The models may have different numbers of layers and heads."""
+    """The differences of `after` from `before`. The models may have different numbers of layers and heads."""
     heads = _heads(before.heads, after.heads)
     return RunDiff(
         params=_differing("param", before.params, after.params),
@@ -74,6 +89,12 @@ def same_value(first: str | None, second: str | None) -> bool:
 def names_of(runs: list[Mapping[str, Any]]) -> list[str]:
     """Every name that any of the runs has, in the order in which they first come."""
     return list(dict.fromkeys(name for run in runs for name in run))
+
+
+def _changed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose value differs, or that only one run has; undefined in both is the same."""
+    same = (frame["before"] == frame["after"]) | (frame["before"].isna() & frame["after"].isna())
+    return frame[~same]
 
 
 def _differing(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> pd.DataFrame:

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from pipeline.analysis.ablation_effects import NOTHING
 from pipeline.compare.diff import RunDiff
 from pipeline.compare.stability import Stability
-from pipeline.report import canvas, heatmaps, label_placement
+from pipeline.core.heads import Head
+from pipeline.report import heatmaps, label_placement
 from pipeline.report.canvas import (
     CHANGES,
     GREY,
     ORANGE,
+    SCORES,
     FigureText,
     RenderedFigure,
     blank_figure,
@@ -40,35 +42,30 @@ def diff_figure(comparison: RunDiff, before: str, after: str) -> RenderedFigure:
         before, after: the runs' names.
     """
     heads = comparison.heads
-    old, new, moved = (100 * heatmaps.head_matrix(heads, column) for column in ("before", "after", "difference"))
-    figure, panels = board(old, count=3)
-    effects, differences = (
-        heatmaps.centred_norm(np.stack([old, new]), least=0.1),
-        heatmaps.centred_norm(moved, least=0.1),
-    )
-    for axes, values, name in ((panels[0], old, before), (panels[1], new, after)):
-        heatmaps.draw_heatmap(axes, values, effects, CHANGES, heatmaps.signed)
-        axes.set_title(_titled(axes, name))
-    heatmaps.colour_bar(panels[1], effects, CHANGES, EFFECT_TITLE)
-    heatmaps.draw_heatmap(panels[2], moved, differences, CHANGES, heatmaps.signed)
-    panels[2].set_title(_titled(panels[2], "second minus first"))
-    heatmaps.colour_bar(panels[2], differences, CHANGES, "percentage points")
-    _, bottom, width, height = inches(panels[2])
-    _dots(panel(figure, inches(panels[1])[0] + AXIS, bottom, width - AXIS, height), heads)
+    old, new, difference = (100 * heatmaps.head_matrix(heads, column) for column in ("before", "after", "difference"))
+    figure, (first, second, third) = board(old)
+    effects = heatmaps.centred_norm(np.stack([old, new]), least=0.1)
+    _draw_matrix(first, _titled(first, before), old, effects)
+    _draw_matrix(second, _titled(second, after), new, effects, EFFECT_TITLE)
+    differences = heatmaps.centred_norm(difference, least=0.1)
+    _draw_matrix(third, _titled(third, "second minus first"), difference, differences, "percentage points")
+    _, bottom, width, height = inches(third)
+    _dots(panel(figure, inches(second)[0] + AXIS, bottom, width - AXIS, height), heads)
     return render_figure(figure, _diff_text(comparison, before, after))
 
 
-def board(values: np.ndarray, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with places for so many matrices of this shape, two in a row, each with room for a colour bar."""
+def board(values: np.ndarray) -> tuple[Figure, list[Axes]]:
+    """A figure with room for four matrices of this shape, two in a row, and the axes of the first three.
+
+    Each has room for a colour bar.
+    """
     width, height = heatmaps.panel_size(values, column=COLUMN)
     width, height = max(width, 2.4), max(height, 2.2)  # room for the dots' axes and for titles
     across, up = heatmaps.LEFT + width + heatmaps.SCALE, height + GAP
-    rows = -(-count // 2)
-    figure = blank_figure(2 * across, rows * up)
-    places = [(index % 2, rows - 1 - index // 2) for index in range(count)]
+    figure = blank_figure(2 * across, 2 * up)
     return figure, [
         panel(figure, heatmaps.LEFT + column * across, heatmaps.BOTTOM + row * up, width, height)
-        for column, row in places
+        for column, row in ((0, 1), (1, 1), (0, 0))
     ]
 
 
@@ -89,12 +86,8 @@ def _dots(axes: Axes, heads: pd.DataFrame) -> None:
     axes.scatter(x[~matters], y[~matters], s=14, color=GREY, lw=0, alpha=0.7)
     axes.scatter(x[matters], y[matters], s=22, color=ORANGE, lw=0.5, ec="white")
     farthest = np.argsort(-np.abs(y - x), kind="stable")
-    named = {int(index): _short(both.iloc[index]) for index in farthest[matters[farthest]][:NAMED]}
+    named = {int(index): Head.of_row(both.iloc[index]).short for index in farthest[matters[farthest]][:NAMED]}
     _names(axes, points, named, low, high)
-
-
-def _short(head: pd.Series) -> str:
-    return f"{head['layer']}.{head['head']}"
 
 
 def _names(axes: Axes, points: np.ndarray, named: dict[int, str], low: float, high: float) -> None:
@@ -118,12 +111,12 @@ def _ends(points: np.ndarray) -> tuple[float, float]:
 def _diff_text(comparison: RunDiff, before: str, after: str) -> FigureText:
     moved = comparison.heads[comparison.heads["difference"].abs() > 0]
     ordered = moved.sort_values("difference", key=lambda column: -column.abs(), kind="stable")
-    most = [f"layer {one['layer']} head {one['head']} moved most" for _, one in ordered.head(1).iterrows()]
+    most = f"{Head.of_row(ordered.iloc[0]).name} moved most" if len(ordered) else "none differs"
     return FigureText(
         name="comparison_heads",
         title="Every head masked alone, in both runs",
         alt=f"Heat maps of the heads' effects in {before}, in {after}, and of their difference, and a dot a head: "
-        f"{len(moved)} of {len(comparison.heads)} heads moved; {''.join(most) or 'none differs'}.",
+        f"{len(moved)} of {len(comparison.heads)} heads moved; {most}.",
         caption="Change of accuracy when one head is masked, in percent of each run's own unmasked accuracy; both runs "
         "on one scale, their difference in percentage points on a scale of its own. Red is lost, or more lost; a dash "
         "is a head that a run has not. In the plot of dots, heads on the grey line cost the same in both; orange ones "
@@ -137,28 +130,30 @@ def stability_figure(stability: Stability) -> RenderedFigure:
     heads, runs = stability.heads, stability.runs
     mean, deviation = (100 * heatmaps.head_matrix(heads, column) for column in ("mean", "deviation"))
     needed = heatmaps.head_matrix(heads, "needed")
-    figure, (first, second, third) = board(mean, count=3)
-    first.set_title(f"mean of {runs} runs")
-    _draw_stability(first, mean, heatmaps.centred_norm(mean, least=0.1), canvas.CHANGES, heatmaps.signed, EFFECT_TITLE)
-    second.set_title("standard deviation")
-    _draw_stability(
-        second,
-        deviation,
-        heatmaps.from_zero_norm(deviation, least=0.1),
-        canvas.SCORES,
-        "{:.1f}".format,
-        "percentage points",
-    )
-    third.set_title(f"needed in so many of {runs} runs")
-    _draw_stability(third, needed, heatmaps.from_zero_norm(needed, least=runs), canvas.SCORES, "{:.0f}".format, "runs")
+    figure, (first, second, third) = board(mean)
+    effects = heatmaps.centred_norm(mean, least=0.1)
+    _draw_matrix(first, f"mean of {runs} runs", mean, effects, EFFECT_TITLE)
+    spread = heatmaps.from_zero_norm(deviation, least=0.1)
+    _draw_matrix(second, "standard deviation", deviation, spread, "percentage points", SCORES, "{:.1f}".format)
+    often = heatmaps.from_zero_norm(needed, least=runs)
+    _draw_matrix(third, f"needed in so many of {runs} runs", needed, often, "runs", SCORES, "{:.0f}".format)
     return render_figure(figure, _stability_text(stability))
 
 
-def _draw_stability(
-    axes: Axes, values: np.ndarray, norm: Normalize, colours: str, write: Callable[[float], str], unit: str
+def _draw_matrix(
+    axes: Axes,
+    title: str,
+    values: np.ndarray,
+    norm: Normalize,
+    unit: str = "",
+    colours: str = CHANGES,
+    write: Callable[[float], str] = heatmaps.signed,
 ) -> None:
+    """Values [layer, head] as a heat map, with a colour bar where a unit is given."""
     heatmaps.draw_heatmap(axes, values, norm, colours, write)
-    heatmaps.colour_bar(axes, norm, colours, unit)
+    axes.set_title(title)
+    if unit:
+        heatmaps.colour_bar(axes, norm, colours, unit)
 
 
 def _stability_text(stability: Stability) -> FigureText:

@@ -1,7 +1,7 @@
-"""What runs are compared on: a page that needs nothing else, and its short form for the terminal."""
+"""A comparison as a page that needs nothing else, and its short form for the terminal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from pipeline.compare import figures, tables
 from pipeline.compare.diff import RunDiff
@@ -22,14 +22,16 @@ class Section:
     title: str
     said: Sequence[str] = ()
     tables: Sequence[Table] = ()
-    pictures: Sequence[RenderedFigure] = field(default_factory=list)
+    pictures: Sequence[RenderedFigure] = ()
 
 
 def diff_page(comparison: RunDiff, before: str, after: str) -> str:
     """The page of two runs, named as the user named them."""
     names = (before, after)
-    with canvas.report_style(canvas.font_families(names)):
-        drawn = figures.diff_figure(comparison, before, after)
+    pictures = []
+    if not comparison.changed_heads.empty:
+        with canvas.report_style(canvas.font_families(names)):
+            pictures = [figures.diff_figure(comparison, before, after)]
     changed = tables.diff_needed(comparison, names), tables.diff_largest(comparison, names)
     return _page(
         "Two runs compared",
@@ -38,7 +40,7 @@ def diff_page(comparison: RunDiff, before: str, after: str) -> str:
         [
             Section("set", "What was set otherwise", tables=[tables.diff_params(comparison, names)]),
             Section("metrics", "Metrics", tables=[tables.diff_headline(comparison, names)]),
-            Section("heads", "Heads", [tables.diff_agreement(comparison)], changed, [drawn]),
+            Section("heads", "Heads", [tables.diff_agreement(comparison)], changed, pictures),
             Section("labels", "What heads do", tables=[tables.diff_labels(comparison)]),
             Section("findings", "The article's findings", tables=[tables.diff_verdicts(comparison, names)]),
             Section("all", "Every metric", tables=[tables.diff_metrics(comparison, names)]),
@@ -49,16 +51,15 @@ def diff_page(comparison: RunDiff, before: str, after: str) -> str:
 def stability_page(stability: Stability, names: Sequence[str]) -> str:
     """The page of three runs or more."""
     with canvas.report_style(canvas.font_families(names)):
-        drawn = figures.stability_figure(stability)
+        picture = figures.stability_figure(stability)
+    needed = [tables.stability_needed(stability)]
     return _page(
         f"{stability.runs} runs compared",
         f"{', '.join(names)}: what stays the same from run to run, and what does not.",
         [
             Section("set", "What was set otherwise", tables=[tables.stability_params(stability)]),
             Section("metrics", "Metrics", tables=[tables.stability_headline(stability)]),
-            Section(
-                "heads", "Heads", tables.stability_agreement(stability), [tables.stability_needed(stability)], [drawn]
-            ),
+            Section("heads", "Heads", tables.stability_agreement(stability), needed, [picture]),
             Section("findings", "The article's findings", tables=[tables.stability_verdicts(stability)]),
             Section("all", "Every metric", tables=[tables.stability_metrics(stability)]),
         ],
@@ -66,28 +67,48 @@ def stability_page(stability: Stability, names: Sequence[str]) -> str:
 
 
 def diff_summary(comparison: RunDiff, before: str, after: str) -> str:
-    """The same in short, for the terminal."""
+    """The differences in short, for the terminal."""
     names = (shortened(before, NAME), shortened(after, NAME))
-    shown = [
-        tables.diff_params(comparison, names),
-        tables.diff_headline(comparison, names),
-        tables.diff_needed(comparison, names),
-    ]
-    shown += [tables.diff_labels(comparison), tables.diff_verdicts(comparison, names)]
-    return "\n\n".join([tables.diff_agreement(comparison), *map(plain_text, shown)])
+    return _summary(
+        [tables.diff_agreement(comparison)],
+        [
+            tables.diff_params(comparison, names),
+            tables.diff_headline(comparison, names),
+            tables.diff_needed(comparison, names),
+            tables.diff_labels(comparison),
+            tables.diff_verdicts(comparison, names),
+        ],
+    )
 
 
 def stability_summary(stability: Stability) -> str:
-    """The same in short, for the terminal."""
-    shown = [
-        tables.stability_params(stability),
-        tables.stability_headline(stability),
-        tables.stability_needed(stability),
-        tables.stability_verdicts(stability),
-    ]
-    return "\n\n".join(["\n".join(tables.stability_agreement(stability)), *map(plain_text, shown)])
+    """The spread over the runs in short, for the terminal."""
+    return _summary(
+        tables.stability_agreement(stability),
+        [
+            tables.stability_params(stability),
+            tables.stability_headline(stability),
+            tables.stability_needed(stability),
+            tables.stability_verdicts(stability),
+        ],
+    )
+
+
+def _summary(sentences: Sequence[str], shown: Sequence[Table]) -> str:
+    """Sentences, tables with rows, and one line that names those without."""
+    empty = [table.caption[0].lower() + table.caption[1:] for table in shown if not table.rows]
+    last = f"None: {'; '.join(empty)}."
+    if len(empty) == len(shown):
+        last = "No difference in params, headline metrics, verdicts and labels."
+    texts = [plain_text(table) for table in shown if table.rows]
+    return "\n\n".join(["\n".join(sentences), *texts, *([last] if empty else [])])
 
 
 def _page(title: str, lead: str, sections: Sequence[Section]) -> str:
     template = html.environment().get_template("comparison.html.jinja")
-    return template.render(title=title, lead=lead, sections=sections)
+    return template.render(title=title, lead=lead, sections=[_without_empty_tables(section) for section in sections])
+
+
+def _without_empty_tables(section: Section) -> Section:
+    shown = [table for table in section.tables if table.rows]
+    return replace(section, tables=shown, said=section.said if shown else [*section.said, "No difference."])

@@ -1,10 +1,11 @@
-"""What a run came to, and finding it by name: the working tree, a git revision, a DVC experiment, an MLflow run."""
+"""A run's results, found by name: the working tree, a git revision, a DVC experiment, an MLflow run."""
 
+import csv
 import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import yaml
 
 from pipeline.core import paths
+from pipeline.core.config import flatten_params
 from pipeline.core.errors import InputError
+from pipeline.core.heads import Head
 from pipeline.tracking import mlflow_reader
 
 STAGE_METRICS = {
@@ -24,8 +27,13 @@ STAGE_METRICS = {
     "dependency": paths.DEPENDENCY_METRICS,
     "group_ablation": paths.GROUP_METRICS,
 }
-# Everything an outcome is read from.
+# Everything that a run's results are read from.
 RESULT_FILES = (paths.PARAMS, *STAGE_METRICS.values(), paths.HEADS, paths.LABELS, paths.FINDINGS)
+
+ACCURACIES = ("test_accuracy", "baseline_test_accuracy")
+VERDICTS = ("needed", "harmful")  # on heads
+MOST_NAMED = 12  # heads in a line
+ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 
 Numbers = dict[str, float | int | None]
 ReadFile = Callable[[Path], bytes | None]  # a file of the run by its path in the project; None where there is none
@@ -50,63 +58,75 @@ class RunResults:
 
 
 def read_run(name: str, read: ReadFile) -> RunResults:
-    """The outcome of the run whose files `read` gives.
+    """The results of the run whose files `read` gives.
 
     Raises:
         InputError: a file that every finished run has is missing or damaged; the message names run and file.
     """
-    try:
-        return _results(name, read)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"a file of {name} is damaged, or of another version of the pipeline: {type(error).__name__}: {error}"
-        ) from None
-
-
-def _results(name: str, read: ReadFile) -> RunResults:
     # A revision from before a stage was added has none of its metrics, and can be compared all the same.
-    metrics = headline(
-        {stage: _json(name, read, path) for stage, path in STAGE_METRICS.items() if read(path) is not None}
-    )
-    return RunResults(
-        name,
-        params=dotted(_yaml(name, read, paths.PARAMS)),
-        metrics={metric: float(value) for metric, value in metrics.items() if value is not None},
-        heads=head_effects(name, _bytes(name, read, paths.HEADS)),
-        labels=head_labels(name, _bytes(name, read, paths.LABELS)),
-        verdicts={finding["id"]: finding["verdict"] for finding in _json(name, read, paths.FINDINGS)},
-    )
+    written = {stage: path for stage, path in STAGE_METRICS.items() if read(path) is not None}
+    try:
+        metrics = headline({stage: _parsed(name, read, path) for stage, path in written.items()})
+        return RunResults(
+            name,
+            params=flatten_params(_parsed(name, read, paths.PARAMS)),
+            metrics={metric: float(value) for metric, value in metrics.items() if value is not None},
+            heads=head_effects(name, _bytes(name, read, paths.HEADS)),
+            labels=head_labels(name, _bytes(name, read, paths.LABELS)),
+            verdicts={finding["id"]: finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS)},
+        )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"a file of {name} {ANOTHER_VERSION}: {type(error).__name__}: {error}") from None
 
 
 def run_in_folder(name: str, folder: Path) -> RunResults:
-    """The outcome of a project's working tree, or of a folder that mirrors its FILES."""
+    """The results in a project's working tree, or in a folder that mirrors its RESULT_FILES."""
+    return read_run(name, _files_below(folder))
 
-    def read(path: Path) -> bytes | None:
-        return (folder / path).read_bytes() if (folder / path).is_file() else None
 
-    return read_run(name, read)
+def _files_below(folder: Path) -> ReadFile:
+    return lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None
+
+
+def summary_lines(folder: Path = Path()) -> list[str]:
+    """The results in a project's working tree in a few lines; none where a file of a finished run is missing.
+
+    Reads without pandas, so that a `dvc repro` that has nothing to do ends with them at once.
+    """
+    name, read = "this run", _files_below(folder)
+    try:
+        metrics = headline({stage: _parsed(name, read, path) for stage, path in STAGE_METRICS.items()})
+        heads = list(csv.DictReader(_bytes(name, read, paths.HEADS).decode("utf-8").splitlines()))
+        verdicts = Counter(finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS))
+        accuracy = " beside the BiLSTM's ".join(f"{metrics[metric]:.1%}" for metric in ACCURACIES)
+        needed, harmful = ([Head.of_row(row).short for row in heads if row["verdict"] == kind] for kind in VERDICTS)
+    except (InputError, LookupError, TypeError, ValueError):
+        return []
+    return [
+        f"test accuracy  {accuracy}",
+        f"needed heads   {len(needed)} of {len(heads)}{_named(needed)}",
+        f"harmful heads  {len(harmful)}{_named(harmful)}",
+        f"findings       {', '.join(f'{count} {verdict}' for verdict, count in sorted(verdicts.items()))}",
+        f"report         {paths.REPORT}",
+        "compare runs   make ui",
+    ]
+
+
+def _named(heads: Sequence[str]) -> str:
+    more = f" and {len(heads) - MOST_NAMED} more" if len(heads) > MOST_NAMED else ""
+    return f": {', '.join(heads[:MOST_NAMED])}{more} (layer.head, from 0)" if heads else ""
 
 
 def headline(stages: Mapping[str, Mapping[str, Any]]) -> Numbers:
     """Every stage's numbers under their plain names; `<stage>.<name>` where two stages use the same name."""
-    found = {stage: _numbers(values) for stage, values in stages.items()}
-    uses = Counter(name for metrics in found.values() for name in metrics)
-    return {
-        name if uses[name] == 1 else f"{stage}.{name}": value
-        for stage, metrics in found.items()
-        for name, value in metrics.items()
-    }
-
-
-def dotted(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Params under dotted names; a value that is no text is written as JSON."""
-    flat: dict[str, str] = {}
-    for name, value in section.items():
-        if isinstance(value, Mapping) and value:
-            flat |= dotted(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return flat
+    numbers = [
+        (stage, name, value)
+        for stage, values in stages.items()
+        for name, value in values.items()
+        if isinstance(value, int | float) or value is None
+    ]
+    uses = Counter(name for _, name, _ in numbers)
+    return {name if uses[name] == 1 else f"{stage}.{name}": value for stage, name, value in numbers}
 
 
 def head_effects(name: str, content: bytes) -> Any:
@@ -126,11 +146,7 @@ def _table(name: str, path: Path, content: bytes, columns: list[str]) -> Any:
     try:
         return pd.read_csv(io.BytesIO(content), usecols=columns, keep_default_na=False, na_values=[""])[columns]
     except ValueError as error:
-        raise InputError(f"{path} of {name} is damaged, or of another version of the pipeline: {error}") from None
-
-
-def _numbers(values: Mapping[str, Any]) -> Numbers:
-    return {name: value for name, value in values.items() if isinstance(value, int | float) or value is None}
+        raise InputError(f"{path} of {name} {ANOTHER_VERSION}: {error}") from None
 
 
 def _bytes(name: str, read: ReadFile, path: Path) -> bytes:
@@ -140,17 +156,11 @@ def _bytes(name: str, read: ReadFile, path: Path) -> bytes:
     return content
 
 
-def _json(name: str, read: ReadFile, path: Path) -> Any:
+def _parsed(name: str, read: ReadFile, path: Path) -> Any:
+    content = _bytes(name, read, path)
     try:
-        return json.loads(_bytes(name, read, path))
-    except ValueError as error:
-        raise InputError(f"{path} of {name} is damaged: {error}") from None
-
-
-def _yaml(name: str, read: ReadFile, path: Path) -> Any:
-    try:
-        return yaml.safe_load(_bytes(name, read, path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return json.loads(content) if path.suffix == ".json" else yaml.safe_load(content)
+    except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path} of {name} is damaged: {error}") from None
 
 
@@ -176,7 +186,7 @@ def _commit(name: str) -> str | None:
     except (SCMError, NotDvcRepoError):
         return None
     except DvcException as error:
-        raise InputError(f"dvc cannot read this project: {error}; mend what it names") from None
+        raise InputError(f"dvc cannot read this project: {error}; fix what it names") from None
 
 
 def _revision_files(commit: str) -> ReadFile:
@@ -199,7 +209,6 @@ def _revision_files(commit: str) -> ReadFile:
 RUN_ID = re.compile(r"[0-9a-f]{6,32}")  # or its beginning
 STAGE_TABLES = {"head_ablation": paths.HEADS, "attention": paths.LABELS}
 FINDING_TAG = "finding."
-GROUPS_PARAM = "group_ablation.groups"
 
 
 def run_in_mlflow(name: str) -> RunResults | None:
@@ -211,38 +220,15 @@ def run_in_mlflow(name: str) -> RunResults | None:
     row = mlflow_reader.find_run_by_id(name) if RUN_ID.fullmatch(name) else None
     if row is None:
         return None
-    verdicts = {
-        tag.removeprefix(FINDING_TAG): verdict for tag, verdict in row.tags.items() if tag.startswith(FINDING_TAG)
-    }
-    tables = {
-        path: content for stage, path in STAGE_TABLES.items() if (content := _stage_table(row, stage, path)) is not None
-    }
-    parts = {"metrics": row.metrics, "verdicts on the findings": verdicts}
-    missing = [part for part, values in parts.items() if not values]
-    missing += [str(path) for path in STAGE_TABLES.values() if path not in tables]
-    if missing:
+    verdicts = {tag.removeprefix(FINDING_TAG): value for tag, value in row.tags.items() if tag.startswith(FINDING_TAG)}
+    heads, labels = (_stage_table(row, stage, path) for stage, path in STAGE_TABLES.items())
+    parts = {"metrics": row.metrics, "verdicts on the findings": verdicts, paths.HEADS: heads, paths.LABELS: labels}
+    missing = [str(part) for part, content in parts.items() if not content]
+    if heads is None or labels is None or missing:
         raise InputError(
             f"MLflow run {name} ({row.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
         )
-    return RunResults(
-        name,
-        params_from_mlflow(row.params),
-        row.metrics,
-        head_effects(name, tables[paths.HEADS]),
-        head_labels(name, tables[paths.LABELS]),
-        verdicts,
-    )
-
-
-def params_from_mlflow(flat: Mapping[str, str]) -> dict[str, str]:
-    """Params as an outcome has them: the user's own groups, one JSON text in MLflow, under a dotted name each."""
-    try:
-        groups = json.loads(flat.get(GROUPS_PARAM, "{}"))
-    except ValueError:  # cut to MLflow's greatest length
-        groups = {}
-    if not groups:
-        return dict(flat)
-    return {name: value for name, value in flat.items() if name != GROUPS_PARAM} | dotted(groups, f"{GROUPS_PARAM}.")
+    return RunResults(name, row.params, row.metrics, head_effects(name, heads), head_labels(name, labels), verdicts)
 
 
 def _stage_table(row: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:

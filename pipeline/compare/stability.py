@@ -1,4 +1,4 @@
-"""What stays and what moves over several runs of one shape: the same settings from other seeds, say."""
+"""Spread of results over several runs of one shape, such as the same settings from other seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,60 +42,60 @@ class Stability:
         return self.heads[self.heads["needed"] == self.runs]
 
 
-def stability(outcomes: Sequence[RunResults]) -> Stability:
+def stability(runs: Sequence[RunResults]) -> Stability:
     """Several runs together.
 
     Raises:
         InputError: the models of two runs do not have the same layers and heads.
     """
-    for first, second in pairwise(outcomes):
+    for first, second in pairwise(runs):
         _check_shapes(first, second)
     return Stability(
-        runs=len(outcomes),
-        params=_params(outcomes),
-        metrics=_metrics(outcomes),
-        heads=_heads(outcomes),
-        rank_correlation=_rank_correlation(outcomes),
-        verdicts=_verdicts(outcomes),
+        runs=len(runs),
+        params=_params(runs),
+        metrics=_metrics(runs),
+        heads=_heads(runs),
+        rank_correlation=_rank_correlation(runs),
+        verdicts=_verdicts(runs),
     )
 
 
-def shape(outcome: RunResults) -> str:
+def shape(run: RunResults) -> str:
     """Such as "6 layers x 12 heads"."""
-    return f"{outcome.heads['layer'].nunique()} layers x {outcome.heads['head'].nunique()} heads"
+    return f"{run.heads['layer'].nunique()} layers x {run.heads['head'].nunique()} heads"
 
 
 def _check_shapes(first: RunResults, second: RunResults) -> None:
-    places = [set(one.heads[HEAD].itertuples(index=False, name=None)) for one in (first, second)]
-    if places[0] != places[1]:
+    first_heads, second_heads = (set(map(tuple, run.heads[HEAD].to_numpy())) for run in (first, second))
+    if first_heads != second_heads:
         raise InputError(
             f"{first.name} has {shape(first)}, {second.name} {shape(second)}; "
             "three runs or more must be of one shape, or compare two"
         )
 
 
-def _params(outcomes: Sequence[RunResults]) -> pd.DataFrame:
-    names = names_of([one.params for one in outcomes])
-    rows = {name: [one.params.get(name) for one in outcomes] for name in names}
+def _params(runs: Sequence[RunResults]) -> pd.DataFrame:
+    names = names_of([run.params for run in runs])
+    rows = {name: [run.params.get(name) for run in runs] for name in names}
     differing = {name: row for name, row in rows.items() if not all(same_value(row[0], value) for value in row)}
-    columns = [one.name for one in outcomes]
+    columns = [run.name for run in runs]
     return pd.DataFrame(list(differing.values()), index=list(differing), columns=columns, dtype=object)
 
 
-def _metrics(outcomes: Sequence[RunResults]) -> pd.DataFrame:
+def _metrics(runs: Sequence[RunResults]) -> pd.DataFrame:
     rows = []
-    for name in names_of([one.metrics for one in outcomes]):
-        values = np.array([one.metrics[name] for one in outcomes if name in one.metrics], dtype=float)
+    for name in names_of([run.metrics for run in runs]):
+        values = np.array([run.metrics[name] for run in runs if name in run.metrics], dtype=float)
         rows.append((name, len(values), *_spread(values[:, None]).T[0]))
     return pd.DataFrame(rows, columns=["metric", "runs", *SPREAD])
 
 
-def _heads(outcomes: Sequence[RunResults]) -> pd.DataFrame:
-    sorted_heads = [one.heads.sort_values(HEAD) for one in outcomes]
+def _heads(runs: Sequence[RunResults]) -> pd.DataFrame:
+    sorted_heads = [run.heads.sort_values(HEAD) for run in runs]
     effects = np.array([heads[CHANGE].to_numpy(dtype=float) for heads in sorted_heads])
     needed = sum((heads["verdict"] == NEEDED).to_numpy(dtype=int) for heads in sorted_heads)
-    found = sorted_heads[0][HEAD].reset_index(drop=True)
-    return found.assign(**dict(zip(SPREAD, _spread(effects), strict=True)), needed=needed)
+    names = sorted_heads[0][HEAD].reset_index(drop=True)
+    return names.assign(**dict(zip(SPREAD, _spread(effects), strict=True)), needed=needed)
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -105,15 +105,15 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return np.array([values.mean(axis=0), deviation, values.min(axis=0), values.max(axis=0)])
 
 
-def _rank_correlation(outcomes: Sequence[RunResults]) -> float | None:
-    found = [rank_correlation(one.heads, other.heads) for one, other in combinations(outcomes, 2)]
-    known = [value for value in found if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(found) else None
+def _rank_correlation(runs: Sequence[RunResults]) -> float | None:
+    pairs = [rank_correlation(first.heads, second.heads) for first, second in combinations(runs, 2)]
+    defined = [value for value in pairs if value is not None]
+    return float(np.mean(defined)) if defined and len(defined) == len(pairs) else None
 
 
-def _verdicts(outcomes: Sequence[RunResults]) -> pd.DataFrame:
+def _verdicts(runs: Sequence[RunResults]) -> pd.DataFrame:
     rows = []
-    for finding in names_of([one.verdicts for one in outcomes]):
-        given = [one.verdicts.get(finding) for one in outcomes]
+    for finding in names_of([run.verdicts for run in runs]):
+        given = [run.verdicts.get(finding) for run in runs]
         rows.append((finding, *(given.count(verdict) for verdict in VERDICTS)))
     return pd.DataFrame(rows, columns=["finding", *VERDICTS])

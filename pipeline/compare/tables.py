@@ -1,13 +1,11 @@
-"""Tables of two runs: what is set, measured and judged otherwise."""
-
-from collections.abc import Iterable, Mapping
-from typing import Any
+"""Tables of a comparison: what is set, measured and judged otherwise in two runs, and its spread over several."""
 
 import numpy as np
 import pandas as pd
 
 from pipeline.compare.diff import GAINED, LOST, RunDiff
 from pipeline.compare.stability import SPREAD, Stability
+from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
 from pipeline.report.heatmaps import signed
 from pipeline.report.tables import SHOWN, Table
@@ -30,46 +28,51 @@ HEADLINE = (
     "dependency_readers",
 )
 ABSENT = "not there"
+HEAD_COLUMN = "head (from 0)"
+SPREAD_COLUMNS = ["mean", "standard deviation", "lowest", "highest"]
+
+Names = tuple[str, str]  # of the two runs
 
 
-def diff_params(comparison: RunDiff, names: tuple[str, str]) -> Table:
+def diff_params(comparison: RunDiff, names: Names) -> Table:
     return Table("Params that differ", ["param", *names], _texts(comparison.params))
 
 
-def diff_headline(comparison: RunDiff, names: tuple[str, str]) -> Table:
-    """The few metrics that say most, of those that either run has."""
-    found = comparison.metrics[comparison.metrics["metric"].isin(HEADLINE)]
-    ordered = found.sort_values("metric", key=lambda column: column.map(HEADLINE.index))
-    return Table("Headline metrics", ["metric", *names, "difference"], _numbers(ordered))
+def diff_headline(comparison: RunDiff, names: Names) -> Table:
+    """The few metrics that say most, of those that either run has; no row where all are the same."""
+    shown = comparison.metrics[comparison.metrics["metric"].isin(HEADLINE)]
+    changed = comparison.changed_metrics["metric"].isin(HEADLINE).any()
+    ordered = shown.sort_values("metric", key=lambda column: column.map(HEADLINE.index)) if changed else shown[:0]
+    return _metrics("Headline metrics", ordered, names)
 
 
-def diff_metrics(comparison: RunDiff, names: tuple[str, str]) -> Table:
-    return Table("Every metric", ["metric", *names, "difference"], _numbers(comparison.metrics))
+def diff_metrics(comparison: RunDiff, names: Names) -> Table:
+    return _metrics("Every metric", comparison.metrics, names)
 
 
-def diff_verdicts(comparison: RunDiff, names: tuple[str, str]) -> Table:
+def diff_verdicts(comparison: RunDiff, names: Names) -> Table:
     return Table("Findings whose verdict changed", ["finding", *names], _texts(comparison.verdicts))
 
 
-def diff_needed(comparison: RunDiff, names: tuple[str, str]) -> Table:
-    """Heads that both runs have and judge otherwise, the most moved first."""
+def diff_needed(comparison: RunDiff, names: Names) -> Table:
+    """Heads that both runs have and judge otherwise, the largest difference first."""
     heads = comparison.heads.dropna(subset=["verdict_before", "verdict_after"])
     changed = heads[heads["verdict_before"] != heads["verdict_after"]]
-    return _of_heads("Heads whose verdict changed", changed, names)
+    return _heads("Heads whose verdict changed", changed, names)
 
 
-def diff_largest(comparison: RunDiff, names: tuple[str, str]) -> Table:
+def diff_largest(comparison: RunDiff, names: Names) -> Table:
     """The heads whose effect differs most."""
-    heads = comparison.heads[comparison.heads["difference"].abs() > 0]
-    table = _of_heads("Heads whose effect moved most", heads, names)
+    changed = comparison.heads[comparison.heads["difference"].abs() > 0]
+    table = _heads("Heads whose effect differs most", changed, names)
     return Table(table.caption, table.columns, table.rows[:SHOWN])
 
 
 def diff_labels(comparison: RunDiff) -> Table:
     """Each function with the heads that gained and lost it, as layer.head."""
     rows = [
-        [str(function), _heads_of(own, GAINED), _heads_of(own, LOST)]
-        for function, own in comparison.labels.groupby("function", sort=True)
+        [str(function), *(_short_names(labels[labels["change"] == change]) for change in (GAINED, LOST))]
+        for function, labels in comparison.labels.groupby("function", sort=True)
     ]
     caption = "Labels that heads (layer.head, from 0) gained and lost from the first run to the second"
     return Table(caption, ["function", GAINED, LOST], rows)
@@ -85,88 +88,23 @@ def diff_agreement(comparison: RunDiff) -> str:
     return f"Rank correlation (Spearman) of the heads' effects: {comparison.rank_correlation:.2f}."
 
 
-def amount(value: float) -> str:
-    """Whole numbers as they are, others with four significant digits."""
-    if np.isnan(value):
-        return ABSENT
-    return str(int(value)) if float(value).is_integer() else f"{value:.4g}"
-
-
-def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
-    """The rows by column name."""
-    return frame.to_dict("records")
-
-
-def head(row: Mapping[Any, Any]) -> str:
-    return f"layer {row['layer']} head {row['head']}"
-
-
-def short(row: Mapping[Any, Any]) -> str:
-    """A head as layer.head."""
-    return f"{row['layer']}.{row['head']}"
-
-
-def texts(row: Iterable[Any]) -> list[str]:
-    """A row of texts, None as not there."""
-    return [ABSENT if value is None else str(value) for value in row]
-
-
-def _texts(frame: pd.DataFrame) -> list[list[str]]:
-    return [texts(row) for row in frame.to_numpy()]
-
-
-def _numbers(frame: pd.DataFrame) -> list[list[str]]:
-    return [
-        [row["metric"], amount(row["before"]), amount(row["after"]), _difference(row["difference"])]
-        for row in records(frame)
-    ]
-
-
-def _difference(value: float) -> str:
-    return "" if np.isnan(value) else f"{'+' if value > 0 else ''}{amount(value)}"
-
-
-def _of_heads(caption: str, heads: pd.DataFrame, names: tuple[str, str]) -> Table:
-    ordered = heads.sort_values("difference", key=lambda column: -column.abs(), kind="stable")
-    rows = [
-        [
-            head(row),
-            percent(row["before"]),
-            percent(row["after"]),
-            signed(100 * row["difference"]),
-            row["verdict_before"],
-            row["verdict_after"],
-        ]
-        for row in records(ordered)
-    ]
-    said = [f"verdict in {name}" for name in names]
-    return Table(caption, ["head (from 0)", *names, "difference (points)", *said], rows)
-
-
-def _heads_of(labels: pd.DataFrame, change: str) -> str:
-    own = labels[labels["change"] == change]
-    return ", ".join(short(row) for row in records(own)) or "none"
-
-
-SPREAD_COLUMNS = ["mean", "standard deviation", "lowest", "highest"]
-
-
 def stability_params(stability: Stability) -> Table:
     frame = stability.params
-    rows = [[str(name), *texts(row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)]
-    return Table("Params that differ between the runs", ["param", *map(str, frame.columns)], rows)
+    return Table("Params that differ between the runs", ["param", *frame.columns], _texts(frame.reset_index()))
 
 
 def stability_headline(stability: Stability) -> Table:
     """The few metrics that say most, of those that any run has."""
-    rows = {row[0]: row for row in stability_metrics(stability).rows}
+    table = stability_metrics(stability)
+    rows = {row[0]: row for row in table.rows}
     shown = [rows[name] for name in HEADLINE if name in rows]
-    return Table(f"Headline metrics over {stability.runs} runs", ["metric", *SPREAD_COLUMNS, "runs"], shown)
+    return Table(f"Headline metrics over {stability.runs} runs", table.columns, shown)
 
 
 def stability_metrics(stability: Stability) -> Table:
     rows = [
-        [row["metric"], *(amount(row[name]) for name in SPREAD), str(row["runs"])] for row in records(stability.metrics)
+        [row["metric"], *(_amount(row[name]) for name in SPREAD), str(row["runs"])]
+        for row in stability.metrics.to_dict("records")
     ]
     return Table("Every metric over the runs that have it", ["metric", *SPREAD_COLUMNS, "runs"], rows)
 
@@ -174,29 +112,69 @@ def stability_metrics(stability: Stability) -> Table:
 def stability_needed(stability: Stability) -> Table:
     """Heads that any run needs, those needed most often and most first."""
     heads = stability.heads[stability.heads["needed"] > 0]
-    ordered = heads.sort_values(["needed", "mean"], ascending=[False, True], kind="stable")
-    rows = [[head(row), f"{row['needed']} of {stability.runs}", *_effect(row)] for row in records(ordered)]
+    rows = []
+    for row in heads.sort_values(["needed", "mean"], ascending=[False, True], kind="stable").to_dict("records"):
+        deviation = "undefined" if np.isnan(row["deviation"]) else f"{100 * row['deviation']:.1f} points"
+        effect = [percent(row["mean"]), deviation, percent(row["minimum"]), percent(row["maximum"])]
+        rows.append([Head.of_row(row).name, f"{row['needed']} of {stability.runs}", *effect])
     caption = f"Heads that at least one run needs: relative accuracy change over {stability.runs} runs"
-    return Table(caption, ["head (from 0)", "needed in", *SPREAD_COLUMNS], rows)
+    return Table(caption, [HEAD_COLUMN, "needed in", *SPREAD_COLUMNS], rows)
 
 
 def stability_verdicts(stability: Stability) -> Table:
     frame = stability.verdicts
-    rows = [[str(cell) for cell in row] for row in frame.to_numpy()]
-    return Table("Findings: in how many runs each verdict", [str(column) for column in frame.columns], rows)
+    return Table("Findings: in how many runs each verdict", list(frame.columns), _texts(frame))
 
 
 def stability_agreement(stability: Stability) -> list[str]:
     """Two sentences: whether the runs rank the heads alike, and which heads all of them need."""
-    always = ", ".join(short(row) for row in records(stability.always_needed))
-    correlation = stability.rank_correlation
-    said = "undefined, as a run's effects are all equal or undefined" if correlation is None else f"{correlation:.2f}"
+    mean = stability.rank_correlation
+    correlation = "undefined, as a run's effects are all equal or undefined" if mean is None else f"{mean:.2f}"
     return [
-        f"Mean rank correlation (Spearman) of the heads' effects over all pairs of runs: {said}.",
-        f"Heads (layer.head, from 0) that every run needs: {always or 'none'}.",
+        f"Mean rank correlation (Spearman) of the heads' effects over all pairs of runs: {correlation}.",
+        f"Heads (layer.head, from 0) that every run needs: {_short_names(stability.always_needed)}.",
     ]
 
 
-def _effect(row: Mapping[Any, Any]) -> list[str]:
-    deviation = "undefined" if np.isnan(row["deviation"]) else f"{100 * row['deviation']:.1f} points"
-    return [percent(row["mean"]), deviation, percent(row["minimum"]), percent(row["maximum"])]
+def _metrics(caption: str, metrics: pd.DataFrame, names: Names) -> Table:
+    rows = [
+        [row["metric"], _amount(row["before"]), _amount(row["after"]), _difference(row["difference"])]
+        for row in metrics.to_dict("records")
+    ]
+    return Table(caption, ["metric", *names, "difference"], rows)
+
+
+def _heads(caption: str, heads: pd.DataFrame, names: Names) -> Table:
+    ordered = heads.sort_values("difference", key=lambda column: -column.abs(), kind="stable")
+    rows = [
+        [
+            Head.of_row(row).name,
+            percent(row["before"]),
+            percent(row["after"]),
+            signed(100 * row["difference"]),
+            row["verdict_before"],
+            row["verdict_after"],
+        ]
+        for row in ordered.to_dict("records")
+    ]
+    verdicts = [f"verdict in {name}" for name in names]
+    return Table(caption, [HEAD_COLUMN, *names, "difference (points)", *verdicts], rows)
+
+
+def _short_names(heads: pd.DataFrame) -> str:
+    return ", ".join(Head.of_row(row).short for row in heads.to_dict("records")) or "none"
+
+
+def _texts(frame: pd.DataFrame) -> list[list[str]]:
+    return [[ABSENT if value is None else str(value) for value in row] for row in frame.to_numpy(dtype=object)]
+
+
+def _amount(value: float) -> str:
+    """Whole numbers as they are, others with four significant digits."""
+    if np.isnan(value):
+        return ABSENT
+    return str(int(value)) if float(value).is_integer() else f"{value:.4g}"
+
+
+def _difference(value: float) -> str:
+    return "" if np.isnan(value) else f"{'+' if value > 0 else ''}{_amount(value)}"

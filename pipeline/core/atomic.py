@@ -3,7 +3,6 @@
 What the disk refuses is an InputError that names the file, the reason and the fix.
 """
 
-import errno
 import os
 import re
 import shutil
@@ -14,20 +13,6 @@ from pathlib import Path
 import psutil
 
 from pipeline.core.errors import InputError
-
-FIXES = {
-    errno.ENOSPC: "free some space on that disk",
-    errno.EDQUOT: "free some of your share of that disk",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "have that disk mounted for writing",
-    errno.EACCES: "give yourself the right to write there",
-    errno.EPERM: "give yourself the right to write there",
-    errno.EEXIST: "move away the file that stands where a folder belongs",
-    errno.ENOTDIR: "move away the file that stands where a folder belongs",
-    errno.EISDIR: "move away the folder that stands where a file belongs",
-}
-# Compiled libraries (safetensors, tokenizers) raise classes of their own for what the disk refuses.
-COMPILED = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -60,30 +45,25 @@ def make_folder(path: Path) -> None:
 def _explain_refusal(path: Path) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
-        number = _errno(error)
-        if number is None and not isinstance(error, OSError):
+        # Compiled libraries (safetensors, tokenizers) raise classes of their own for what the disk refuses.
+        if not isinstance(error, OSError) and "(os error " not in str(error):
             raise
-        reason = os.strerror(number).lower() if number is not None else str(error)
-        blocking = [folder for folder in path.parents if os.path.lexists(folder) and not folder.is_dir()]
-        place = f"{blocking[0]}: " if blocking else ""
-        fix = FIXES.get(number or 0, "mend that")
-        raise InputError(f"{path} cannot be written: {place}{reason}; {fix} and try again") from error
-
-
-def _errno(error: Exception) -> int | None:
-    if isinstance(error, OSError):
-        return error.errno
-    found = COMPILED.search(str(error))
-    return int(found[1]) if found else None
+        reason = getattr(error, "strerror", None) or str(error)
+        in_the_way = [folder for folder in path.parents if os.path.lexists(folder) and not folder.is_dir()]
+        if in_the_way:
+            reason = f"{in_the_way[0]} is no folder: {reason}"
+        raise InputError(f"{path} cannot be written: {reason}; fix that and try again") from error
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporaries of `path` whose process is gone, or was another with this one's number."""
     name = re.compile(rf"\.{re.escape(path.name)}\.(?:former\.)?(\d{{1,9}})\.tmp")
     for sibling in path.parent.iterdir():
-        found = name.fullmatch(sibling.name)
-        if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
+        match = name.fullmatch(sibling.name)
+        if match and (int(match[1]) == os.getpid() or not psutil.pid_exists(int(match[1]))):
             _remove(sibling)
 
 

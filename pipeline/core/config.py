@@ -1,8 +1,8 @@
-"""params.yaml as typed, checked values: read once, unknown keys refused, every error names key, value and choice."""
+"""params.yaml as typed, checked values: read once, unknown keys refused, every error names key, value and fix."""
 
 import json
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,17 +10,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core import paths
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, quote_value
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-MOST_ERRORS = 50  # named in one message
-DEEPEST = 20  # levels of nesting
-MOST_ALIASES = 20  # more could unfold a small file into billions of values
-LONGEST_REASON = 1000  # characters
-SHORT = reprlib.Repr()
-SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 200, 200
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+EMBEDDED, SCRATCH = "embedded", "scratch"  # models that come with the project
 GROUPS = "group_ablation.groups"  # the one key whose own keys the user chooses
 
 
@@ -101,6 +96,18 @@ class Model(Section):
     max_length: Annotated[int, Field(ge=8)]
     scratch: Scratch
 
+    @property
+    def is_local(self) -> bool:
+        """Whether loading the model, and the one it was fine-tuned from, never asks the model hub."""
+        names = [name for name in (self.name, self.base) if name is not None]
+        return all(name in (EMBEDDED, SCRATCH) or is_folder(name) for name in names)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a model's name is written as a folder below data/checkpoints/."""
+    path = Path(name)
+    return paths.CHECKPOINTS in path.parents and ".." not in path.parts
+
 
 class Finetune(Section):
     epochs: Annotated[int, Field(ge=0)]
@@ -170,7 +177,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.finetune.epochs == 0 and self.model.name in ("embedded", "scratch"):
+        if self.finetune.epochs == 0 and self.model.name in (EMBEDDED, SCRATCH):
             raise ValueError(
                 f"finetune.epochs 0 analyses a checkpoint that is fine-tuned already, but model.name is "
                 f"{self.model.name!r}; name one below {paths.CHECKPOINTS}/ or on the hub"
@@ -193,9 +200,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        wrong = [f"{path}: {_explain(item)}" for item in error.errors(include_url=False)]
-        more = [f"{path}: {len(wrong) - MOST_ERRORS} more"] if len(wrong) > MOST_ERRORS else []
-        raise InputError("\n".join([*wrong[:MOST_ERRORS], *more])) from None
+        raise InputError("\n".join(f"{path}: {_explain(item)}" for item in error.errors(include_url=False))) from None
 
 
 def flatten_params(values: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, str]:
@@ -214,58 +219,52 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path} is {'no file' if path.exists() else 'missing'}; run from the project's root")
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_small(path, text)
-        return yaml.safe_load(text)
-    except InputError:
-        raise
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except Exception as error:  # a date out of range, a number too long, a nesting too deep: each of its own class
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{path} is not YAML: {reason[:LONGEST_REASON]}") from None
+        raise InputError(f"{path} is not YAML: {str(error) or type(error).__name__}") from None
 
 
-def _check_small(path: Path, text: str) -> None:
-    """Refuse what would take the reader minutes, or unfold into more than memory holds, before it is built."""
-    depth = aliases = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        aliases += isinstance(event, yaml.AliasEvent)
-        if depth > DEEPEST or aliases > MOST_ALIASES:
-            raise InputError(
-                f"{path} is too deep: {DEEPEST} levels and {MOST_ALIASES} aliases (*name) are the most; write the "
-                "values out"
-            )
+# Kind of pydantic's error -> what the value must be.
+MUST_BE = {
+    "int_type": "a whole number",
+    "float_type": "a number (1.0e-4 is one to YAML, 1e-4 is text)",
+    "finite_number": "a finite number",
+    "string_type": "text, in quotes where it looks like something else",
+    "bool_type": "true or false",
+    "list_type": "a list, such as [a, b]",
+    "model_type": "a section of keys",
+    "dict_type": "a section of keys, or {{}}",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "too_short": "{min_length} values or more",
+    "string_too_short": "{min_length} characters or more",
+    "string_too_long": "{max_length} characters or fewer",
+}
 
 
 def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])[:LONGEST_REASON]
-    if item["type"] == "value_error":
+    """One of pydantic's errors in a person's words: key, value, fix."""
+    key, value, kind = ".".join(str(part) for part in item["loc"]), quote_value(item["input"]), item["type"]
+    if kind == "value_error":
         return f"{key + ': ' if key else ''}{item['ctx']['error']}"
-    if item["type"] == "extra_forbidden":
-        return f"{key} is no known key (value {_shown(item['input'])}); remove it or mend its name"
-    if item["type"] == "missing":
+    if kind == "missing":
         return f"{key} is missing; add it"
-    return f"{key or 'its content'} is {_shown(item['input'])}; {item['msg'][0].lower()}{item['msg'][1:]}"
+    if kind == "extra_forbidden":
+        known, name = list(_known_keys(Params)), key.rpartition(".")[2]
+        similar = [other for other in known if other.endswith(f".{name}")] or get_close_matches(key, known, n=1)
+        fix = f"did you mean {similar[0]}?" if similar else "remove it or fix its name"
+        return f"{key} is no known key (value {value}); {fix}"
+    if key.startswith(f"{GROUPS}."):
+        return f"{key} is {value}; write a group as [[layer, head], ...], whole numbers from 0"
+    expected = MUST_BE[kind].format_map(item.get("ctx", {})) if kind in MUST_BE else f"valid: {item['msg']}"
+    return f"{key or 'its content'} is {value}; it must be {expected}"
 
 
-def _shown(value: Any) -> str:
-    """The value as a message names it, cut where it is long or deep."""
-    try:
-        return SHORT.repr(value)
-    except ValueError:  # Python writes no integer of thousands of digits
-        return "a number of thousands of digits"
-
-
-EMBEDDED = "embedded"
-SCRATCH = "scratch"
-
-
-def is_folder(name: str) -> bool:
-    """Whether the name is written as a folder below data/checkpoints/."""
-    path = Path(name)
-    return paths.CHECKPOINTS in path.parents and ".." not in path.parts
-
-
-def is_local(name: str) -> bool:
-    """Whether loading the name never asks the model hub."""
-    return name in (EMBEDDED, SCRATCH) or is_folder(name)
+def _known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _known_keys(field.annotation, f"{prefix}{name}.")

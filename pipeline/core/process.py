@@ -1,7 +1,6 @@
 """A stage's process among others: it ends with the dvc that started it, and no second one runs its stage beside it."""
 
 import os
-import select
 import signal
 import sys
 import time
@@ -15,10 +14,11 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.core import paths
+from pipeline.core.atomic import make_folder
 from pipeline.core.errors import InputError
 
 ORPHAN_ADOPTERS = ("init", "systemd", "launchd", "tini", "dumb-init")  # they inherit those whose parent ended
-POLL_SECONDS = 0.5  # seconds between two looks where the system cannot tell by itself that a process ended
+POLL_SECONDS = 0.2  # seconds between two looks whether dvc is still there
 LOCK_TIMEOUT = 10.0  # seconds that a process which is being killed may hold its stage
 
 
@@ -54,18 +54,9 @@ def _is_orphan() -> bool:
 
 
 def _kill_after(dvc: psutil.Process) -> None:
-    try:
-        descriptor = os.pidfd_open(dvc.pid)
-    except (AttributeError, OSError):  # an older system or build of Python, a stricter container
-        with suppress(psutil.NoSuchProcess):
-            while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(POLL_SECONDS)
-    else:
-        select.select([descriptor], [], [])
-    _kill()
-
-
-def _kill() -> None:
+    with suppress(psutil.NoSuchProcess):
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -76,19 +67,15 @@ def raise_on_sigterm() -> None:
 
 @contextmanager
 def stage_lock(stage: str) -> Iterator[None]:
-    """Hold the stage in this folder. Raises InputError where another process does not let go of it."""
+    """Hold the stage in this folder. Raises InputError where another process keeps it, or the disk refuses a lock."""
     file = paths.CACHE / "locks" / f"{stage}.lock"
     lock = FileLock(file, timeout=LOCK_TIMEOUT)
+    make_folder(file.parent)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise InputError(
             f"another process runs {stage} in this folder (it holds {file}); wait for it, or end it"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be made: {error.strerror}; stages run alone by that lock, mend the path"
         ) from None
     try:
         yield

@@ -1,9 +1,9 @@
-"""Run the pipeline again, for cron and CI: pull, dvc repro, compare with the run published last, say how it ended.
+"""Run the pipeline again, for cron and CI: pull, dvc repro, compare with the run published last, report what changed.
 
 exit codes:
   0  nothing changed, or only within the limits of params.yaml; also where there is nothing to compare with
   1  unexpected: a traceback says what
-  2  something in params.yaml or the command to mend
+  2  something in params.yaml or the command to fix
   3  a limit is broken
   4  a stage, or dvc itself, failed
   5  another rerun holds the lock
@@ -16,6 +16,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.compare.run_results import run_in_folder
 from pipeline.core import paths
 from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
@@ -28,7 +29,7 @@ from pipeline.rerun.dvc_process import (
     recorded_signals,
     rerun_lock,
 )
-from pipeline.rerun.previous import previous
+from pipeline.rerun.previous import NothingToCompare, previous_run
 from pipeline.rerun.summary import (
     KEPT,
     LIMIT_BROKEN,
@@ -36,13 +37,15 @@ from pipeline.rerun.summary import (
     PULL_FAILED,
     SIGNALLED,
     STAGE_FAILED,
-    TO_MEND,
+    TO_FIX,
     RerunReport,
+    judge_rerun,
 )
+from pipeline.tracking.api import roll_back_model
 from pipeline.tracking.execution import milliseconds, tracking_folder
 from pipeline.tracking.provenance import PUBLISH
 
-TUNED = "finetune"  # the stage that makes the model
+FINETUNE = "finetune"  # the stage that makes the model
 
 
 def main() -> int:
@@ -51,15 +54,15 @@ def main() -> int:
         if not paths.DVC_YAML.is_file():
             raise InputError(f"{paths.DVC_YAML} is missing; run from the project's root")
         with recorded_signals() as signals, rerun_lock(tracking_folder() / "rerun.lock") as lock:
-            ending = _outcome(Dvc(lock, signals, tracking_folder() / "rerun.log"), arguments.force)
-            ending.tell(arguments.summary)
+            report = _report(Dvc(lock, signals, tracking_folder() / "rerun.log"), arguments.force)
+            report.publish(arguments.summary)
     except InputError as error:
         print(f"rerun: {error}", file=sys.stderr)
-        return TO_MEND
+        return TO_FIX
     except LockHeld as error:
         print(f"rerun: {error}", file=sys.stderr)
         return LOCK_HELD
-    return ending.code
+    return report.code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,51 +78,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _outcome(dvc: Dvc, force: bool) -> RerunReport:
+def _report(dvc: Dvc, force: bool) -> RerunReport:
     try:
         return _rerun(dvc, ["--force"] if force else [])
     except InputError as error:
-        return RerunReport(TO_MEND, "something to mend", output=str(error))
+        return RerunReport(TO_FIX, "something to fix", output=str(error))
     except StoppedBySignal as error:
         return RerunReport(SIGNALLED + error.signal, str(error))
 
 
 def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
     params, start = load_params(), milliseconds()
-    before = previous()
+    before, why_none = None, ""
+    try:
+        before = previous_run()
+    except NothingToCompare as error:
+        why_none = str(error)
     if failure := pull(dvc):
         return RerunReport(PULL_FAILED, "the pull failed", output=failure)
     done = dvc.run("repro", *options)
     if done.code:
-        return _failed(done)
-    if before.outcome is None:
-        return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), before.reason])
-    # Imported here: scipy takes a second, which a rerun that fails does without.
-    from pipeline.compare.run_results import run_in_folder
-    from pipeline.rerun.summary import judge_rerun
-
-    ending = judge_rerun(before.outcome, run_in_folder("this run", Path()), params.limits)
-    points = [*ending.points, _ran(done)]
-    if ending.code == LIMIT_BROKEN and TUNED in done.ran and params.finetune.epochs:
-        points += _roll_back_alias(params.base.experiment, start)
-    return replace(ending, points=points)
-
-
-def _roll_back_alias(experiment: str, since: int) -> list[str]:
-    from pipeline.tracking.api import roll_back_model
-
-    version = roll_back_model(experiment, since)
-    return [f"the registered model's alias is back at version {version}"] if version else []
-
-
-def _failed(done: DvcOutcome) -> RerunReport:
-    what = f"stage {done.failed_stage}" if done.failed_stage else "dvc"
-    return RerunReport(STAGE_FAILED, f"{what} failed", [_ran(done)], done.message)
+        failed = f"stage {done.failed_stage}" if done.failed_stage else "dvc"
+        return RerunReport(STAGE_FAILED, f"{failed} failed", [_ran(done)], done.message)
+    if before is None:
+        return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), why_none])
+    report = judge_rerun(before, run_in_folder("this run", Path()), params.limits)
+    points = [*report.points, _ran(done)]
+    if report.code == LIMIT_BROKEN and FINETUNE in done.ran and params.finetune.epochs:
+        version = roll_back_model(params.base.experiment, start)
+        points += [f"the registered model's alias is back at version {version}"] if version else []
+    return replace(report, points=points)
 
 
 def _ran(done: DvcOutcome) -> str:
-    ran = [stage for stage in done.ran if stage != PUBLISH]
-    return f"stages that ran: {', '.join(ran) or 'none'}"
+    stages = [stage for stage in done.ran if stage != PUBLISH]
+    return f"stages that ran: {', '.join(stages) or 'none'}"
 
 
 if __name__ == "__main__":

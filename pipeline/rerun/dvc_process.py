@@ -18,36 +18,31 @@ import psutil
 from pipeline.core import paths
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POLL_SECONDS = 0.1  # seconds between two looks at the log
+GRACE_SECONDS = 20.0  # seconds that dvc and its stage have to end by themselves
+KEPT_LINES = 15  # of a failed command's output
+FAILED = re.compile(r"^ERROR: failed to reproduce '([^']+)'", re.MULTILINE)
+RUNNING = re.compile(r"^Running stage '([^']+)':\n> .*\n", re.MULTILINE)
 
 
 class StoppedBySignal(Exception):
-    """This process was told to end. `signal`: by which signal."""
+    """This process was asked to end. `signal`: by which signal."""
 
     def __init__(self, number: int):
         self.signal = signal.Signals(number)
         super().__init__(f"stopped by {self.signal.name}")
 
 
-class Signals:
-    def __init__(self) -> None:
-        self.received: list[int] = []
-
-    def check(self) -> None:
-        """Raises Stopped where a signal has come."""
-        if self.received:
-            raise StoppedBySignal(self.received[0])
-
-
 @contextmanager
-def recorded_signals() -> Iterator[Signals]:
-    """Take signals down inside, but leave an ignored SIGHUP ignored (nohup)."""
-    signals = Signals()
+def recorded_signals() -> Iterator[list[int]]:
+    """Record signals in the list that is yielded instead of ending; an ignored SIGHUP stays ignored (nohup)."""
+    received: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if number != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(number, lambda received, _: signals.received.append(received))
+            signal.signal(number, lambda received_number, _: received.append(received_number))
     try:
-        yield signals
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -57,20 +52,11 @@ class LockHeld(Exception):
     """Another rerun, or the dvc that it left behind, holds the lock; the message names its pid."""
 
 
-@dataclass(frozen=True)
-class RerunLock:
-    """`descriptor`: handed on to a child, it keeps the lock until that child ends too."""
-
-    descriptor: int
-
-    def sign(self, pid: int) -> None:
-        """Write a holder down, for those that find the lock held."""
-        os.write(self.descriptor, f"{pid}\n".encode())
-
-
 @contextmanager
-def rerun_lock(path: Path) -> Iterator[RerunLock]:
-    """Hold the lock on the file at `path`.
+def rerun_lock(path: Path) -> Iterator[int]:
+    """Hold the lock on the file at `path`; yields its descriptor, which a child inherits to hold the lock too.
+
+    By flock and not filelock, whose lock ends with this process.
 
     Raises:
         LockHeld: at once, where another process holds it.
@@ -84,11 +70,15 @@ def rerun_lock(path: Path) -> Iterator[RerunLock]:
         except BlockingIOError:
             raise LockHeld(f"another rerun is running ({_holder(path)}); this one leaves") from None
         os.ftruncate(descriptor, 0)
-        lock = RerunLock(descriptor)
-        lock.sign(os.getpid())
-        yield lock
+        _sign(descriptor, os.getpid())
+        yield descriptor
     finally:
         os.close(descriptor)  # never unlocked by hand: that would free it under a dvc that outlived this
+
+
+def _sign(lock: int, pid: int) -> None:
+    """Write a holder's pid into the lock's file, for those that find it held."""
+    os.write(lock, f"{pid}\n".encode())
 
 
 def _holder(path: Path) -> str:
@@ -102,13 +92,6 @@ def _lives(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-POLL_SECONDS = 0.1  # seconds between two looks at the log
-GRACE_SECONDS = 20.0  # seconds that dvc and its stage have to end by themselves
-KEPT_LINES = 15  # of a failed command's output that are told
-FAILED = re.compile(r"^ERROR: failed to reproduce '([^']+)'", re.MULTILINE)
-RUNNING = re.compile(r"^Running stage '([^']+)':\n> .*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -125,33 +108,36 @@ class DvcOutcome:
 
     @property
     def failed_stage(self) -> str | None:
-        found = FAILED.findall(self.output)
-        return found[-1] if found else None
+        return next(iter(reversed(FAILED.findall(self.output))), None)
 
     @property
     def message(self) -> str:
-        """What the failed stage, or else dvc, said last: at most LINES lines, progress bars as they ended."""
-        said = RUNNING.split(self.output)[-1].rstrip("\r\n")
-        lines = [line.rstrip().rsplit("\r", 1)[-1] for line in said.split("\n")]
-        told = [line for line in lines if line][-KEPT_LINES:]
+        """The last lines of the failed stage, or else of dvc, KEPT_LINES at most, progress bars as they ended."""
+        output = RUNNING.split(self.output)[-1].rstrip("\r\n")
+        lines = [line.rstrip().rsplit("\r", 1)[-1] for line in output.split("\n")]
+        last = [line for line in lines if line][-KEPT_LINES:]
         if self.code < 0:
-            told.append(f"dvc was ended by {signal.Signals(-self.code).name}")
-        return "\n".join(told)
+            last.append(f"dvc was ended by {signal.Signals(-self.code).name}")
+        return "\n".join(last)
 
 
 @dataclass(frozen=True)
 class Dvc:
-    """Runs dvc in the working directory. log: its output, which stays when this process is killed."""
+    """Runs dvc in the working directory.
 
-    lock: RerunLock
-    signals: Signals
+    lock: descriptor of the rerun's lock, which dvc inherits. signals: those received so far. log: file of dvc's output,
+    which stays when this process is killed.
+    """
+
+    lock: int
+    signals: list[int]
     log: Path
 
     def run(self, *arguments: str) -> DvcOutcome:
         """Run one command to its end, or end it.
 
         Raises:
-            Stopped: a signal came; dvc and its stages have ended.
+            StoppedBySignal: a signal came; dvc and its stages have ended.
         """
         # A file and no pipe: dvc goes on where this process is killed.
         with self.log.open("wb") as sink:
@@ -161,11 +147,11 @@ class Dvc:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                pass_fds=[self.lock.descriptor],
+                pass_fds=[self.lock],
                 start_new_session=True,  # one group with its stages, which Ctrl-C reaches through this process only
             )
         try:
-            self.lock.sign(process.pid)
+            _sign(self.lock, process.pid)
             self._follow(process)
         except BaseException:
             _end(process)
@@ -177,10 +163,11 @@ class Dvc:
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
         with self.log.open("rb") as source:
             while process.poll() is None:
-                self.signals.check()
-                _show(source)
+                if self.signals:
+                    raise StoppedBySignal(self.signals[0])
+                _print_new(source)
                 time.sleep(POLL_SECONDS)
-            _show(source)
+            _print_new(source)
 
 
 def command(*arguments: str) -> list[str]:
@@ -189,18 +176,18 @@ def command(*arguments: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Stages are started as `python`: the interpreter that runs this, whatever cron's PATH is."""
-    places = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return os.environ | {"PATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return os.environ | {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1"}
 
 
-def _show(source: BufferedReader) -> None:
+def _print_new(source: BufferedReader) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(source.read())
     sys.stdout.buffer.flush()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """As Ctrl-C does, so that a stage drops half-written files and closes its MLflow row; by force if that fails."""
+    """As Ctrl-C does, so that a stage drops half-written files and closes its MLflow run; by force if that fails."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
@@ -227,7 +214,7 @@ def pull(dvc: Dvc) -> str | None:
 
 
 def _default_remote() -> tuple[str, str] | None:
-    """Its name and address; None also where dvc cannot read the project, which dvc repro is to tell."""
+    """Its name and address; None also where dvc cannot read the project, which dvc repro is to report."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

@@ -1,24 +1,23 @@
-"""The run published last: a copy of the files that make its outcome, kept for the next rerun to compare with."""
+"""The run published last: a copy of the files that hold its results, kept for the next rerun to compare with."""
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.compare import run_results
-from pipeline.compare.run_results import RESULT_FILES, RunResults, run_in_folder
+from pipeline.compare.run_results import RESULT_FILES, RunResults, run_at_revision, run_in_folder
 from pipeline.core import paths
 from pipeline.core.errors import InputError
 from pipeline.tracking.execution import project_root, tracking_folder
 
 
 def published_folder() -> Path:
-    """Mirrors FILES; absent until a run has been published."""
+    """Mirrors RESULT_FILES; absent until a run has been published."""
     return tracking_folder() / "published" / "last"
 
 
 def keep_published() -> None:
-    """Copy the main workspace's outcome, unless a file of it is missing or the copy is the same already.
+    """Copy the results in the main workspace, unless a file of it is missing or the copy is the same already.
 
     A DVC experiment leaves the copy as it is: it is no state of the main line of runs.
     """
@@ -39,35 +38,29 @@ def keep_published() -> None:
 
 
 def _is_copied(path: Path) -> bool:
-    kept = published_folder() / path
-    return kept.is_file() and kept.read_bytes() == path.read_bytes()
+    copy = published_folder() / path
+    return copy.is_file() and copy.read_bytes() == path.read_bytes()
 
 
 PUBLISHED, COMMITTED = "the run published last", "the results committed at git HEAD"
 
 
-@dataclass(frozen=True)
-class Previous:
-    """`outcome`: None where there is nothing to compare with; `reason` then says why."""
-
-    outcome: RunResults | None
-    reason: str = ""
+class NothingToCompare(Exception):
+    """There is no run before this one; the message says why."""
 
 
-def previous() -> Previous:
-    # Results of another version may be of another form, and the rerun to come replaces them.
+def previous_run() -> RunResults:
+    """The run published last, or else the one committed at git HEAD.
+
+    Raises:
+        NothingToCompare: there is neither, or it cannot be read.
+    """
     try:
-        outcome = _published() or _committed()
-    except (InputError, LookupError, ValueError) as error:
-        return Previous(None, f"the run before cannot be read: {error}")
-    return Previous(outcome, "" if outcome else "no run has been published here, and git has no commit")
-
-
-def _published() -> RunResults | None:
-    is_there = (published_folder() / paths.FINDINGS).is_file()
-    return run_in_folder(PUBLISHED, published_folder()) if is_there else None
-
-
-def _committed() -> RunResults | None:
-    found = run_results.run_at_revision("HEAD")
-    return replace(found, name=COMMITTED) if found else None
+        if (published_folder() / paths.FINDINGS).is_file():
+            return run_in_folder(PUBLISHED, published_folder())
+        committed = run_at_revision("HEAD")
+    except (InputError, LookupError, ValueError) as error:  # results of another version may be of another form
+        raise NothingToCompare(f"the run before cannot be read: {error}") from None
+    if committed is None:
+        raise NothingToCompare("no run has been published here, and git has no commit")
+    return replace(committed, name=COMMITTED)

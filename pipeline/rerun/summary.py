@@ -1,8 +1,9 @@
-"""How a rerun ended: its exit code, and the few lines of Markdown that say why."""
+"""Summary of a rerun: its exit code, and the few lines of Markdown that say what changed and which limits broke."""
 
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +14,21 @@ from pipeline.compare.diff import RunDiff, diff_runs
 from pipeline.compare.run_results import RunResults
 from pipeline.core.config import Limits
 from pipeline.core.errors import InputError
+from pipeline.core.formats import write_text
+from pipeline.core.heads import Head
 from pipeline.findings.verdict import CANNOT_TELL
 
-KEPT, TO_MEND, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
+KEPT, TO_FIX, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
 SIGNALLED = 128  # plus the signal's number
+ACCURACY = "test_accuracy"
+ALWAYS = (ACCURACY, "test_qwk")  # metrics that are named whether they changed or not
+MOST = 10  # params, heads or findings named in a line
+ROUNDING = 1e-9  # 0.85 - 0.83 is a little more than 0.02
 
 
 @dataclass(frozen=True)
 class RerunReport:
-    """code: of the exit. title: how it ended, a few words. points: one a line. output: of what failed, verbatim."""
+    """code: of the exit. title: the outcome in a few words. points: one a line. output: of what failed, verbatim."""
 
     code: int
     title: str
@@ -30,17 +37,15 @@ class RerunReport:
 
     def markdown(self) -> str:
         verbatim = "\n".join(f"    {line}" for line in self.output.splitlines())
-        listed = "\n".join(f"- {point}" for point in self.points)
-        parts = [f"# Rerun: {self.title}", f"Exit code {self.code}.", listed, verbatim]
+        points = "\n".join(f"- {point}" for point in self.points)
+        parts = [f"# Rerun: {self.title}", f"Exit code {self.code}.", points, verbatim]
         return "\n\n".join(part for part in parts if part) + "\n"
 
-    def tell(self, path: Path) -> None:
+    def publish(self, path: Path) -> None:
         """Print it, write it to `path`, and append it to GitHub's summary of the job where there is one.
 
-        A place that cannot be written to is told, and changes nothing about the ending.
+        A file that cannot be written is named, and changes nothing about the outcome.
         """
-        from pipeline.core.formats import write_text
-
         text = self.markdown()
         print(f"\n{text}", end="", flush=True)
         try:
@@ -52,143 +57,88 @@ class RerunReport:
             print(f"rerun: the summary was not kept: {error}", file=sys.stderr)
 
 
-ACCURACY = "test_accuracy"
-ROUNDING = 1e-9  # 0.85 - 0.83 is a little more than 0.02
+@dataclass(frozen=True)
+class Change:
+    """What changed of one kind of result, in a line. limit: the key of `limits` that it breaks, or empty."""
+
+    text: str
+    limit: str = ""
 
 
-def broken_limits(comparison: RunDiff, limits: Limits) -> list[str]:
-    """One sentence a broken limit, with the numbers; empty where all are kept.
+def judge_rerun(before: RunResults, after: RunResults, limits: Limits) -> RerunReport:
+    """A report on what changed, broken limits first.
 
     What one of the runs does not have (the accuracy, a finding) breaks no limit; a head that only one has counts as not
     needed in the other.
     """
+    comparison = diff_runs(before, after)
+    changes = describe_changes(comparison, limits)
+    broken = [
+        f"**broken:** {change.text}; limits.{change.limit} is {getattr(limits, change.limit)}"
+        for change in changes
+        if change.limit
+    ]
+    points = [*broken, f"compared with {before.name}", *(change.text for change in changes if not change.limit)]
+    if broken:
+        return RerunReport(LIMIT_BROKEN, "a limit is broken", points)
+    return RerunReport(KEPT, "within the limits" if comparison.has_other_results else "nothing changed", points)
+
+
+def describe_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
+    """One line for each kind of result, and none for a kind that did not change, the metrics of ALWAYS aside."""
+    params = [f"{row.param} {row.before} -> {row.after}" for row in comparison.params.itertuples()]
+    labels = Counter(comparison.labels["change"])
     return [
-        *_accuracy_limit(comparison, limits),
-        *_heads_limit(comparison, limits),
-        *_findings_limit(comparison, limits),
+        *_listed("params", params),
+        *_metric_changes(comparison, limits),
+        *_head_changes(comparison, limits),
+        *_listed("labels of heads", [f"{count} {change}" for change, count in sorted(labels.items())]),
+        *_verdict_changes(comparison, limits),
     ]
 
 
-def turned_heads(comparison: RunDiff) -> pd.DataFrame:
-    """The rows of `comparison.heads` that became needed or stopped being so."""
-    heads = comparison.heads
+def _metric_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
+    metrics = comparison.metrics
+    changes = []
+    for row in metrics[metrics["metric"].isin(ALWAYS)].to_dict("records"):
+        fell = row["metric"] == ACCURACY and -row["difference"] > limits.accuracy_drop + ROUNDING  # never where NaN
+        text = f"{row['metric']} {row['before']:.4f} -> {row['after']:.4f} ({row['difference']:+.4f})"
+        changes.append(Change(text, "accuracy_drop" if fell else ""))
+    others = int((~comparison.changed_metrics["metric"].isin(ALWAYS)).sum())
+    return [*changes, *([Change(f"other metrics that changed: {others}")] if others else [])]
+
+
+def _head_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
+    changed, rank = comparison.changed_heads, comparison.rank_correlation
+    effects = f"heads with another effect: {len(changed)} of {len(comparison.heads)}"
+    correlation = "" if rank is None else f"; rank correlation {rank:.3f}"
+    turned = _turned_heads(comparison.heads)
+    names = [
+        f"{Head.of_row(row).name} {'became needed' if row['verdict_after'] == NEEDED else 'is needed no more'}"
+        for row in turned.to_dict("records")
+    ]
+    return [
+        *([] if changed.empty else [Change(f"{effects}{correlation}")]),
+        *_listed("needed heads", names, "needed_heads" if len(turned) > limits.needed_heads else ""),
+    ]
+
+
+def _turned_heads(heads: pd.DataFrame) -> pd.DataFrame:
+    """Those that became needed or stopped being so."""
     return heads[(heads["verdict_before"] == NEEDED) != (heads["verdict_after"] == NEEDED)]
 
 
-def flipped_findings(comparison: RunDiff) -> pd.DataFrame:
-    """The rows of `comparison.verdicts` that went from agrees to differs or back."""
-    decided = comparison.verdicts[["before", "after"]]
-    return comparison.verdicts[(decided.notna() & (decided != CANNOT_TELL)).all(axis=1)]
+def _verdict_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
+    verdicts = comparison.verdicts
+    decided = verdicts[["before", "after"]]
+    flips = (decided.notna() & (decided != CANNOT_TELL)).all(axis=1)  # agrees -> differs, or back
+    lines = [f"{row.finding} {row.before} -> {row.after}" for row in verdicts[flips].itertuples()]
+    others = [f"{row.finding} {row.before} -> {row.after}" for row in verdicts[~flips].itertuples()]
+    if len(lines) > limits.findings:
+        return [*_listed("findings", lines, "findings"), *_listed("other findings", others)]
+    return _listed("findings", [*lines, *others])
 
 
-def _accuracy_limit(comparison: RunDiff, limits: Limits) -> list[str]:
-    values = comparison.metrics.set_index("metric")[["before", "after"]].reindex([ACCURACY])
-    before, after = (float(values[run].iloc[0]) for run in ("before", "after"))
-    if not before - after > limits.accuracy_drop + ROUNDING:  # NaN breaks nothing
-        return []
-    return [
-        f"{ACCURACY} fell by {before - after:.4f}, from {before:.4f} to {after:.4f}; "
-        f"limits.accuracy_drop is {limits.accuracy_drop}"
-    ]
-
-
-def _heads_limit(comparison: RunDiff, limits: Limits) -> list[str]:
-    turned = turned_heads(comparison)
-    if len(turned) <= limits.needed_heads:
-        return []
-    names = [f"layer {row.layer} head {row.head}" for row in turned.itertuples()]
-    became = int((turned["verdict_after"] == NEEDED).sum())
-    return [
-        f"heads: {became} became needed, {len(turned) - became} stopped being so ({', '.join(names)}); "
-        f"limits.needed_heads is {limits.needed_heads}"
-    ]
-
-
-def _findings_limit(comparison: RunDiff, limits: Limits) -> list[str]:
-    flipped = flipped_findings(comparison)
-    if len(flipped) <= limits.findings:
-        return []
-    told = [f"{row.finding}: {row.before} -> {row.after}" for row in flipped.itertuples()]
-    return [f"findings: {len(told)} flipped ({', '.join(told)}); limits.findings is {limits.findings}"]
-
-
-ALWAYS = ("test_accuracy", "test_qwk")  # metrics told whether they changed or not
-MOST = 10  # params, heads or findings named in a line
-
-
-def judge_rerun(before: RunResults, after: RunResults, limits: Limits) -> RerunReport:
-    comparison = diff_runs(before, after)
-    points = [f"compared with {before.name}", *describe_changes(comparison)]
-    if broken := broken_limits(comparison, limits):
-        return RerunReport(LIMIT_BROKEN, "a limit is broken", [*(f"**broken:** {one}" for one in broken), *points])
-    return RerunReport(KEPT, "within the limits" if has_changed(comparison) else "nothing changed", points)
-
-
-def has_changed(comparison: RunDiff) -> bool:
-    """Whether any result differs; params alone are no result."""
-    frames = (_moved(comparison.metrics), _moved(comparison.heads), comparison.labels, comparison.verdicts)
-    return not all(frame.empty for frame in frames)
-
-
-def describe_changes(comparison: RunDiff) -> list[str]:
-    """One line for each kind of result, and none for a kind that did not change, the metrics of ALWAYS aside."""
-    lines = [
-        _param_changes(comparison),
-        *_metric_changes(comparison),
-        _head_changes(comparison),
-        _label_changes(comparison),
-        _verdict_changes(comparison),
-    ]
-    return [line for line in lines if line]
-
-
-def _param_changes(comparison: RunDiff) -> str:
-    return _listed("params", [f"{row.param} {row.before} -> {row.after}" for row in comparison.params.itertuples()])
-
-
-def _metric_changes(comparison: RunDiff) -> list[str]:
-    frame = comparison.metrics
-    lines = [
-        f"{row.metric} {row.before:.4f} -> {row.after:.4f} ({row.difference:+.4f})"
-        for row in frame[frame["metric"].isin(ALWAYS)].itertuples()
-    ]
-    others = _moved(frame[~frame["metric"].isin(ALWAYS)])
-    return [*lines, f"other metrics that changed: {len(others)}" if len(others) else ""]
-
-
-def _head_changes(comparison: RunDiff) -> str:
-    moved, turned = _moved(comparison.heads), turned_heads(comparison)
-    if moved.empty and turned.empty:
-        return ""
-    names = [
-        f"layer {row.layer} head {row.head} {'became needed' if row.verdict_after == NEEDED else 'is needed no more'}"
-        for row in turned.itertuples()
-    ]
-    rank = comparison.rank_correlation
-    summary = f"heads with another effect: {len(moved)} of {len(comparison.heads)}"
-    return "; ".join([summary, *([f"rank correlation {rank:.3f}"] if rank is not None else []), *_shortened(names)])
-
-
-def _label_changes(comparison: RunDiff) -> str:
-    counts = Counter(comparison.labels["change"])
-    return _listed("labels of heads", [f"{counts[change]} {change}" for change in sorted(counts)])
-
-
-def _verdict_changes(comparison: RunDiff) -> str:
-    return _listed(
-        "findings", [f"{row.finding} {row.before} -> {row.after}" for row in comparison.verdicts.itertuples()]
-    )
-
-
-def _listed(kind: str, items: list[str]) -> str:
-    return f"{kind}: {', '.join(_shortened(items))}" if items else ""
-
-
-def _shortened(items: list[str]) -> list[str]:
-    return items if len(items) <= MOST else [*items[:MOST], f"and {len(items) - MOST} more"]
-
-
-def _moved(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose value differs, or that only one run has; undefined in both is the same."""
-    same = (frame["before"] == frame["after"]) | (frame["before"].isna() & frame["after"].isna())
-    return frame[~same]
+def _listed(kind: str, items: Sequence[str], limit: str = "") -> list[Change]:
+    more = [f"and {len(items) - MOST} more"] if len(items) > MOST else []
+    return [Change(f"{kind}: {', '.join([*items[:MOST], *more])}", limit)] if items else []

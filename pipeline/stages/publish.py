@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import tracking
-from pipeline.compare.run_results import STAGE_METRICS, head_effects, headline
+from pipeline.compare.run_results import STAGE_METRICS, head_effects, headline, summary_lines
 from pipeline.core import paths
 from pipeline.core.config import Params, flatten_params
 from pipeline.core.heads import Head
@@ -25,6 +25,8 @@ def main(params: Params, record: Record) -> None:
         _publish(params, record, lock)
     with never_fail():
         previous.keep_published()
+    if lines := summary_lines():
+        print("", *lines, sep="\n", flush=True)
 
 
 def _publish(params: Params, record: Record, lock: Lock) -> None:

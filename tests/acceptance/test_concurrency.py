@@ -12,6 +12,7 @@ import yaml
 from mlflow.entities import Run
 
 from pipeline.core import process
+from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
 from pipeline.core.process import stage_lock
 from tests.support.shell import REPOSITORY
@@ -91,6 +92,18 @@ def test_experiments_beside_each_other_have_a_row_each(repository):
     for run in stages:  # each below the row of its own execution
         parent = whole[run.data.tags["mlflow.parentRunId"]]
         assert run.data.metrics["pairs"] == float(parent.data.params["base.seed"])
+
+
+@pytest.mark.parametrize("options", [["--temp"], []], ids=["in a copy", "in the working tree"])
+def test_an_experiment_takes_the_users_own_group_from_the_command_line(repository, options):
+    """As params.yaml says; `groups={mine: ...}` is refused by DVC, since the file has an empty `groups`."""
+    group = "+group_ablation.groups.mine=[[1,1],[2,9]]"
+    assert at_once(["dvc", "exp", "run", *options, "-S", group, "-S", "base.seed=2"]) == [0]
+    [parent] = parents(rows(repository))
+    assert parent.data.params["group_ablation.groups"] == '{"mine": [[1, 1], [2, 9]]}'
+    expected = {} if options else {"mine": [[1, 1], [2, 9]]}
+    assert load_params().group_ablation.groups == expected
+    assert group in (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
 
 
 def test_two_runs_of_one_clone_leave_one_whole_result(repository):

@@ -67,9 +67,9 @@ def test_a_change_within_the_limits_is_told(clone):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"accuracy": 0.77}, "test_accuracy fell by 0.0300, from 0.8000 to 0.7700; limits.accuracy_drop is 0.02"),
-        ({"needed": [(0, 0), (1, 1)]}, "heads: 1 became needed, 0 stopped being so (layer 1 head 1)"),
-        ({"verdict": "differs"}, "findings: 1 flipped (F3: agrees -> differs); limits.findings is 0"),
+        ({"accuracy": 0.77}, "test_accuracy 0.8000 -> 0.7700 (-0.0300); limits.accuracy_drop is 0.02"),
+        ({"needed": [(0, 0), (1, 1)]}, "needed heads: layer 1 head 1 became needed; limits.needed_heads is 0"),
+        ({"verdict": "differs"}, "findings: F3 agrees -> differs; limits.findings is 0"),
     ],
 )
 def test_a_broken_limit_is_code_3(clone, given, said):
@@ -150,7 +150,7 @@ def test_wrong_params_are_code_2(clone):
     (clone / "params.yaml").write_text(text.replace("accuracy_drop: 0.02", "accuracy_drop: 2"), encoding="utf-8")
     code, out, _ = shell.rerun(clone)
     assert code == 2
-    assert "limits.accuracy_drop is 2; input should be less than or equal to 1" in summary(clone)
+    assert "limits.accuracy_drop is 2; it must be 1.0 or less" in summary(clone)
     assert "Running stage" not in out
 
 

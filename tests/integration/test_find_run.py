@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.compare import run_results
 from pipeline.compare.diff import diff_runs
 from pipeline.compare.run_results import RESULT_FILES, STAGE_METRICS, find_run, headline, run_in_folder
 from pipeline.core import paths
@@ -51,6 +50,7 @@ def repository(tmp_path_factory) -> Path:
         for words in ("init", "config user.name n", "config user.email n@example.com"):
             command("git", *words.split())
         command("dvc", "init", "-q")
+        Path("dvc.yaml").write_text("stages: {}\n")
         command("git", "commit", "-qm", "no run")
         copy_run(folder, seed=1)
         command("git", "add", ".")
@@ -192,19 +192,3 @@ def test_a_database_elsewhere_is_not_created(project, monkeypatch, tmp_path):
     with pytest.raises(InputError, match="is no run"):
         find_run("0123456789abcdef0123456789abcdef")
     assert not (tmp_path / "absent.db").exists()
-
-
-def test_groups_in_mlflow_are_named_as_in_the_file():
-    assert run_results.params_from_mlflow({"group_ablation.groups": "{}", "a": "1"}) == {
-        "group_ablation.groups": "{}",
-        "a": "1",
-    }
-    own = {"group_ablation.groups": '{"x": [[0, 1]], "y": [[2, 3], [4, 5]]}', "a": "1"}
-    assert run_results.params_from_mlflow(own) == {
-        "group_ablation.groups.x": "[[0, 1]]",
-        "group_ablation.groups.y": "[[2, 3], [4, 5]]",
-        "a": "1",
-    }
-    assert run_results.params_from_mlflow({"group_ablation.groups": '{"cut": [[0,'}) == {
-        "group_ablation.groups": '{"cut": [[0,'
-    }

@@ -14,10 +14,12 @@ COMPUTE_LOCKS = ["locks/compute.lock", "locks/torch.lock"]
 LOCKS = {"report": ["locks/compute.lock", "locks/report.lock", "locks/torch.lock"], "publish": []}
 # Imported by stages, but unable to change the bytes of an output: what is tracked, checked, locked, named or said.
 PLUMBING = {
+    Path("pipeline/__init__.py"),
     Path("pipeline/__main__.py"),
     Path("pipeline/core/atomic.py"),
     Path("pipeline/core/config.py"),  # it checks params.yaml, whose values are dependencies by themselves
     Path("pipeline/core/errors.py"),
+    Path("pipeline/core/interpreter.py"),
     Path("pipeline/core/paths.py"),
     Path("pipeline/core/process.py"),
     Path("pipeline/tracking"),

@@ -4,6 +4,7 @@ import html
 import re
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def known(monkeypatch, tmp_path):
 
     monkeypatch.setattr(command, "find_run", resolve)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").touch()
     return tmp_path
 
 
@@ -109,6 +111,32 @@ def test_what_the_user_can_mend_ends_with_code_2(known, capsys, arguments, messa
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"compare: {message}")
     assert (known / "folder").is_dir()
+
+
+def test_outside_the_projects_root_the_folder_is_named(known, capsys, monkeypatch):
+    (known / "docs").mkdir()
+    monkeypatch.chdir(known / "docs")
+    assert main(["HEAD", "workspace"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"compare: {known}/docs is not the project's root: it has no dvc.yaml; change to the root\n"
+
+
+def test_equal_runs_are_said_to_be_equal_in_one_line(known):
+    summary, source = compare_runs([FIRST, replace(FIRST, name="again")])
+    assert summary.splitlines()[2:] == ["No difference in params, headline metrics, verdicts and labels."]
+    page = Page(source)
+    assert page.text.count("No difference.") == 5
+    assert not page.all("img")
+    assert len(page.all("table")) == 1  # every metric
+
+
+def test_what_does_not_differ_is_named_in_one_line(known):
+    same_labels = replace(SECOND, labels=FIRST.labels, params=FIRST.params)
+    last = compare_runs([FIRST, same_labels])[0].splitlines()[-1]
+    assert last == (
+        "None: params that differ; labels that heads (layer.head, from 0) gained and lost from the first run "
+        "to the second."
+    )
 
 
 def pages() -> list[str]:

@@ -1,12 +1,17 @@
 """What is read of a run: names and values worked by hand, and damage told by run and file."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from pipeline.compare.run_results import STAGE_METRICS, dotted, headline, read_run
+from pipeline.compare.run_results import STAGE_METRICS, headline, read_run, summary_lines
 from pipeline.core import paths
 from pipeline.core.errors import InputError
+from tests.support.shell import REPOSITORY
 
 HEADS = b"layer,head,relative_accuracy_change,verdict,q\n0,0,-0.25,needed,0.01\n0,1,0,no detectable effect,1\n"
 LABELS = b"layer,head,function,score,label\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
@@ -37,10 +42,6 @@ def test_headline_metrics_keep_plain_names_unless_two_stages_share_one():
     assert headline(stages) == {"prepare.pairs": 3, "empty": None, "finetune.pairs": 4, "test_qwk": 0.5}
 
 
-def test_params_are_dotted_as_the_tracked_ones():
-    assert dotted({"a": {"b": None, "c": {}}, "d": ["x"]}) == {"a.b": "null", "a.c": "{}", "d": '["x"]'}
-
-
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
@@ -65,3 +66,52 @@ def test_a_table_of_another_version_is_named():
     files = run_files() | {paths.HEADS: b"layer,head,accuracy\n0,0,0.5\n"}
     with pytest.raises(InputError, match=r"reports/head_ablation/heads.csv of mine is damaged, or of another version"):
         read_run("mine", files.get)
+
+
+LINES = [
+    "test accuracy  80.0% beside the BiLSTM's 75.0%",
+    "needed heads   1 of 2: 0.0 (layer.head, from 0)",
+    "harmful heads  0",
+    "findings       1 agrees",
+    "report         reports/report.html",
+    "compare runs   make ui",
+]
+
+
+@pytest.fixture
+def finished_folder(tmp_path: Path) -> Path:
+    files = run_files() | {paths.BASELINE_METRICS: b'{"baseline_test_accuracy": 0.75}'}
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    return tmp_path
+
+
+def test_a_run_in_six_lines(finished_folder):
+    assert summary_lines(finished_folder) == LINES
+
+
+def test_many_needed_heads_are_named_in_part(finished_folder):
+    rows = [f"3,{head},-0.1,needed" for head in range(14)]
+    (finished_folder / paths.HEADS).write_text("\n".join(["layer,head,relative_accuracy_change,verdict", *rows]))
+    assert "14 of 14: 3.0, 3.1, " in summary_lines(finished_folder)[1]
+    assert summary_lines(finished_folder)[1].endswith("3.11 and 2 more (layer.head, from 0)")
+
+
+@pytest.mark.parametrize("path", [paths.FINDINGS, paths.HEADS, paths.FINETUNE_METRICS])
+def test_a_run_that_did_not_finish_has_no_such_lines(finished_folder, path):
+    (finished_folder / path).unlink()
+    assert summary_lines(finished_folder) == []
+
+
+def test_the_lines_need_nothing_that_is_slow_to_import(finished_folder):
+    script = (
+        "import sys\n"
+        "from pipeline.compare.run_results import summary_lines\n"
+        "print(*summary_lines(), *(sys.modules.keys() & {'mlflow', 'pandas', 'numpy', 'torch'}), sep='\\n')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=finished_folder, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == LINES

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.core.config import load_params
+from pipeline.core.config import flatten_params, load_params
 from pipeline.core.errors import InputError
 
 
@@ -35,12 +35,14 @@ def test_the_committed_params_are_valid():
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("base.sed", 1, "base.sed is no known key"),
+        ("base.sed", 1, "base.sed is no known key (value 1); did you mean base.seed?"),
+        ("xyz", 1, "xyz is no known key (value 1); remove it or fix its name"),
+        ("epochs", 1, "epochs is no known key (value 1); did you mean finetune.epochs?"),
         ("base.seed", ..., "base.seed is missing"),
-        ("base.seed", -1, "base.seed is -1; input should be greater than or equal to 0"),
-        ("base.device", "tpu", "base.device is 'tpu'; input should be 'auto', 'cpu' or 'cuda'"),
-        ("base.seed", "13", "base.seed is '13'; input should be a valid integer"),
-        ("finetune.epochs", 1.5, "finetune.epochs is 1.5"),
+        ("base.seed", -1, "base.seed is -1; it must be 0 or more"),
+        ("base.device", "tpu", "base.device is 'tpu'; it must be 'auto', 'cpu' or 'cuda'"),
+        ("base.seed", "13", "base.seed is '13'; it must be a whole number"),
+        ("finetune.epochs", 1.5, "finetune.epochs is 1.5; it must be a whole number"),
         ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
         ("data.source", "data/raw/../x.csv", "data/raw/"),
         ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
@@ -49,9 +51,27 @@ def test_the_committed_params_are_valid():
         ("model.scratch.heads", 3, "hidden 128 is no multiple of heads 3"),
         ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
         ("finetune.epochs", 0, "finetune.epochs 0 analyses a checkpoint"),
-        ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; input should be greater than or equal to 0"),
-        ("limits.findings", 0.5, "limits.findings is 0.5; input should be a valid integer"),
-        ("group_ablation.groups", {"mine": [[1]]}, "group_ablation.groups.mine.0 is [1]"),
+        ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; it must be 0.0 or more"),
+        ("limits.findings", 0.5, "limits.findings is 0.5; it must be a whole number"),
+        (
+            "finetune.learning_rate",
+            "1e-4",
+            "finetune.learning_rate is '1e-4'; it must be a number (1.0e-4 is one to YAML",
+        ),
+        ("data.grades", "1", "data.grades is '1'; it must be a list"),
+        ("data.grades", ["1"], "data.grades is ['1']; it must be 2 values or more"),
+        ("finetune", None, "finetune is None; it must be a section of keys"),
+        (
+            "group_ablation.groups",
+            {"mine": [[1]]},
+            "group_ablation.groups.mine.0 is [1]; write a group as [[layer, head]",
+        ),
+        (
+            "group_ablation.groups",
+            {"mine": [6.0]},
+            "group_ablation.groups.mine.0 is 6.0; write a group as [[layer, head]",
+        ),
+        ("group_ablation.groups", [[1, 2]], "group_ablation.groups is [[1, 2]]; it must be a section of keys, or {}"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
@@ -60,6 +80,42 @@ def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
         load_params(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_no_message_of_the_checking_library_reaches_the_user(write):
+    for key, value in (("base.seed", None), ("data.slices", 1), ("model.name", ""), ("attention.drift_null", 1)):
+        with pytest.raises(InputError) as caught:
+            load_params(write(key, value))
+        assert "it must be" in str(caught.value)
+        assert "nput should" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "is_local"),
+    [
+        ("embedded", None, True),
+        ("scratch", "data/checkpoints/mine", True),
+        ("data/checkpoints/../x", None, False),
+        ("embedded", "bert-base-uncased", False),
+    ],
+)
+def test_a_model_that_never_asks_the_hub(write, name, base, is_local):
+    path = write("model.name", name)
+    model = load_params(path).model
+    assert model.model_copy(update={"base": base}).is_local == is_local
+
+
+def test_params_under_dotted_names():
+    assert flatten_params({"a": {"b": None, "c": {}, "d": {"e": "x"}}, "f": ["é"]}) == {
+        "a.b": "null",
+        "a.c": "{}",
+        "a.d.e": "x",
+        "f": '["é"]',
+    }
+    assert flatten_params({"group_ablation": {"groups": {"mine": [[0, 1]]}}}) == {
+        "group_ablation.groups": '{"mine": [[0, 1]]}'
+    }
+    assert flatten_params(load_params()) == flatten_params(yaml.safe_load(Path("params.yaml").read_text("utf-8")))
 
 
 def test_every_wrong_value_is_named_at_once(write, tmp_path):

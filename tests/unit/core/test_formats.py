@@ -95,12 +95,12 @@ def test_an_error_of_the_writer_itself_leaves_the_old_file_and_no_other():
 
 def test_a_file_where_a_folder_belongs():
     Path("data").write_text("mine")
-    with pytest.raises(InputError, match=r"data/prepared/x.txt cannot be written: data.*; move away the file that"):
+    with pytest.raises(InputError, match=r"data/prepared/x.txt cannot be written: data is no folder: .*; fix that"):
         formats.write_text(Path("data/prepared/x.txt"), "text")
-    with pytest.raises(InputError, match=r"data/x.txt cannot be written: data: file exists; move away the file"):
+    with pytest.raises(InputError, match=r"data/x.txt cannot be written: data is no folder: File exists; fix that"):
         formats.write_text(Path("data/x.txt"), "text")
     with (
-        pytest.raises(InputError, match=r"data cannot be written: not a directory; move away"),
+        pytest.raises(InputError, match=r"data cannot be written: Not a directory; fix that"),
         atomic.replace_atomically(Path("data")) as temporary,
     ):
         temporary.mkdir()
@@ -111,7 +111,7 @@ def test_a_file_where_a_folder_belongs():
 def test_a_folder_where_a_file_belongs_is_not_deleted():
     Path("a.txt").mkdir()
     Path("a.txt/mine").write_text("mine")
-    with pytest.raises(InputError, match=r"a.txt cannot be written: is a directory; move away the folder"):
+    with pytest.raises(InputError, match=r"a.txt cannot be written: Is a directory; fix that and try again"):
         formats.write_text(Path("a.txt"), "text")
     assert left() == {"a.txt/mine"}
 

@@ -10,9 +10,7 @@ from pipeline.compare.run_results import run_in_folder
 from pipeline.rerun import __main__ as command
 from pipeline.rerun.__main__ import _rerun
 from pipeline.rerun.dvc_process import DvcOutcome
-from pipeline.rerun.previous import Previous
 from pipeline.rerun.summary import KEPT, LIMIT_BROKEN
-from pipeline.tracking import api
 from tests.support import shell
 
 
@@ -48,11 +46,11 @@ def results(folder: Path, **given) -> Path:
 def test_the_alias_is_taken_back(tmp_path, monkeypatch, stage, accuracy, code, asked):
     before = run_in_folder("before", results(tmp_path / "before", accuracy=0.8))
     monkeypatch.chdir(results(tmp_path / "now", accuracy=accuracy))
-    monkeypatch.setattr(command, "previous", lambda: Previous(before))
+    monkeypatch.setattr(command, "previous_run", lambda: before)
     monkeypatch.setattr(command, "pull", lambda dvc: None)
     calls = []
-    monkeypatch.setattr(api, "roll_back_model", lambda name, since: calls.append(name) or "4")
-    ending = _rerun(Ran(stage), [])
-    assert (ending.code, calls) == (code, asked)
-    told = "the registered model's alias is back at version 4"
-    assert (told in ending.points) == bool(asked)
+    monkeypatch.setattr(command, "roll_back_model", lambda name, since: calls.append(name) or "4")
+    report = _rerun(Ran(stage), [])
+    assert (report.code, calls) == (code, asked)
+    said = "the registered model's alias is back at version 4"
+    assert (said in report.points) == bool(asked)

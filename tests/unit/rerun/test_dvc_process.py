@@ -3,7 +3,7 @@
 import sys
 
 from pipeline.rerun import dvc_process
-from pipeline.rerun.dvc_process import Dvc, DvcOutcome, RerunLock, Signals
+from pipeline.rerun.dvc_process import Dvc, DvcOutcome
 
 OUTPUT = """\
 Stage 'prepare' didn't change, skipping
@@ -43,5 +43,5 @@ def test_progress_bars_of_a_real_child_are_told_as_they_ended(tmp_path, monkeypa
     )
     monkeypatch.setattr(dvc_process, "command", lambda *_: [sys.executable, "-c", script])
     with open(tmp_path / "lock", "w") as held:
-        done = Dvc(RerunLock(held.fileno()), Signals(), tmp_path / "log").run("repro")
+        done = Dvc(held.fileno(), [], tmp_path / "log").run("repro")
     assert (done.code, done.message.splitlines()) == (3, ["step 49", "the reason"])

@@ -1,10 +1,9 @@
-"""Limits on runs made up by hand: kept at the limit, broken beyond it, and what is told of it."""
+"""Limits on runs made up by hand: kept at the limit, broken beyond it, and what is said of it."""
 
 import pytest
 
-from pipeline.compare.diff import diff_runs
 from pipeline.core.config import Limits
-from pipeline.rerun.summary import broken_limits, judge_rerun
+from pipeline.rerun.summary import judge_rerun
 from tests.support.frames import run_heads_frame, run_results
 
 STRICT = Limits(accuracy_drop=0.02, needed_heads=0, findings=0)
@@ -12,7 +11,13 @@ ZEROS = [[0.0, 0.0], [0.0, 0.0]]
 
 
 def broken(before, after, limits=STRICT) -> list[str]:
-    return broken_limits(diff_runs(before, after), limits)
+    """The lines on broken limits, which stand first and are repeated nowhere."""
+    report = judge_rerun(before, after, limits)
+    lines = [point.removeprefix("**broken:** ") for point in report.points if point.startswith("**broken:** ")]
+    assert report.points[len(lines)].startswith("compared with ")
+    assert (report.code, bool(lines)) in ((0, False), (3, True))
+    assert not [line for line in lines if line.partition(";")[0] in report.points]
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -23,7 +28,7 @@ def broken(before, after, limits=STRICT) -> list[str]:
         (
             0.85,
             0.8299,
-            ["test_accuracy fell by 0.0201, from 0.8500 to 0.8299; limits.accuracy_drop is 0.02"],
+            ["test_accuracy 0.8500 -> 0.8299 (-0.0201); limits.accuracy_drop is 0.02"],
         ),
     ],
 )
@@ -35,7 +40,7 @@ def test_heads_that_become_needed_and_those_that_stop_count_alike():
     before = run_results("before", heads=run_heads_frame(ZEROS, needed=[(0, 0), (0, 1)]))
     after = run_results("after", heads=run_heads_frame(ZEROS, needed=[(0, 1), (1, 0), (1, 1)]))
     assert broken(before, after) == [
-        "heads: 2 became needed, 1 stopped being so (layer 0 head 0, layer 1 head 0, layer 1 head 1); "
+        "needed heads: layer 0 head 0 is needed no more, layer 1 head 0 became needed, layer 1 head 1 became needed; "
         "limits.needed_heads is 0"
     ]
     assert broken(before, after, Limits(accuracy_drop=0, needed_heads=2, findings=0)) != []
@@ -45,9 +50,7 @@ def test_heads_that_become_needed_and_those_that_stop_count_alike():
 def test_a_needed_head_that_the_other_model_has_not_counts():
     before = run_results("before", heads=run_heads_frame([[0.0]]))
     after = run_results("after", heads=run_heads_frame([[0.0, 0.0]], needed=[(0, 1)]))
-    assert broken(before, after) == [
-        "heads: 1 became needed, 0 stopped being so (layer 0 head 1); limits.needed_heads is 0"
-    ]
+    assert broken(before, after) == ["needed heads: layer 0 head 1 became needed; limits.needed_heads is 0"]
 
 
 def test_only_agrees_to_differs_and_back_is_a_flip():
@@ -55,9 +58,9 @@ def test_only_agrees_to_differs_and_back_is_a_flip():
     after = run_results(
         "after", verdicts={"R0": "differs", "R1": "agrees", "F1": "cannot tell", "F2": "differs", "D1": "agrees"}
     )
-    assert broken(before, after) == [
-        "findings: 2 flipped (R0: agrees -> differs, R1: differs -> agrees); limits.findings is 0"
-    ]
+    assert broken(before, after) == ["findings: R0 agrees -> differs, R1 differs -> agrees; limits.findings is 0"]
+    others = "other findings: F1 agrees -> cannot tell, F2 cannot tell -> differs, D1 None -> agrees"
+    assert others in judge_rerun(before, after, STRICT).points
     assert broken(before, after, Limits(accuracy_drop=0, needed_heads=0, findings=2)) == []
 
 
@@ -66,7 +69,7 @@ def test_what_only_one_run_has_breaks_nothing():
     assert broken(run_results("before"), run_results("after", verdicts={"F1": "differs"})) == []
 
 
-def test_the_ending_tells_what_changed():
+def test_the_report_says_what_changed():
     before = run_results(
         "the run published last",
         params={"finetune.epochs": "3"},
@@ -83,15 +86,16 @@ def test_the_ending_tells_what_changed():
         labels=[(0, 0, "cls"), (1, 1, "sep")],
         verdicts={"F1": "cannot tell"},
     )
-    ending = judge_rerun(before, after, Limits(accuracy_drop=0.02, needed_heads=1, findings=0))
-    assert (ending.code, ending.title) == (0, "within the limits")
-    assert ending.points == [
+    report = judge_rerun(before, after, Limits(accuracy_drop=0.02, needed_heads=1, findings=0))
+    assert (report.code, report.title) == (0, "within the limits")
+    assert report.points == [
         "compared with the run published last",
         "params: finetune.epochs 3 -> 4",
         "test_accuracy 0.8000 -> 0.8100 (+0.0100)",
         "test_qwk 0.9000 -> 0.9000 (+0.0000)",
         "other metrics that changed: 1",
-        "heads with another effect: 2 of 4; rank correlation 0.800; layer 1 head 1 became needed",
+        "heads with another effect: 2 of 4; rank correlation 0.800",
+        "needed heads: layer 1 head 1 became needed",
         "labels of heads: 1 gained",
         "findings: F1 agrees -> cannot tell",
     ]
@@ -101,6 +105,6 @@ def test_params_alone_are_no_change():
     before, after = (
         run_results("run", {"report.showcase_heads": n}, heads=run_heads_frame([[float("nan")]])) for n in "34"
     )
-    ending = judge_rerun(before, after, STRICT)
-    assert (ending.code, ending.title) == (0, "nothing changed")
-    assert ending.points == ["compared with run", "params: report.showcase_heads 3 -> 4"]
+    report = judge_rerun(before, after, STRICT)
+    assert (report.code, report.title) == (0, "nothing changed")
+    assert report.points == ["compared with run", "params: report.showcase_heads 3 -> 4"]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.compare.run_results import RESULT_FILES
 from pipeline.core import paths
-from pipeline.rerun.previous import PUBLISHED, keep_published, previous, published_folder
+from pipeline.rerun.previous import PUBLISHED, NothingToCompare, keep_published, previous_run, published_folder
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def test_an_experiment_leaves_no_copy(finished, monkeypatch):
 def test_the_previous_run_is_the_one_kept_not_the_one_in_the_working_tree(finished):
     keep_published()
     paths.FINDINGS.write_text("[]")
-    found = previous()
-    assert found.outcome is not None
-    assert (found.outcome.name, found.outcome.verdicts) == (PUBLISHED, {"F3": "agrees"})
+    run = previous_run()
+    assert (run.name, run.verdicts) == (PUBLISHED, {"F3": "agrees"})
 
 
 def test_without_any_previous_run_there_is_none(finished):
-    assert previous().outcome is None
+    with pytest.raises(NothingToCompare, match="no run has been published here, and git has no commit"):
+        previous_run()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,5 @@ def test_without_any_previous_run_there_is_none(finished):
 def test_results_of_another_version_are_no_reason_to_stop(finished, path, content):
     path.write_text(content)
     keep_published()
-    found = previous()
-    assert found.outcome is None
-    assert found.reason.startswith("the run before cannot be read: ")
+    with pytest.raises(NothingToCompare, match=r"^the run before cannot be read: "):
+        previous_run()
