@@ -1,1 +1,1 @@
-"""The ablation engine: which heads are masked, exact evaluation of the masks, what takes a head's place."""
+"""The ablation engine: groups of heads, exact evaluation of their masks, mean and resample ablation, patching."""

@@ -1,4 +1,4 @@
-"""The attention of [CLS] in masked states, reduced on the way to a few numbers: observers of a sweep."""
+"""[CLS] attention under masks, reduced during a sweep to a few quantities: observers of the engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline.ablation.engine import AblationEngine
 from pipeline.attention import head_functions
 from pipeline.attention.head_functions import REPLACED, TARGETED, Tokens
+from pipeline.attention.maps import jensen_shannon_distance
 from pipeline.models.tokenization import EncodedPairs
 
 QUANTITIES = ("js", "match_mass", "other_mass", "sep_mass", "cls_mass", "entropy", "match_share")
@@ -25,7 +26,6 @@ class ClsAttention:
 
     layers: Sequence[int]
     keys: int
-    name: str = "rows"
 
     def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
         return torch.nn.functional.pad(rows, (0, self.keys - rows.shape[-1]))
@@ -33,7 +33,7 @@ class ClsAttention:
 
 @dataclass(frozen=True)
 class ClsAttentionChange:
-    """Each row against the unmasked model's, in the numbers of QUANTITIES.
+    """Each row against the unmasked model's, in QUANTITIES.
 
     - js: Jensen-Shannon distance to the unmasked row, the root of the divergence in bits, 0 to 1.
     - match_mass, other_mass, sep_mass, cls_mass: attention on terms that both texts hold, on other terms, on every
@@ -41,33 +41,31 @@ class ClsAttentionChange:
     - entropy: of the row over log(keys), 0 to 1.
     - match_share: match_mass / (match_mass + other_mass).
 
-    In pairs without both kinds of term those OF_TERMS are NaN.
+    In pairs without both kinds of term TERM_QUANTITIES are NaN.
 
     Attributes:
         layers: observed.
-        kinds: what each token is, int [token] a pair.
+        token_kinds: of each pair, int [token]; see `token_kinds`.
         unmasked: its rows, float32 [pair, layer, head, key], padded; layers as `layers`.
     """
 
     layers: Sequence[int]
-    kinds: Sequence[np.ndarray]
+    token_kinds: Sequence[np.ndarray]
     unmasked: np.ndarray
-    name: str = "changes"
 
     def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
-        """[state, pair, head, number] of rows [state, pair, head, key]."""
+        """[state, pair, head, quantity] of rows [state, pair, head, key]."""
         keys = rows.shape[-1]
         rows = rows.double()
         before = torch.from_numpy(self.unmasked[pairs, self.layers.index(layer), :, :keys]).to(rows)
-        kinds = np.stack([self.kinds[pair] for pair in pairs])  # [pair, key]
+        kinds = np.stack([self.token_kinds[pair] for pair in pairs])  # [pair, key]
         weights = torch.from_numpy(kinds[..., None] == np.arange(4)).to(rows)
         matched, other, sep, cls = torch.einsum("sphk,pkc->sphc", rows, weights).unbind(-1)
         both = (kinds == MATCHED).any(axis=1) & (kinds == OTHER).any(axis=1)
-        told = torch.from_numpy(both).to(rows.device)[:, None].expand_as(matched)
-        entropy = _bits(rows)
-        divergence = _bits((rows + before) / 2) - (entropy + _bits(before)) / 2
-        numbers = {
-            "js": divergence.clamp(0, 1).sqrt(),
+        defined = torch.from_numpy(both).to(rows.device)[:, None].expand_as(matched)
+        entropy = _entropy_bits(rows)
+        quantities = {
+            "js": jensen_shannon_distance(_entropy_bits((rows + before) / 2), entropy, _entropy_bits(before)),
             "match_mass": matched,
             "other_mass": other,
             "sep_mass": sep,
@@ -75,37 +73,33 @@ class ClsAttentionChange:
             "entropy": entropy / np.log2(max(2, keys)),
             "match_share": matched / (matched + other),
         }
-        numbers |= {name: torch.where(told, numbers[name], torch.nan) for name in TERM_QUANTITIES}
-        return torch.stack([numbers[name] for name in QUANTITIES], dim=-1)
+        quantities |= {name: torch.where(defined, quantities[name], torch.nan) for name in TERM_QUANTITIES}
+        return torch.stack([quantities[name] for name in QUANTITIES], dim=-1)
 
 
-def _bits(rows: Tensor) -> Tensor:
+def _entropy_bits(rows: Tensor) -> Tensor:
     return torch.special.entr(rows).sum(-1) / np.log(2)
 
 
-def unmasked_cls_attention(engine: AblationEngine, encoded: EncodedPairs, layers: Sequence[int]) -> np.ndarray:
-    """[CLS] rows of the unmasked model, float32 [pair, layer, head, key], padded with 0."""
-    unmasked = np.ones((1, len(engine.blocks.layers), engine.blocks.heads), dtype=np.float32)
-    return engine.evaluate(encoded, unmasked, observers=[ClsAttention(layers, int(encoded.lengths.max()))])["rows"][0]
-
-
 def cls_attention_change(
-    engine: AblationEngine, encoded: EncodedPairs, layers: Sequence[int], kinds: Sequence[np.ndarray]
+    engine: AblationEngine, encoded: EncodedPairs, layers: Sequence[int], token_kinds: Sequence[np.ndarray]
 ) -> ClsAttentionChange:
     """The observer of changes on these pairs."""
-    return ClsAttentionChange(layers, kinds, unmasked_cls_attention(engine, encoded, layers))
+    unmasked = engine.unmasked(encoded, ClsAttention(layers, int(encoded.lengths.max())))
+    return ClsAttentionChange(layers, token_kinds, unmasked.cls_attention[0])
 
 
-def chance_match_share(kinds: Sequence[np.ndarray]) -> np.ndarray:
+def chance_match_share(token_kinds: Sequence[np.ndarray]) -> np.ndarray:
     """match_share of attention spread evenly, [pair]; NaN in pairs without both kinds of term."""
-    matched = np.array([(one == MATCHED).sum() for one in kinds], dtype=np.float64)
-    other = np.array([(one == OTHER).sum() for one in kinds], dtype=np.float64)
+    matched, other = (
+        np.array([(kinds == kind).sum() for kinds in token_kinds], dtype=np.float64) for kind in (MATCHED, OTHER)
+    )
     return np.where((matched > 0) & (other > 0), matched / np.maximum(matched + other, 1), np.nan)
 
 
-def kinds(tokens: Tokens) -> np.ndarray:
-    """What each token is to a row of [CLS]'s attention, int [token]; see `pipeline.ablation.cls_attention`."""
+def token_kinds(tokens: Tokens) -> np.ndarray:
+    """Each token as a key of [CLS]: MATCHED, OTHER, SEP, CLS or -1, int [token]."""
     matched = head_functions.targets(tokens)[TARGETED.index(REPLACED)].any(axis=1)
-    found = np.where(tokens.word >= 0, OTHER, -1)
-    found[matched], found[tokens.sep], found[tokens.cls] = MATCHED, SEP, CLS
-    return found
+    kinds = np.where(tokens.word >= 0, OTHER, -1)
+    kinds[matched], kinds[tokens.sep], kinds[tokens.cls] = MATCHED, SEP, CLS
+    return kinds

@@ -1,8 +1,8 @@
-"""A classifier's encoder taken apart at the heads: one view of six model families, weights packed for inference."""
+"""A classifier's encoder open at its heads: one view of six model families, weights packed for inference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -145,16 +145,16 @@ class EncoderLayer:
         *lead, N, D = states.shape
         x = states.view(-1, N, D)
         q = self.query(x[:, 0].contiguous()).view(-1, self.heads, D // self.heads)
-        reader = torch.einsum("phc,hcd->phd", q, self.key) / (D // self.heads) ** 0.5
-        return torch.softmax(reader @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
+        direction = torch.einsum("phc,hcd->phd", q, self.key) / (D // self.heads) ** 0.5
+        return torch.softmax(direction @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
 
     def read_first(self, states: Tensor, rows: Tensor) -> Tensor:
         """The contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
 
         Values need not be formed either: a mean of W x is W of the mean.
         """
-        read = torch.einsum("...hd,hcd->...hc", rows @ states, self.value) + self.value_bias
-        return read.unsqueeze(-3)
+        context = torch.einsum("...hd,hcd->...hc", rows @ states, self.value) + self.value_bias
+        return context.unsqueeze(-3)
 
     def project(self, context: Tensor, residual: Tensor) -> Tensor:
         """The output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
@@ -181,9 +181,35 @@ class AblatableEncoder:
     device: torch.device
     grades: int
 
+    @classmethod
+    def from_pretrained_model(cls, model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Self:
+        """The model's encoder in `dtype`; embeddings and classifier stay the model's own, in float32.
+
+        Packing copies the weights: one encoder serves all sweeps of a model.
+
+        Raises:
+            InputError: the architecture is none of FAMILIES.
+        """
+        check_family(str(model.name_or_path), str(model.config.model_type))
+        base: Any = model.base_model
+        classifier: Any = model.classifier
+        project = getattr(base, "embeddings_project", torch.nn.Identity())
+        pooler = getattr(base, "pooler", None)
+
+        def embed(ids: Tensor, types: Tensor) -> Tensor:
+            return project(base.embeddings(input_ids=ids, token_type_ids=types)).to(dtype)
+
+        def classify(cls_states: Tensor) -> Tensor:
+            states = cls_states.float()[:, None]
+            return classifier(states if pooler is None else pooler(states))
+
+        layers = [_encoder_layer(layer, model.config, dtype) for layer in base.encoder.layer]
+        return cls(embed, layers, classify, model.device, int(model.config.num_labels or 0))
+
     @property
-    def heads(self) -> int:
-        return self.layers[0].heads
+    def shape(self) -> tuple[int, int]:
+        """(layers, heads)."""
+        return len(self.layers), self.layers[0].heads
 
     @property
     def head_size(self) -> int:
@@ -194,29 +220,6 @@ class AblatableEncoder:
         tokens = encoded.positions(pairs)
         ids, types = (torch.from_numpy(array[tokens]).to(self.device) for array in (encoded.ids, encoded.types))
         return self.embed(ids, types)
-
-
-def from_pretrained_model(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> AblatableEncoder:
-    """The model's encoder as blocks of `dtype`; embeddings and classifier stay the model's own, in float32.
-
-    Raises:
-        InputError: the architecture is none of FAMILIES.
-    """
-    check_family(str(model.name_or_path), str(model.config.model_type))
-    base: Any = model.base_model
-    classifier: Any = model.classifier
-    project = getattr(base, "embeddings_project", torch.nn.Identity())
-    pooler = getattr(base, "pooler", None)
-
-    def embed(ids: Tensor, types: Tensor) -> Tensor:
-        return project(base.embeddings(input_ids=ids, token_type_ids=types)).to(dtype)
-
-    def classify(first: Tensor) -> Tensor:
-        states = first.float()[:, None]
-        return classifier(states if pooler is None else pooler(states))
-
-    layers = [_encoder_layer(layer, model.config, dtype) for layer in base.encoder.layer]
-    return AblatableEncoder(embed, layers, classify, model.device, int(model.config.num_labels or 0))
 
 
 def _encoder_layer(layer: Any, config: Any, dtype: torch.dtype) -> EncoderLayer:

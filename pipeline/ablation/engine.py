@@ -1,4 +1,4 @@
-"""Interventions as a prefix tree: those that treat the first layers alike share their states there."""
+"""The ablation engine: masks as a prefix tree, in which those that treat the first layers alike share their states."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class PrefixNode:
     """One distinct treatment of a layer's heads, behind the treatments that lead to it.
 
     Attributes:
-        members: numbers of the interventions that share it, [member].
+        members: numbers of the rows that share it, [member].
         heads: the heads that it touches, [touched].
         removed: share of each touched head's output that it takes away, 1 - multiplier, float32 [touched].
-        sources: which of the replacement's sources stands in for that share; -1 for none, the zero vector; [touched].
+        sources: which of the replacement's sources gives that share; -1 for none, the zero vector; [touched].
         children: treatments of the next layer; none behind the last.
     """
 
@@ -34,14 +34,14 @@ class PrefixNode:
 
 
 def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray) -> PrefixNode:
-    """The tree of interventions; its root treats no layer and its children treat the first.
+    """The tree of rows, each one treatment of all heads; its root treats no layer and its children treat the first.
 
     Args:
-        multipliers: of the heads' outputs, float32 [intervention, layer, head].
-        sources: int [intervention, layer, head].
+        multipliers: of the heads' outputs, float32 [row, layer, head].
+        sources: int [row, layer, head].
     """
-    everyone, none = np.arange(len(multipliers)), np.empty(0, dtype=np.int64)
-    return PrefixNode(everyone, none, none, none, _children(multipliers, sources, everyone, 0))
+    members, none = np.arange(len(multipliers)), np.empty(0, dtype=np.int64)
+    return PrefixNode(members, none, none, none, _children(multipliers, sources, members, 0))
 
 
 def _children(multipliers: np.ndarray, sources: np.ndarray, members: np.ndarray, layer: int) -> list[PrefixNode]:
@@ -52,20 +52,20 @@ def _children(multipliers: np.ndarray, sources: np.ndarray, members: np.ndarray,
     nodes = []
     for number, member in enumerate(members[first]):
         heads = np.flatnonzero(multipliers[member, layer] != 1)
-        own = members[inverse.reshape(-1) == number]
+        alike = members[inverse.reshape(-1) == number]
         nodes.append(
             PrefixNode(
-                members=own,
+                members=alike,
                 heads=heads,
                 removed=1 - multipliers[member, layer, heads],
                 sources=sources[member, layer, heads],
-                children=_children(multipliers, sources, own, layer + 1),
+                children=_children(multipliers, sources, alike, layer + 1),
             )
         )
     return nodes
 
 
-_Observe = Callable[[int, list[np.ndarray], Tensor], None]
+_See = Callable[[int, list[np.ndarray], Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class _TreeWalk:
     layers: Sequence[EncoderLayer]
     replacements: Sequence[Tensor]
     stack: int
-    observed: frozenset[int]
-    see: _Observe
+    observed: Sequence[int]
+    see: _See
 
     def leaves(
         self, states: Tensor, nodes: list[PrefixNode], layer: int = 0
@@ -124,38 +124,35 @@ class _TreeWalk:
         """
         block = self.layers[layer]
         treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
-        for own, (parent, child) in zip(treated, piece, strict=True):
+        for projection, (parent, child) in zip(treated, piece, strict=True):
             if len(child.heads):
-                block.take_out(own, self._loss(layer, context[parent], child), child.heads)
+                block.take_out(projection, self._loss(layer, context[parent], child), child.heads)
         return block.behind_heads(treated)
 
     def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
         """What the child's treatment takes out of contexts [pair, position, head, head_dim], of its touched heads."""
         lost = context[:, :, child.heads]
         for number in np.flatnonzero(child.sources >= 0):
-            stand_in = self.replacements[layer][child.sources[number], :, : lost.shape[1], child.heads[number]]
-            lost[:, :, number] -= stand_in
+            lost[:, :, number] -= self.replacements[layer][
+                child.sources[number], :, : lost.shape[1], child.heads[number]
+            ]
         return lost * torch.from_numpy(child.removed).to(lost)[:, None]
 
 
 class Replacement(Protocol):
-    """What stands in for a head's output where its multiplier takes it away."""
+    """What replaces a head's output where its multiplier takes it away: mean, resample, patch."""
 
-    def contexts(self, blocks: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
         """Per layer [source, pair, position, head, head_dim] (the last layer: position [CLS] suffices)."""
         ...
 
 
 class Observer(Protocol):
-    """Something small kept of the [CLS] attention rows of named layers.
+    """Something small kept of the [CLS] attention rows of some layers.
 
     Attributes:
-        name: of the array in the results, whose shape is [intervention, pair, layer, *what reduce returns].
-        layers: the layers it wants, in the order of that array.
+        layers: observed, in the order of the resulting array [1 + mask, pair, layer, *what reduce returns].
     """
-
-    @property
-    def name(self) -> str: ...
 
     @property
     def layers(self) -> Sequence[int]: ...
@@ -166,60 +163,92 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class AblationResult:
+    """What the model says unmasked and under every mask: row 0 is the unmasked model, row 1 + i is mask i.
+
+    Attributes:
+        masks: multipliers of the heads' outputs, [mask, layer, head].
+        logits: float32 [1 + mask, pair, grade].
+        cls_attention: what the observer kept, float32 [1 + mask, pair, layer, ...]; without one it holds no layer.
+        precision_report: what a precision other than float32 has to say of its errors, by metric.
+    """
+
+    masks: np.ndarray
+    logits: np.ndarray
+    cls_attention: np.ndarray
+    precision_report: dict[str, float | int] = field(default_factory=dict)
+
+    @property
+    def unmasked_logits(self) -> np.ndarray:
+        """[pair, grade]."""
+        return self.logits[0]
+
+    @property
+    def masked_logits(self) -> np.ndarray:
+        """[mask, pair, grade]."""
+        return self.logits[1:]
+
+
+@dataclass(frozen=True)
 class AblationEngine:
     """A model ready to be ablated.
 
     Attributes:
-        blocks: the model, taken apart.
-        batch_tokens: tokens in one matrix product; it bounds the tensors alive, whatever the number of interventions
-            (measured in docs/benchmarks.md).
-        chunks: where finished chunks are kept, so that a killed sweep resumes.
+        encoder: the model, open at its heads.
+        batch_tokens: tokens in one matrix product; it bounds the tensors alive, whatever the number of masks (measured
+            in docs/benchmarks.md).
+        cache: where finished chunks are kept, so that a killed sweep resumes.
     """
 
-    blocks: AblatableEncoder
+    encoder: AblatableEncoder
     batch_tokens: int
-    chunks: SweepCache = field(default_factory=NoCache)
+    cache: SweepCache = field(default_factory=NoCache)
 
     @torch.inference_mode()
     def evaluate(
         self,
         encoded: EncodedPairs,
-        interventions: np.ndarray,
+        masks: np.ndarray,
         sources: np.ndarray | None = None,
         replacement: Replacement | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> dict[str, np.ndarray]:
-        """Every pair under every intervention.
+        observer: Observer | None = None,
+    ) -> AblationResult:
+        """Every pair unmasked and under every mask, pairs in the caller's order.
 
         Args:
             encoded: the pairs.
-            interventions: multipliers of the heads' outputs, float [intervention, layer, head]: 1 keeps a head, 0 is
-                HEAD-MASK (the head outputs the zero vector).
-            sources: int [intervention, layer, head]: which of the replacement's sources stands in for what the
-                multiplier takes away, -1 for none; left out: 0 everywhere if there is a replacement.
-            replacement: see `replacements`.
-            observers: each adds an array to the results.
-
-        Returns:
-            ``logits`` [intervention, pair, grade] and the observers' arrays, float32, pairs in the caller's order.
+            masks: multipliers of the heads' outputs, float [mask, layer, head]: 1 keeps a head, 0 is HEAD-MASK (the
+                head outputs the zero vector).
+            sources: int [mask, layer, head]: which of the replacement's sources gives what the multiplier takes away,
+                -1 for none; left out: 0 everywhere if there is a replacement.
+            replacement: see `patching`.
+            observer: of [CLS]'s attention.
         """
+        unmasked = np.ones((1, *masks.shape[1:]), dtype=np.float32)
         default = -1 if replacement is None else 0
+        if sources is None:
+            sources = np.full(masks.shape, default)
         tree = build_prefix_tree(
-            np.asarray(interventions, dtype=np.float32),
-            np.full(interventions.shape, default) if sources is None else np.asarray(sources),
+            np.concatenate([unmasked, masks]).astype(np.float32),
+            np.concatenate([np.full(unmasked.shape, default), sources]),
         )
-        results = _ResultArrays(len(interventions), len(encoded))
-        title = f"{len(interventions)} interventions"
-        with tqdm(total=len(encoded), desc=title, unit="pair", mininterval=5) as progress:
+        results = _ResultArrays(1 + len(masks), len(encoded))
+        with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", mininterval=5) as progress:
             for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
-                found = self.chunks.load(number)
-                if found is None:
-                    found = self._evaluate_chunk(encoded, pairs, tree, replacement, observers)
-                    self.chunks.save(number, found)
-                for name, values in found.items():
+                chunk = self.cache.load(number)
+                if chunk is None:
+                    chunk = self._evaluate_chunk(encoded, pairs, tree, replacement, observer)
+                    self.cache.save(number, chunk)
+                for name, values in chunk.items():
                     results.array(name, values.shape[2:])[:, pairs] = values
                 progress.update(len(pairs))
-        return results.arrays
+        return AblationResult(
+            masks, results.array("logits", (self.encoder.grades,)), results.array(CLS_ATTENTION, (0,))
+        )
+
+    def unmasked(self, encoded: EncodedPairs, observer: Observer | None = None) -> AblationResult:
+        """The unmasked model alone, row 0."""
+        return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
     def _evaluate_chunk(
         self,
@@ -227,45 +256,47 @@ class AblationEngine:
         pairs: np.ndarray,
         tree: PrefixNode,
         replacement: Replacement | None,
-        observers: Sequence[Observer],
+        observer: Observer | None,
     ) -> dict[str, np.ndarray]:
         results = _ResultArrays(len(tree.members), len(pairs))
+        layers = [] if observer is None else list(observer.layers)
 
         def see(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
-            for observer in observers:
-                if layer in observer.layers:
-                    reduced = observer.reduce(layer, rows, pairs).float().cpu().numpy()
-                    array = results.array(observer.name, (len(observer.layers), *reduced.shape[2:]))
-                    place = observer.layers.index(layer)
-                    for own, values in zip(members, reduced, strict=True):
-                        array[own, :, place] = values
+            if observer is not None and layer in layers:
+                reduced = observer.reduce(layer, rows, pairs).float().cpu().numpy()
+                array = results.array(CLS_ATTENTION, (len(layers), *reduced.shape[2:]))
+                for state_members, values in zip(members, reduced, strict=True):
+                    array[state_members, :, layers.index(layer)] = values
 
-        root = self.blocks.embed_pairs(encoded, pairs)
+        root = self.encoder.embed_pairs(encoded, pairs)
         walk = _TreeWalk(
-            layers=self.blocks.layers,
-            replacements=[] if replacement is None else replacement.contexts(self.blocks, encoded, pairs),
+            layers=self.encoder.layers,
+            replacements=[] if replacement is None else replacement.contexts(self.encoder, encoded, pairs),
             stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
-            observed=frozenset(layer for observer in observers for layer in observer.layers),
+            observed=layers,
             see=see,
         )
-        for members, first in walk.leaves(root[None], [tree]):
-            logits = self.blocks.classify(first.flatten(0, 1)).unflatten(0, first.shape[:2]).cpu().numpy()
-            for own, values in zip(members, logits, strict=True):
-                results.array("logits", (self.blocks.grades,))[own] = values
+        for members, cls_states in walk.leaves(root[None], [tree]):
+            logits = self.encoder.classify(cls_states.flatten(0, 1)).unflatten(0, cls_states.shape[:2]).cpu().numpy()
+            for state_members, values in zip(members, logits, strict=True):
+                results.array("logits", (self.encoder.grades,))[state_members] = values
         return results.arrays
+
+
+CLS_ATTENTION = "cls_attention"
 
 
 @dataclass(frozen=True)
 class _ResultArrays:
-    """Named arrays float32 [intervention, pair, ...], made when first asked for."""
+    """Named arrays float32 [row, pair, ...], made when first asked for."""
 
-    interventions: int
+    rows: int
     pairs: int
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name not in self.arrays:
-            self.arrays[name] = np.empty((self.interventions, self.pairs, *shape), dtype=np.float32)
+            self.arrays[name] = np.empty((self.rows, self.pairs, *shape), dtype=np.float32)
         return self.arrays[name]
 
 

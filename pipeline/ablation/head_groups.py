@@ -1,4 +1,4 @@
-"""Which heads are masked together: named groups, as masks [intervention, layer, head] and as a frame."""
+"""Groups of heads masked together, as masks [mask, layer, head] and as a frame: the experimental design."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,11 @@ from math import comb, prod
 import numpy as np
 import pandas as pd
 
+from pipeline.core.config import GroupAblation
 from pipeline.core.errors import InputError
 from pipeline.core.heads import Head, every_head
 
-# F1, F2, F3: the functions of the low heads; word_order takes whichever neighbour a head reads.
+# F1, F2, F3: the functions of the lower heads; word_order takes whichever neighbour a head reads.
 GROUP_FUNCTIONS = {
     "term_match": ("term_match",),
     "segmentation": ("segmentation",),
@@ -20,36 +21,77 @@ GROUP_FUNCTIONS = {
     "next_term": ("next_term",),
     "word_order": ("previous_term", "next_term"),
 }
-MATCHERS = "term_match"  # the group whose readers the dependency stage looks for
-CONTROLLED = ("term_match", "segmentation", "word_order")  # those set beside layer-matched random groups
+MATCHERS = "term_match"  # the group whose relay heads the dependency stage looks for
+CONTROLLED = ("term_match", "segmentation", "word_order")  # those compared with layer-matched random groups
 
 
 @dataclass(frozen=True)
 class Group:
-    """Heads masked together; `draw` numbers the random ones of the same name."""
+    """Heads masked together; `replicate` numbers the random groups of the same name."""
 
-    experiment: str
+    group_type: str
     group: str
     heads: tuple[Head, ...]
-    draw: int = 0
+    replicate: int = 0
+
+
+UNMASKED = Group("baseline", "baseline", ())
+
+
+def choose_groups(
+    settings: GroupAblation, labels: pd.DataFrame, importance: pd.DataFrame, layers: int, heads: int, seed: int
+) -> list[Group]:
+    """Every group masked together; the user's are checked first, so that a wrong one costs no time."""
+    users = user_groups(settings.groups, layers, heads)
+    functional = function_groups(labels, settings.k)
+    controlled = [group for group in functional if group.group in CONTROLLED]
+    return [
+        *random_share_groups(layers, heads, settings.random_shares, settings.draws, seed),
+        *layer_groups(layers, heads),
+        *half_groups(layers, heads),
+        *functional,
+        *lower_except_groups(functional, layers, heads),
+        *top_k_groups(labels, settings.largest_k),
+        *random_k_groups(layers, heads, settings.k, settings.control_draws, seed),
+        *(
+            matched
+            for group in controlled
+            for matched in layer_matched_groups(group, heads, settings.control_draws, seed)
+        ),
+        *removal_orders(importance, settings.random_shares),
+        *users,
+    ]
+
+
+def matchers_and_controls(groups: Sequence[Group]) -> list[Group]:
+    """The term-match heads, where there are any, then their layer-matched random groups."""
+    return sorted(
+        (group for group in groups if group.group == MATCHERS and group.group_type in ("function", "layer_matched")),
+        key=lambda group: group.group_type,
+    )
+
+
+def head_mask(heads: Iterable[Head], layers: int, heads_in_layer: int) -> np.ndarray:
+    """Multipliers float32 [layer, head]: 0 for these heads, 1 elsewhere."""
+    mask = np.ones((layers, heads_in_layer), dtype=np.float32)
+    for layer, head in heads:
+        mask[layer, head] = 0
+    return mask
 
 
 def group_masks(groups: Sequence[Group], layers: int, heads: int) -> np.ndarray:
-    """Multipliers float32 [intervention, layer, head]: 0 for each group's members, 1 elsewhere."""
-    array = np.ones((len(groups), layers, heads), dtype=np.float32)
-    for number, group in enumerate(groups):
-        for layer, head in group.heads:
-            array[number, layer, head] = 0
-    return array
+    """Masks float32 [mask, layer, head], each group's `head_mask`."""
+    masks = [head_mask(group.heads, layers, heads) for group in groups]
+    return np.array(masks, dtype=np.float32).reshape(-1, layers, heads)
 
 
 def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
     """One row a group: experiment, group, draw, heads_masked, members ("2.9 3.4": layer.head)."""
     return pd.DataFrame(
         {
-            "experiment": [group.experiment for group in groups],
+            "experiment": [group.group_type for group in groups],
             "group": [group.group for group in groups],
-            "draw": [group.draw for group in groups],
+            "draw": [group.replicate for group in groups],
             "heads_masked": [len(group.heads) for group in groups],
             "members": [" ".join(f"{layer}.{head}" for layer, head in group.heads) for group in groups],
         }
@@ -66,20 +108,23 @@ def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> 
     return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
 
 
-def random_share_groups(layers: int, heads: int, shares: Iterable[float], draws: int, seed: int) -> list[Group]:
-    """R1: `draws` random sets of each share of all heads (at least one head)."""
+def random_share_groups(layers: int, heads: int, shares: Iterable[float], replicates: int, seed: int) -> list[Group]:
+    """R1: `replicates` random sets of each share of all heads (at least one head)."""
     rng, pool = np.random.default_rng([seed, 1]), every_head(layers, heads)
     return [
-        Group("random_share", f"{share:g}", random_heads(pool, max(1, round(share * len(pool))), rng), draw)
+        Group("random_share", f"{share:g}", random_heads(pool, max(1, round(share * len(pool))), rng), replicate)
         for share in shares
-        for draw in range(draws)
+        for replicate in range(replicates)
     ]
 
 
-def random_k_groups(layers: int, heads: int, k: int, draws: int, seed: int) -> list[Group]:
-    """Random sets of k heads, the article's control of F3, drawn `draws` times."""
+def random_k_groups(layers: int, heads: int, k: int, replicates: int, seed: int) -> list[Group]:
+    """Random sets of k heads, the article's control of F3, `replicates` times."""
     rng, pool = np.random.default_rng([seed, 2]), every_head(layers, heads)
-    return [Group("random_k", "random", random_heads(pool, min(k, len(pool)), rng), draw) for draw in range(draws)]
+    return [
+        Group("random_k", "random", random_heads(pool, min(k, len(pool)), rng), replicate)
+        for replicate in range(replicates)
+    ]
 
 
 def layer_groups(layers: int, heads: int) -> list[Group]:
@@ -117,7 +162,7 @@ def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:
 
 
 def top_k_groups(labels: pd.DataFrame, largest: int) -> list[Group]:
-    """For each of CONTROLLED its best 1, 2, ... heads; `draw` is their number."""
+    """For each of CONTROLLED its best 1, 2, ... heads; `replicate` is their number."""
     orders = {name: ranked_heads(labels, name) for name in CONTROLLED}
     return [
         Group("top_k", name, tuple(sorted(order[:k])), k)
@@ -131,19 +176,19 @@ def count_matched_groups(group: Group, heads: int) -> int:
     return prod(comb(heads, count) for count in Counter(layer for layer, _ in group.heads).values()) - 1
 
 
-def layer_matched_groups(group: Group, heads: int, draws: int, seed: int) -> list[Group]:
+def layer_matched_groups(group: Group, heads: int, replicates: int, seed: int) -> list[Group]:
     """Random groups with as many heads in each layer as this one, each drawn once; all of them where fewer exist."""
     counts = Counter(layer for layer, _ in group.heads)
-    if count_matched_groups(group, heads) <= draws:
+    if count_matched_groups(group, heads) <= replicates:
         layers = [combinations([Head(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
-        found = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
+        members = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
     else:
-        rng, found = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
-        while len(found) <= draws:
-            drawn = [random_heads([Head(layer, head) for head in range(heads)], n, rng) for layer, n in counts.items()]
-            found.add(tuple(sorted(head for part in drawn for head in part)))
-    matched = sorted(found - {group.heads})
-    return [Group("layer_matched", group.group, members, draw) for draw, members in enumerate(matched)]
+        rng, members = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
+        while len(members) <= replicates:
+            parts = [random_heads([Head(layer, head) for head in range(heads)], n, rng) for layer, n in counts.items()]
+            members.add(tuple(sorted(head for part in parts for head in part)))
+    matched = sorted(members - {group.heads})
+    return [Group("layer_matched", group.group, chosen, replicate) for replicate, chosen in enumerate(matched)]
 
 
 def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Group]:
@@ -155,9 +200,9 @@ def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Gr
     rising = importance.sort_values("gradient_importance", kind="stable")
     order = [Head(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
     return [
-        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), draw)
+        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), step)
         for name, heads in (("least_important_first", order), ("most_important_first", order[::-1]))
-        for draw, share in enumerate(shares)
+        for step, share in enumerate(shares)
     ]
 
 
@@ -171,11 +216,11 @@ def kept_heads(layers: int, heads: int) -> list[Group]:
 
 def lower_except_groups(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:
     """The lower half without each functional group's members: what is left when only they stay; none of one layer."""
-    low = lower_half(layers, heads)
-    if not low:
+    lower = lower_half(layers, heads)
+    if not lower:
         return []
     return [
-        Group("lower_except", group.group, tuple(head for head in low if head not in group.heads)) for group in groups
+        Group("lower_except", group.group, tuple(head for head in lower if head not in group.heads)) for group in groups
     ]
 
 

@@ -1,4 +1,4 @@
-"""How much each head matters by the loss's gradient, without masking any: a first guess at what masking would show.
+"""Gradient importance of heads: a first guess at what masking would show, without masking any.
 
 Michel, Levy and Neubig 2019 (arXiv 1905.10650): give each head h a mask variable xi_h that multiplies its output; the
 head's importance is the mean over examples of |dL/dxi_h| at xi_h = 1. The size is taken of each example's derivative:
@@ -19,9 +19,11 @@ from transformers import PreTrainedModel
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 
+BATCH_TOKENS = 1024  # more is slower: all that a batch computes is kept for its gradient
+
 
 def gradient_importance(
-    model: PreTrainedModel, encoded: EncodedPairs, grades: np.ndarray, pad_id: int, max_tokens: int
+    model: PreTrainedModel, encoded: EncodedPairs, grades: np.ndarray, max_tokens: int = BATCH_TOKENS
 ) -> np.ndarray:
     """Every head's mean size, over pairs, of the derivative of the cross-entropy by its mask variable.
 
@@ -29,7 +31,6 @@ def gradient_importance(
         model: a classifier of one output a grade, in eval mode; its weights gather no gradients.
         encoded: the pairs, at least one.
         grades: gold, int [pair].
-        pad_id: vocabulary index of the padding token.
         max_tokens: tokens in a batch, padding counted; what every layer keeps for its gradient must fit.
 
     Returns:
@@ -38,7 +39,7 @@ def gradient_importance(
     total = np.zeros(dimensions(model))
     with tqdm(total=len(encoded), desc="gradients", unit="pair", delay=5, mininterval=5) as progress:
         for pairs in length_batches(encoded.lengths, max_tokens):
-            inputs = collate(encoded, pairs, pad_id, model.device)
+            inputs = collate(encoded, pairs, model.config.pad_token_id, model.device)
             gold = torch.from_numpy(grades[pairs].astype(np.int64)).to(model.device)
             total += _derivatives(model, inputs, gold).abs().double().sum(0).cpu().numpy()
             progress.update(len(pairs))

@@ -1,4 +1,4 @@
-"""What stands in for a masked head other than nothing: its mean, another pair's output, or another state's."""
+"""Mean ablation, resample ablation and activation patching of heads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.ablation.engine import AblationEngine, Replacement, same_length_chunks
 from pipeline.models.tokenization import QUERY, SPECIAL, TITLE, EncodedPairs
+from pipeline.stats.bootstrap import sample_queries
 
-CLS, SEP = 2, 3  # classes of token, beside QUERY 0 and TITLE 1
+CLS, SEP = 2, 3  # classes of token, as are QUERY 0 and TITLE 1
 
 
 def token_classes(encoded: EncodedPairs) -> np.ndarray:
@@ -20,16 +22,16 @@ def token_classes(encoded: EncodedPairs) -> np.ndarray:
     return classes
 
 
-def head_outputs(blocks: AblatableEncoder, states: Tensor, multipliers: np.ndarray) -> Iterator[Tensor]:
+def head_outputs(encoder: AblatableEncoder, states: Tensor, multipliers: np.ndarray) -> Iterator[Tensor]:
     """Each layer's contexts [pair, position, head, head_dim] in the state that multipliers [layer, head] make.
 
     The last layer's are those of [CLS] alone. `states` are the embedded pairs [pair, position, d].
     """
-    *inner, last = blocks.layers
-    for block, row in zip(inner, torch.from_numpy(multipliers).to(states), strict=False):
-        context = block.attend(states)
+    *inner, last = encoder.layers
+    for layer, row in zip(inner, torch.from_numpy(multipliers).to(states), strict=False):
+        context = layer.attend(states)
         yield context
-        states = block.behind_heads(block.project(context * row[:, None], states))
+        states = layer.behind_heads(layer.project(context * row[:, None], states))
     yield last.read_first(states, last.first_rows(states))
 
 
@@ -39,28 +41,28 @@ class MeanAblation:
 
     means: np.ndarray
 
-    def contexts(self, blocks: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
         classes = token_classes(encoded)[encoded.positions(pairs)]  # [pair, position]
-        return [torch.from_numpy(layer[classes]).to(blocks.device)[None] for layer in self.means]
+        return [torch.from_numpy(layer[classes]).to(encoder.device)[None] for layer in self.means]
 
 
 @torch.inference_mode()
-def mean_head_outputs(blocks: AblatableEncoder, encoded: EncodedPairs, chunks: Iterator[np.ndarray]) -> MeanAblation:
-    """Mean contexts of the unmasked model, one chunk of pairs of one length at a time.
+def mean_head_outputs(encoder: AblatableEncoder, encoded: EncodedPairs, max_tokens: int) -> MeanAblation:
+    """Mean contexts of the unmasked model over these pairs, `max_tokens` tokens at a time.
 
     The last layer has them for [CLS] alone: elsewhere they are 0 and never read.
     """
-    layers, heads, size = len(blocks.layers), blocks.heads, blocks.head_size
-    sums = np.zeros((layers, 4, heads, size))
+    layers, heads = encoder.shape
+    sums = np.zeros((layers, 4, heads, encoder.head_size))
     counts = np.zeros((layers, 4, 1, 1))
     unmasked = np.ones((layers, heads), dtype=np.float32)
     classes = token_classes(encoded)
-    for pairs in chunks:
-        places = classes[encoded.positions(pairs)]
-        for layer, context in enumerate(head_outputs(blocks, blocks.embed_pairs(encoded, pairs), unmasked)):
-            here = places[:, : context.shape[1]]
-            np.add.at(sums[layer], here, context.float().cpu().numpy())
-            np.add.at(counts[layer], here, 1)
+    for pairs in same_length_chunks(encoded.lengths, max_tokens):
+        chunk_classes = classes[encoded.positions(pairs)]  # [pair, position]
+        for layer, context in enumerate(head_outputs(encoder, encoder.embed_pairs(encoded, pairs), unmasked)):
+            positions = chunk_classes[:, : context.shape[1]]
+            np.add.at(sums[layer], positions, context.float().cpu().numpy())
+            np.add.at(counts[layer], positions, 1)
     return MeanAblation((sums / np.maximum(counts, 1)).astype(np.float32))
 
 
@@ -70,31 +72,30 @@ class ResampleAblation:
 
     donors: np.ndarray
 
-    def contexts(self, blocks: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        unmasked = np.ones((len(blocks.layers), blocks.heads), dtype=np.float32)
-        return [
-            found[None] for found in head_outputs(blocks, blocks.embed_pairs(encoded, self.donors[pairs]), unmasked)
-        ]
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
+        unmasked = np.ones(encoder.shape, dtype=np.float32)
+        states = encoder.embed_pairs(encoded, self.donors[pairs])
+        return [context[None] for context in head_outputs(encoder, states, unmasked)]
 
 
 def pair_layouts(encoded: EncodedPairs) -> np.ndarray:
     """A number for each pair, the same where length and query/title boundary are, int64 [pair]."""
     queries = np.add.reduceat(encoded.segment == QUERY, encoded.starts[:-1])
     titles = np.add.reduceat(encoded.segment == TITLE, encoded.starts[:-1])
-    _, form = np.unique(np.stack([encoded.lengths, queries, titles], axis=1), axis=0, return_inverse=True)
-    return form.reshape(-1)
+    _, layout = np.unique(np.stack([encoded.lengths, queries, titles], axis=1), axis=0, return_inverse=True)
+    return layout.reshape(-1)
 
 
 def draw_donors(encoded: EncodedPairs, seed: int) -> np.ndarray:
-    """A donor for each pair, int64 [pair]: another of the same form; -1 where there is none.
+    """A donor for each pair, int64 [pair]: another of the same layout; -1 where there is none.
 
-    Among the pairs of a form the donors are a random cyclic shift, so every pair gives once.
+    Among the pairs of a layout the donors are a random cyclic shift, so every pair gives once.
     """
     rng = np.random.default_rng(seed)
     donors = np.full(len(encoded), -1)
-    form = pair_layouts(encoded)
-    for number in range(form.max() + 1):
-        pairs = rng.permutation(np.flatnonzero(form == number))
+    layouts = pair_layouts(encoded)
+    for layout in range(layouts.max() + 1):
+        pairs = rng.permutation(np.flatnonzero(layouts == layout))
         if len(pairs) > 1:
             donors[pairs] = np.roll(pairs, 1)
     return donors
@@ -106,7 +107,28 @@ class ActivationPatch:
 
     states: np.ndarray
 
-    def contexts(self, blocks: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        root = blocks.embed_pairs(encoded, pairs)
-        found = [list(head_outputs(blocks, root, state)) for state in self.states]
-        return [torch.stack(layer) for layer in zip(*found, strict=True)]
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
+        embedded = encoder.embed_pairs(encoded, pairs)
+        by_state = [list(head_outputs(encoder, embedded, state)) for state in self.states]
+        return [torch.stack(layer) for layer in zip(*by_state, strict=True)]
+
+
+def pairs_with_donors(encoded: EncodedPairs, max_pairs: int, seed: int) -> np.ndarray:
+    """Pairs that share their layout with another, by whole layouts drawn at random, at most `max_pairs` of them."""
+    layouts = pair_layouts(encoded)
+    shared = np.flatnonzero(np.bincount(layouts)[layouts] > 1)
+    return shared[sample_queries(layouts[shared], max_pairs, seed)]
+
+
+def replacement_logits(
+    engine: AblationEngine, encoded: EncodedPairs, reference: EncodedPairs, masks: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Logits [mask, pair, grade] of the other ablation types: "mean" over `reference`, "resample" among the pairs."""
+    replacements: dict[str, Replacement] = {
+        "mean": mean_head_outputs(engine.encoder, reference, engine.batch_tokens),
+        "resample": ResampleAblation(draw_donors(encoded, seed)),
+    }
+    return {
+        name: engine.evaluate(encoded, masks, replacement=replacement).masked_logits
+        for name, replacement in replacements.items()
+    }

@@ -65,7 +65,7 @@ def sweep_key(model: PreTrainedModel, settings: str, *arrays: np.ndarray) -> str
     """sha256 of how the sweep is run, the model's configuration and weights, and the arrays with shapes and types."""
     digest = hashlib.sha256(f"{settings} {sorted(model.config.to_dict().items(), key=str)}".encode())
     weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
-    for name, array in [*sorted(weights.items()), *((str(place), array) for place, array in enumerate(arrays))]:
+    for name, array in [*sorted(weights.items()), *((str(number), array) for number, array in enumerate(arrays))]:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

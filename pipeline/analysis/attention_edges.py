@@ -1,4 +1,4 @@
-"""How the [CLS] attention of later heads changes when earlier heads are masked: edges from head to head."""
+"""Edges between heads: how the [CLS] attention of later heads changes when earlier heads are masked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ablation.cls_attention import MATCH_SHARE, QUANTITIES
-from pipeline.stats.bootstrap import Bootstrap, q_values, query_indicator, sign_flips
+from pipeline.stats.bootstrap import Bootstrap, QuerySample, q_values, query_indicator, sign_flips
 
 
 @dataclass(frozen=True)
 class ClsAttentionSums:
-    """Reduced rows of several states, summed by query; state 0 is the unmasked one.
+    """The quantities of [CLS] attention, summed by query; state 0 is the unmasked model, state 1 + i mask i.
 
     Attributes:
         sums: [state, query, target layer, head, quantity]; pairs that do not define a quantity add nothing.
@@ -36,22 +36,22 @@ class ClsAttentionSums:
         """Sums of the state minus the unmasked one's, float64 [query, target layer, head, quantity]."""
         return self.sums[state].astype(np.float64) - self.sums[0]
 
-    def means(self, by_query: np.ndarray, drawn: Bootstrap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def means(self, by_query: np.ndarray, queries: Bootstrap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean over pairs, and its interval, of sums [query, target layer, head, quantity]; NaN where undefined."""
         counts = self.counts.astype(np.float64)[:, None, None, :]
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = by_query.sum(axis=0) / counts.sum(axis=0)
-        return mean, *drawn.interval(drawn.means(by_query, counts))
+        return mean, *queries.interval(queries.means(by_query, counts))
 
 
 def head_edges(
-    rows: ClsAttentionSums, sources: Sequence[tuple[int, int]], targets: Sequence[int], drawn: Bootstrap, seed: int
-):
+    sums: ClsAttentionSums, sources: Sequence[tuple[int, int]], targets: Sequence[int], sample: QuerySample
+) -> pd.DataFrame:
     """Every source head masked alone, on every head of a later layer.
 
     Args:
-        rows: state 1 + i is source i masked.
-        sources: (layer, head). targets: the layers of the rows.
+        sums: state 1 + i is source i masked.
+        sources: (layer, head). targets: the layers of the sums.
 
     Returns:
         One row an edge, none in a model of one layer: source_layer, source_head, target_layer, target_head; js and the
@@ -60,27 +60,27 @@ def head_edges(
     """
     frames, differences = [], []
     for number, (layer, head) in enumerate(sources, start=1):
-        later = [place for place, target in enumerate(targets) if target > layer]
-        by_query = rows.differences(number)[:, later]
-        frame = attention_changes(rows, by_query, [targets[place] for place in later], drawn)
+        later = [index for index, target in enumerate(targets) if target > layer]
+        by_query = sums.differences(number)[:, later]
+        frame = attention_changes(sums, by_query, [targets[index] for index in later], sample.bootstrap)
         frames.append(frame.assign(source_layer=layer, source_head=head))
         differences.append(by_query[..., MATCH_SHARE].reshape(len(by_query), -1))
     table = pd.concat(frames, ignore_index=True)
-    table["p"] = sign_flips(np.concatenate(differences, axis=1).astype(np.float32).T, seed)
+    table["p"] = sign_flips(np.concatenate(differences, axis=1).astype(np.float32).T, sample.seed)
     table["q"] = q_values(table["p"].to_numpy())
     first = ["source_layer", "source_head", "target_layer", "target_head"]
     return table[[*first, *table.columns.drop(first)]]
 
 
 def attention_changes(
-    rows: ClsAttentionSums, by_query: np.ndarray, layers: Sequence[int], drawn: Bootstrap
+    sums: ClsAttentionSums, by_query: np.ndarray, layers: Sequence[int], queries: Bootstrap
 ) -> pd.DataFrame:
     """One row a target head of sums [query, target layer, head, quantity]: js and ``<quantity>_change``, intervals."""
-    mean, low, high = rows.means(by_query, drawn)
+    mean, low, high = sums.means(by_query, queries)
     layer, head = np.indices(mean.shape[:2])
     columns = {"target_layer": np.array(layers, dtype=int)[layer.ravel()], "target_head": head.ravel()}
-    for place, quantity in enumerate(QUANTITIES):
+    for number, quantity in enumerate(QUANTITIES):
         name = quantity if quantity == "js" else f"{quantity}_change"
         for end, values in (("", mean), ("_low", low), ("_high", high)):
-            columns[f"{name}{end}"] = values[..., place].ravel()
+            columns[f"{name}{end}"] = values[..., number].ravel()
     return pd.DataFrame(columns)

@@ -1,25 +1,81 @@
-"""High heads that read what low heads extracted: chosen on dev, judged on test, with how much they mediate."""
+"""Relay heads: heads of upper layers whose [CLS] attention depends on the term-match heads, and what they mediate.
+
+The candidates are the heads of the upper half; which of them are relay heads is chosen on dev, and judged on test.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.ablation.cls_attention import MATCH_SHARE
+from pipeline.ablation.cls_attention import MATCH_SHARE, MATCHED, ClsAttention, chance_match_share
+from pipeline.ablation.head_groups import MATCHERS, head_mask
+from pipeline.ablation.patching import ActivationPatch
+from pipeline.ablation.sweep import AblationTarget
 from pipeline.analysis.ablation_effects import Metrics
 from pipeline.analysis.attention_edges import ClsAttentionSums
-from pipeline.attention.head_labels import Sample
-from pipeline.core.heads import Head
-from pipeline.stats.bootstrap import percentile
-from pipeline.stats.metrics import logit_margins, none_if_nan
+from pipeline.attention.example_pairs import describe_pair, example_pairs
+from pipeline.core.heads import Head, every_head
+from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, percentile
+from pipeline.stats.metrics import logit_margins, nan_mean, none_if_nan
 
 EFFECTS = ("total", "indirect", "direct")
 
 
-def choose_relay_heads(
-    heads: Sequence[Head], shares: np.ndarray, chances: np.ndarray, losses: np.ndarray, sample: Sample, margin: float
+def masked_matchers(groups: pd.DataFrame) -> tuple[Head, ...]:
+    """The term-match heads that were masked together, from groups.csv; none where no pair defines the function."""
+    rows = groups[(groups["experiment"] == "function") & (groups["group"] == MATCHERS)]
+    return tuple(Head.from_short(member) for members in rows["members"] for member in members.split())
+
+
+def relay_candidates(layers: int, heads: int, matchers: Sequence[Head]) -> list[Head]:
+    """The heads of the upper half but the matchers, and but those of layer 0; none without matchers."""
+    upper = every_head(layers, heads)[layers // 2 * heads :]
+    return [head for head in upper if head.layer and head not in matchers] if matchers else []
+
+
+def relay_table(
+    dev: AblationTarget, test: AblationTarget, matchers: Sequence[Head], sums: ClsAttentionSums, margin: float
 ) -> pd.DataFrame:
-    """Which heads are readers: far from chance in either direction, and mattering, both on dev.
+    """One row a candidate: what dev says of it, and on test its dependence on the matchers and what it mediates.
+
+    Args:
+        dev, test: the same model.
+        matchers: the heads masked together.
+        sums: on test; see `relay_dependence`.
+        margin: see `choose_relay_heads`.
+    """
+    layers, heads = test.shape
+    candidates = relay_candidates(layers, heads, matchers)
+    tables = [_measured_on_dev(dev, candidates, margin)]
+    if candidates:
+        chances = chance_match_share(test.token_kinds)
+        tables.append(relay_dependence(candidates, sums, list(range(1, layers)), chances, test.sample))
+        tables.append(_mediation_on_test(test, matchers, candidates))
+    return pd.concat(tables, axis=1)
+
+
+def _measured_on_dev(dev: AblationTarget, candidates: Sequence[Head], margin: float) -> pd.DataFrame:
+    """`choose_relay_heads` from a sweep that masks each candidate alone."""
+    masks = np.array([head_mask([head], *dev.shape) for head in candidates], dtype=np.float32)
+    result = dev.observed_sweep(masks.reshape(-1, *dev.shape), "dependency")
+    layer, head = np.array(candidates, dtype=int).reshape(-1, 2).T
+    shares = result.cls_attention[0][:, layer - 1, head, MATCH_SHARE].astype(np.float64)
+    margins = logit_margins(result.logits, dev.grades)
+    losses = (margins[1:] - margins[:1]).T
+    return choose_relay_heads(candidates, shares, chance_match_share(dev.token_kinds), losses, dev.sample, margin)
+
+
+def choose_relay_heads(
+    heads: Sequence[Head],
+    shares: np.ndarray,
+    chances: np.ndarray,
+    losses: np.ndarray,
+    sample: QuerySample,
+    margin: float,
+) -> pd.DataFrame:
+    """Which heads are relay heads: far from chance in either direction, and mattering, both on dev.
 
     Args:
         heads: the candidates, (layer, head) [candidate].
@@ -32,20 +88,20 @@ def choose_relay_heads(
         One row a candidate: layer, head, dev_share, dev_chance, their difference with interval, dev_margin_change with
         interval, and reader: the first interval lies beyond the margin, the second leaves out 0.
     """
-    apart = shares - chances[:, None]
-    low, high = sample.interval(apart)
+    difference = shares - chances[:, None]
+    low, high = sample.interval(difference)
     loss_low, loss_high = sample.interval(losses)
     chance = np.where(np.isfinite(shares), chances[:, None], np.nan)
     return pd.DataFrame(
         {
             "layer": [layer for layer, _ in heads],
             "head": [head for _, head in heads],
-            "dev_share": _mean(shares),
-            "dev_chance": _mean(chance),
-            "dev_difference": _mean(apart),
+            "dev_share": nan_mean(shares),
+            "dev_chance": nan_mean(chance),
+            "dev_difference": nan_mean(difference),
             "dev_difference_low": low,
             "dev_difference_high": high,
-            "dev_margin_change": _mean(losses),
+            "dev_margin_change": nan_mean(losses),
             "dev_margin_change_low": loss_low,
             "dev_margin_change_high": loss_high,
             "reader": ((low > margin) | (high < -margin)) & ((loss_high < 0) | (loss_low > 0)),
@@ -53,103 +109,155 @@ def choose_relay_heads(
     )
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the pairs that define them, [candidate]; NaN where none does."""
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
-
-
 def relay_dependence(
-    heads: Sequence[Head], rows: ClsAttentionSums, targets: Sequence[int], chances: np.ndarray, sample: Sample
+    heads: Sequence[Head], sums: ClsAttentionSums, targets: Sequence[int], chances: np.ndarray, sample: QuerySample
 ) -> pd.DataFrame:
-    """How far masking the low heads moves what the heads read on test, beside as many random heads.
+    """How far masking the matchers moves what the heads attend to on test, compared with as many random heads.
 
     Args:
-        rows: state 1 is the low heads masked, those from 2 on their layer-matched random groups.
-        targets: the layers of the rows.
+        sums: state 1 is the matchers masked, those from 2 on their layer-matched random groups.
+        targets: the layers of the sums.
         chances: [pair], NaN where match_share is undefined.
 
     Returns:
         One row a head: share, chance, and their difference with interval; share_change with interval; control_draws,
         control_median (of the random groups' changes); percentile of the change's size among theirs and p = (1 +
-        random groups that move it as far) / (1 + draws).
+        random groups that move it as far) / (1 + random groups).
     """
-    place = [(targets.index(layer), head) for layer, head in heads]
-    at = tuple(np.array(place).T)
-    counts = rows.counts[:, MATCH_SHARE].astype(np.float64)
-    unmasked = rows.sums[0].astype(np.float64)[:, at[0], at[1], MATCH_SHARE]  # [query, head]
-    changed = np.stack([rows.differences(state)[:, at[0], at[1], MATCH_SHARE] for state in range(1, len(rows.sums))])
+    layer, head = np.array([(targets.index(layer), head) for layer, head in heads]).T
+    counts = sums.counts[:, MATCH_SHARE].astype(np.float64)
+    unmasked = sums.sums[0].astype(np.float64)[:, layer, head, MATCH_SHARE]  # [query, head]
+    masked = range(1, len(sums.sums))
+    changed = np.stack([sums.differences(state)[:, layer, head, MATCH_SHARE] for state in masked])
     chance, _ = sample.by_query(chances)
-    apart = unmasked - chance[:, None]
-    means = changed.sum(axis=1) / counts.sum()  # [state, head]
-    low, high = sample.drawn.interval(sample.drawn.means(changed[0], counts[:, None]))
-    apart_low, apart_high = sample.drawn.interval(sample.drawn.means(apart, counts[:, None]))
-    sizes = np.abs(means)
+    difference = unmasked - chance[:, None]
+    means = changed.sum(axis=1) / counts.sum()  # [masked state, head]
+    queries = sample.bootstrap
+    change_low, change_high = queries.interval(queries.means(changed[0], counts[:, None]))
+    difference_low, difference_high = queries.interval(queries.means(difference, counts[:, None]))
+    sizes = np.abs(means).T  # [head, masked state]
     return pd.DataFrame(
         {
             "share": unmasked.sum(axis=0) / counts.sum(),
             "chance": chance.sum() / counts.sum(),
-            "difference": apart.sum(axis=0) / counts.sum(),
-            "difference_low": apart_low,
-            "difference_high": apart_high,
+            "difference": difference.sum(axis=0) / counts.sum(),
+            "difference_low": difference_low,
+            "difference_high": difference_high,
             "share_change": means[0],
-            "share_change_low": low,
-            "share_change_high": high,
+            "share_change_low": change_low,
+            "share_change_high": change_high,
             "control_draws": len(means) - 1,
             "control_median": np.median(means[1:], axis=0) if len(means) > 1 else np.nan,
-            "percentile": [percentile(one[0], one[1:]) for one in sizes.T],
-            "p": [(1 + (one[1:] >= one[0]).sum()) / len(one) for one in sizes.T],
+            "percentile": [percentile(size[0], size[1:]) for size in sizes],
+            "p": [(1 + (size[1:] >= size[0]).sum()) / len(size) for size in sizes],
         }
     )
 
 
-def mediation(
-    clean: np.ndarray, low: np.ndarray, patched: np.ndarray, restored: np.ndarray, grades: np.ndarray, sample: Sample
-) -> pd.DataFrame:
-    """How much of what the low heads do goes through each head (Pearl 2001; Vig et al. 2020, arXiv 2004.12265).
+def _mediation_on_test(test: AblationTarget, matchers: Sequence[Head], candidates: Sequence[Head]) -> pd.DataFrame:
+    """`mediation` with each candidate's output taken from the other state: the matchers masked, or none."""
+    unmasked, masked = head_mask([], *test.shape), head_mask(matchers, *test.shape)
+    count = len(candidates)
+    masks = np.stack([masked, *[unmasked] * count, *[masked] * count])
+    sources = np.full(masks.shape, -1)
+    for number, (layer, head) in enumerate(candidates, start=1):
+        for row, source in ((number, 1), (number + count, 0)):
+            masks[row, layer, head], sources[row, layer, head] = 0, source
+    states = ActivationPatch(np.stack([unmasked, masked]))
+    result = test.engine.evaluate(test.encoded, masks, sources, states)
+    matchers_masked, patched, restored = np.split(result.masked_logits, [1, 1 + count])
+    return mediation(result.unmasked_logits, matchers_masked[0], patched, restored, test.grades, test.sample)
 
-    On the mean gold-logit margin: total = low heads masked; indirect = unmasked, but the head's output is the one that
-    it has when the low heads are masked; direct = low heads masked, the head's output as unmasked.
+
+def mediation(
+    unmasked: np.ndarray,
+    masked: np.ndarray,
+    patched: np.ndarray,
+    restored: np.ndarray,
+    grades: np.ndarray,
+    sample: QuerySample,
+) -> pd.DataFrame:
+    """How much of what the matchers do goes through each head (Pearl 2001; Vig et al. 2020, arXiv 2004.12265).
+
+    On the mean gold-logit margin: total = matchers masked; indirect = unmasked, but the head's output is the one that
+    it has when the matchers are masked; direct = matchers masked, the head's output as unmasked.
 
     Args:
-        clean, low: logits [pair, grade]. patched, restored: [head, pair, grade].
+        unmasked, masked: logits [pair, grade]. patched, restored: [head, pair, grade].
 
     Returns:
         One row a head: the three EFFECTS with intervals, mediated = indirect / total with interval; NaN where the total
         effect's interval holds 0.
     """
-    base, total = logit_margins(clean[None], grades)[0], logit_margins(low[None], grades)[0]
+    base = logit_margins(unmasked, grades)
+    total = logit_margins(masked, grades) - base
     values = {
-        "total": np.broadcast_to(total - base, (len(patched), len(base))).T,
+        "total": np.broadcast_to(total, (len(patched), len(base))).T,
         "indirect": (logit_margins(patched, grades) - base).T,
         "direct": (logit_margins(restored, grades) - base).T,
     }  # [pair, head] each
     columns: dict[str, np.ndarray] = {}
-    drawn: dict[str, np.ndarray] = {}
+    resamples: dict[str, np.ndarray] = {}
     for name in EFFECTS:
-        drawn[name] = sample.drawn.means(*sample.by_query(values[name]))
-        low_end, high_end = sample.drawn.interval(drawn[name])
-        columns |= {name: values[name].mean(axis=0), f"{name}_low": low_end, f"{name}_high": high_end}
-    told = (columns["total_low"] > 0) | (columns["total_high"] < 0)
-    ratio = columns["indirect"] / np.where(told, columns["total"], np.nan)
-    ends = sample.drawn.interval(drawn["indirect"] / np.where(told, drawn["total"], np.nan))
-    columns |= dict(zip(("mediated", "mediated_low", "mediated_high"), (ratio, *ends), strict=True))
-    return pd.DataFrame(columns)
+        resamples[name] = sample.bootstrap.means(*sample.by_query(values[name]))
+        low, high = sample.bootstrap.interval(resamples[name])
+        columns |= {name: values[name].mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+    certain = (columns["total_low"] > 0) | (columns["total_high"] < 0)
+    ratio = columns["indirect"] / np.where(certain, columns["total"], np.nan)
+    low, high = sample.bootstrap.interval(resamples["indirect"] / np.where(certain, resamples["total"], np.nan))
+    return pd.DataFrame(columns | {"mediated": ratio, "mediated_low": low, "mediated_high": high})
 
 
-def dependency_metrics(edges: pd.DataFrame, readers: pd.DataFrame) -> Metrics:
+def example_cls_attention(
+    test: AblationTarget, matchers: Sequence[Head], relays: pd.DataFrame, count: int
+) -> list[dict[str, Any]]:
+    """[CLS]'s attention of the relay head that dev needs most, unmasked and with the matchers masked, on a few pairs.
+
+    Args:
+        relays: as `relay_table` returns it.
+        count: pairs at most, chosen as those of the attention maps are.
+
+    Returns:
+        One record a pair; none without a relay head.
+    """
+    relays = relays[relays["reader"]]
+    if relays.empty or not count:
+        return []
+    pairs = np.array(example_pairs(test.table, test.encoded, test.tokens, count))
+    layer, head = Head.of_row(relays.iloc[int(relays["dev_margin_change"].abs().to_numpy().argmax())])
+    encoded = test.encoded.take(pairs)
+    observer = ClsAttention((layer,), int(encoded.lengths.max()))
+    result = test.engine.evaluate(encoded, head_mask(matchers, *test.shape)[None], observer=observer)
+    records = []
+    for number, pair in enumerate(pairs):
+        described = describe_pair(test.tuned.tokenizer, test.encoded, test.table, pair)
+        unmasked, masked = result.cls_attention[:, number, 0, head, : encoded.lengths[number]].round(6).tolist()
+        records.append(
+            {
+                **{name: described[name] for name in ("query", "title", "grade")},
+                "layer": layer,
+                "head": head,
+                "tokens": described["tokens"],
+                "matched": (test.token_kinds[pair] == MATCHED).tolist(),
+                "unmasked": unmasked,
+                "masked": masked,
+            }
+        )
+    return records
+
+
+def dependency_metrics(edges: pd.DataFrame, relays: pd.DataFrame) -> Metrics:
     """From edges.csv's and readers.csv's frames."""
-    own, others = readers[readers.reader], readers[~readers.reader.astype(bool)]
+    chosen, others = relays[relays.reader], relays[~relays.reader.astype(bool)]
     numbers = {
         "dependency_strongest_js": edges.js.max(),
-        "dependency_readers_share": own.share.mean() if len(own) else np.nan,
-        "dependency_readers_share_change": own.share_change.mean() if len(own) else np.nan,
-        "dependency_readers_mediated": own.mediated.median() if len(own) else np.nan,
+        "dependency_readers_share": chosen.share.mean() if len(chosen) else np.nan,
+        "dependency_readers_share_change": chosen.share_change.mean() if len(chosen) else np.nan,
+        "dependency_readers_mediated": chosen.mediated.median() if len(chosen) else np.nan,
         "dependency_others_mediated": others.mediated.median() if len(others) else np.nan,
     }
     counts: Metrics = {
-        "dependency_readers": len(own),
-        "dependency_readers_dependent": int((own.p <= 0.05).sum()) if len(own) else 0,
+        "dependency_readers": len(chosen),
+        "dependency_readers_dependent": int((chosen.p <= SIGNIFICANCE).sum()) if len(chosen) else 0,
     }
     return counts | {name: none_if_nan(value) for name, value in numbers.items()}

@@ -1,13 +1,15 @@
-"""Parts of the test split on which effects are looked at apart."""
+"""Subgroups of the test pairs, and the effects of masks on each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import Judged, measure_effects
+from pipeline.ablation.head_groups import Group
+from pipeline.analysis.ablation_effects import EvaluationSet, measure_effects
 from pipeline.models.word_alignment import term_spans
 
+SLICED = ("function", "user")  # group types measured on subgroups
 MOST_VALUES = 20  # of a column that is sliced by; one of more is left out
 TERCILES = ("low", "middle", "high")
 SHOWN_MEASURES = ("accuracy", "relative_accuracy_change", "margin_change", "mae_change")
@@ -23,8 +25,8 @@ def subgroups(table: pd.DataFrame, columns: Iterable[str], grades: list[str]) ->
     terms = [(_terms(query), _terms(title)) for query, title in zip(table["query"], table["title"], strict=True)]
     overlap = np.array([len(query & title) / max(1, len(query)) for query, title in terms])
     length = np.array([len(term_spans(query)) for query in table["query"]])
-    own = {name: table[name].fillna("").astype(str).to_numpy() for name in columns}
-    parts = pd.DataFrame(own | {"term_overlap": _terciles(overlap), "query_length": _terciles(length)})
+    given = {name: table[name].fillna("").astype(str).to_numpy() for name in columns}
+    parts = pd.DataFrame(given | {"term_overlap": _terciles(overlap), "query_length": _terciles(length)})
     parts["grade"] = np.array(grades)[table["grade"].to_numpy()]
     return parts[[name for name in parts if 1 < parts[name].nunique() <= MOST_VALUES]]
 
@@ -38,24 +40,32 @@ def _terciles(values: np.ndarray) -> np.ndarray:
     return np.array(TERCILES)[np.searchsorted(edges, values, side="left")]
 
 
-def subgroup_effects(names: list[str], logits: np.ndarray, judged: Judged, parts: pd.DataFrame) -> pd.DataFrame:
-    """Effects of interventions [intervention, pair, grade] on every part that holds two queries or more.
+def subgroup_effects(
+    groups: Sequence[Group], logits: np.ndarray, evaluated: EvaluationSet, parts: pd.DataFrame
+) -> pd.DataFrame:
+    """Effects of the groups of SLICED on every part that holds two queries or more.
+
+    Args:
+        groups: those masked. logits: under each, [group, pair, grade].
+        parts: as `subgroups` returns them.
 
     Returns:
-        One row an intervention and part: group (its name), slice (the column), value, pairs, queries, and SHOWN with
+        One row a group and part: group (its name), slice (the column), value, pairs, queries, and SHOWN_MEASURES with
         intervals.
     """
+    sliced = [number for number, group in enumerate(groups) if group.group_type in SLICED]
+    names, logits = [groups[number].group for number in sliced], logits[sliced]
     rows = []
     for column in parts:
         values = set(parts[column]) - {""}
         for value in TERCILES if values <= set(TERCILES) else sorted(values):
-            here = (parts[column] == value).to_numpy()
-            part = judged.of(here)
-            if not here.any() or part.queries < 2:
+            pairs = (parts[column] == value).to_numpy()
+            part = evaluated.subset(pairs)
+            if part.sample.queries < 2:
                 continue
-            found = measure_effects(logits[:, here], part)
+            effects = measure_effects(logits[:, pairs], part)
             shown = [f"{name}{end}" for name in SHOWN_MEASURES for end in ("", "_low", "_high")]
-            kept = found[[name for name in shown if name in found]]
-            sizes = {"group": names, "slice": column, "value": value, "pairs": here.sum(), "queries": part.queries}
-            rows.append(pd.concat([pd.DataFrame(sizes), kept], axis=1))
+            sizes = {"pairs": pairs.sum(), "queries": part.sample.queries}
+            keys = pd.DataFrame({"group": names, "slice": column, "value": value, **sizes})
+            rows.append(pd.concat([keys, effects[[name for name in shown if name in effects]]], axis=1))
     return pd.concat(rows, ignore_index=True)

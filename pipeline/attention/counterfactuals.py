@@ -1,4 +1,7 @@
-"""Pairs changed on purpose: what a head attends to on them tells what it follows. Lengths stay as they are."""
+"""Counterfactual pairs, of which a head's attention tells what it follows: shared terms replaced, words shuffled.
+
+Lengths stay as they are.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -26,26 +29,26 @@ def replace_terms(ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int
     Returns:
         Changed ids of each pair; of a pair without shared terms, or without a substitute for one, the ids themselves.
     """
-    terms = [_terms(one, own) for one, own in zip(ids, tokens, strict=True)]
+    terms = [_terms(pair_ids, pair_tokens) for pair_ids, pair_tokens in zip(ids, tokens, strict=True)]
     counts = Counter(pieces for pair in terms for pieces in set(pair.values()))
     by_size: dict[int, list[Pieces]] = defaultdict(list)
     for pieces in sorted(counts, key=lambda pieces: (counts[pieces], pieces)):
         by_size[len(pieces)].append(pieces)
-    rank = {pieces: place for same_size in by_size.values() for place, pieces in enumerate(same_size)}
+    rank = {pieces: number for same_size in by_size.values() for number, pieces in enumerate(same_size)}
     rng = np.random.default_rng([seed, 5])
     changed = []
-    for one, own, pair in zip(ids, tokens, terms, strict=True):
-        result, taken = one.copy(), set(pair.values())
-        for word in _shared_title_words(own):
-            place = np.flatnonzero(own.word == word)
-            substitutes = _nearest(by_size[len(place)], rank[pair[word]], taken)
+    for pair_ids, pair_tokens, pair_terms in zip(ids, tokens, terms, strict=True):
+        result, taken = pair_ids.copy(), set(pair_terms.values())
+        for word in _shared_title_words(pair_tokens):
+            pieces = pair_terms[word]
+            substitutes = _nearest(by_size[len(pieces)], rank[pieces], taken)
             if not substitutes:
-                result = one
+                result = pair_ids
                 break
             chosen = substitutes[rng.integers(len(substitutes))]
             taken.add(chosen)
-            for same in _same_term(own, word):
-                result[own.word == same] = chosen
+            for same in _same_term(pair_tokens, word):
+                result[pair_tokens.word == same] = chosen
         changed.append(result)
     return changed
 
@@ -58,26 +61,26 @@ def _terms(ids: np.ndarray, tokens: Tokens) -> dict[int, Pieces]:
 def _shared_title_words(tokens: Tokens) -> list[int]:
     """The first word in the title of each term that the query holds too."""
     queried = set(tokens.key[(tokens.segment == 0) & (tokens.key >= 0)].tolist())
-    found: dict[int, int] = {}
+    first: dict[int, int] = {}
     for key, word in zip(
         tokens.key[tokens.segment == 1].tolist(), tokens.word[tokens.segment == 1].tolist(), strict=True
     ):
         if key in queried:
-            found.setdefault(key, word)
-    return list(found.values())
+            first.setdefault(key, word)
+    return list(first.values())
 
 
 def _same_term(tokens: Tokens, word: int) -> list[int]:
     """The title's words of the same term and as many pieces."""
     size, key = (tokens.word == word).sum(), tokens.key[tokens.word == word][0]
     words = np.unique(tokens.word[(tokens.segment == 1) & (tokens.key == key)])
-    return [int(one) for one in words if (tokens.word == one).sum() == size]
+    return [int(other) for other in words if (tokens.word == other).sum() == size]
 
 
-def _nearest(candidates: list[Pieces], place: int, taken: set[Pieces]) -> list[Pieces]:
-    """Up to NEAREST candidates, none of them taken, around a place in their order of frequency."""
+def _nearest(candidates: list[Pieces], rank: int, taken: set[Pieces]) -> list[Pieces]:
+    """Up to NEAREST candidates, none of them taken, around a rank in their order of frequency."""
     order = sorted(
-        range(max(0, place - 3 * NEAREST), min(len(candidates), place + 3 * NEAREST)), key=lambda i: abs(i - place)
+        range(max(0, rank - 3 * NEAREST), min(len(candidates), rank + 3 * NEAREST)), key=lambda i: abs(i - rank)
     )
     return [candidates[i] for i in order if candidates[i] not in taken][:NEAREST]
 
@@ -87,10 +90,10 @@ def shuffle_terms(
 ) -> tuple[list[np.ndarray], list[Tokens]]:
     """The pairs with the words of each text in random order, tokens in no word where they are between the words."""
     rng = np.random.default_rng([seed, 6])
-    orders = [_shuffled(one, rng) for one in tokens]
+    orders = [_shuffled(pair_tokens, rng) for pair_tokens in tokens]
     return (
-        [one[order] for one, order in zip(ids, orders, strict=True)],
-        [_reordered(one, order) for one, order in zip(tokens, orders, strict=True)],
+        [pair_ids[order] for pair_ids, order in zip(ids, orders, strict=True)],
+        [_reordered(pair_tokens, order) for pair_tokens, order in zip(tokens, orders, strict=True)],
     )
 
 
@@ -101,8 +104,8 @@ def _shuffled(tokens: Tokens, rng: np.random.Generator) -> np.ndarray:
     for side in (0, 1):
         words = [i for i, unit in enumerate(units) if tokens.segment[unit[0]] == side and tokens.word[unit[0]] >= 0]
         moved = [units[i] for i in rng.permutation(words)] if words else []
-        for place, unit in zip(words, moved, strict=True):
-            units[place] = unit
+        for index, unit in zip(words, moved, strict=True):
+            units[index] = unit
     return np.concatenate(units)
 
 

@@ -1,8 +1,15 @@
-"""Which pairs are shown with their whole attention maps: chosen by a rule, never by hand."""
+"""Example pairs, shown with their whole attention: chosen by a rule, never by hand."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from transformers import PreTrainedTokenizerFast
 
 from pipeline.attention.head_functions import TARGETED, Tokens, targets
+from pipeline.attention.maps import readable_tokens
+from pipeline.models.tokenization import EncodedPairs
 
 # Maps of fewer tokens show little, of more cannot be read.
 READABLE = range(10, 31)
@@ -13,6 +20,27 @@ def shared_terms(tokens: Tokens) -> int:
     """Distinct terms that both texts hold."""
     matches = targets(tokens)[TARGETED.index("term_match")].any(axis=1)
     return len(np.unique(tokens.key[matches]))
+
+
+def describe_pair(
+    tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table: pd.DataFrame, pair: int
+) -> dict[str, Any]:
+    """A pair of `table`, the same pairs encoded: query_id, query, title, grade, readable tokens and their segments."""
+    row = table.iloc[pair]
+    return {
+        "query_id": int(row["query_id"]),
+        "query": row["query"],
+        "title": row["title"],
+        "grade": int(row["grade"]),
+        "tokens": readable_tokens(tokenizer, encoded, pair, (row["query"], row["title"])),
+        "segment": encoded.segment[encoded.tokens(pair)].tolist(),
+    }
+
+
+def example_pairs(table: pd.DataFrame, encoded: EncodedPairs, tokens: Sequence[Tokens], count: int) -> list[int]:
+    """`choose_example_pairs` among the rows of `table` (query_id, grade), the same pairs encoded and as tokens."""
+    shared = np.array([shared_terms(pair) for pair in tokens])
+    return choose_example_pairs(table["query_id"].to_numpy(), table["grade"].to_numpy(), encoded.lengths, shared, count)
 
 
 def choose_example_pairs(

@@ -1,4 +1,4 @@
-"""What a head may be doing: for each function, how far its attention does that, and what uniform attention would score.
+"""Functions of heads: scores of how far attention does what each function says, their chance level and controls.
 
 For one pair of `length` tokens a function names targets, a set of keys for every query. A query counts where it has a
 target, and only tokens of the query or the title are ever queries: special tokens never count. A head's score on the
@@ -40,6 +40,11 @@ carried from tokens to words and from one text to a pair.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
+from transformers import PreTrainedTokenizerFast
+
+from pipeline.models.tokenization import SPECIAL, EncodedPairs
+from pipeline.models.word_alignment import token_terms
 
 TARGETED = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text")
 FUNCTIONS = (*TARGETED, "entropy")
@@ -70,6 +75,18 @@ class Tokens:
     def text(self) -> np.ndarray:
         """Whether the token belongs to the query or the title."""
         return self.segment >= 0
+
+
+def pair_tokens(tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table: pd.DataFrame) -> list[Tokens]:
+    """Each pair's tokens with their words and terms; a special token's name inside a text is text."""
+    tokens = []
+    for pair, texts in enumerate(zip(table["query"], table["title"], strict=True)):
+        span = encoded.tokens(pair)
+        ids, segment = encoded.ids[span], encoded.segment[span]
+        word, key = token_terms(texts, encoded.offsets[span], segment)
+        cls, sep = ((segment == SPECIAL) & (ids == name) for name in (tokenizer.cls_token_id, tokenizer.sep_token_id))
+        tokens.append(Tokens(word, key, segment, cls, sep))
+    return tokens
 
 
 def targets(tokens: Tokens) -> np.ndarray:
@@ -117,10 +134,10 @@ def mass_weights(targets: np.ndarray) -> np.ndarray:
 
 def control_weights(tokens: Tokens) -> np.ndarray:
     """`mass_weights` of the controls of RETARGETED: float32 [query, key, function]."""
-    own, shifted = (
-        targets(one)[TARGETED.index("segmentation")] for one in (tokens, replace(tokens, word=_shifted(tokens)))
+    same_word, shifted = (
+        targets(words)[TARGETED.index("segmentation")] for words in (tokens, replace(tokens, word=_shifted(tokens)))
     )
-    boundaries = mass_weights((shifted & ~own & own.any(axis=1)[:, None])[None])[..., 0]
+    boundaries = mass_weights((shifted & ~same_word & same_word.any(axis=1)[:, None])[None])[..., 0]
     return np.stack([boundaries, _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
 
 

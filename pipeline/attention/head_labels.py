@@ -1,80 +1,48 @@
-"""What a head does: its scores against their controls, the labels that follow, and what fine-tuning changed."""
+"""Labels of heads: scores against their controls, profiles before and after fine-tuning, and the shift between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from pipeline.attention.head_functions import FUNCTIONS
-from pipeline.stats.bootstrap import Bootstrap, bootstrap, q_values, sign_flips
+from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, q_values, sign_flips
+from pipeline.stats.metrics import nan_mean
 
 ORDER_FUNCTIONS = ("previous_term", "next_term")  # functions for which position and content can be told apart
 UP, DOWN, STILL = "up", "down", ""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The pairs scored, and how their queries are drawn again.
-
-    Attributes:
-        query_ids: [pair].
-        drawn: the bootstrap of the queries, by rising id.
-        seed: of the sign flips.
-    """
-
-    query_ids: np.ndarray
-    drawn: Bootstrap
-    seed: int
-
-    @classmethod
-    def of(cls, query_ids: np.ndarray, draws: int, seed: int) -> Self:
-        return cls(query_ids, bootstrap(len(np.unique(query_ids)), draws, seed), seed)
-
-    def by_query(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of the defined values and their numbers, [query, ...] of [pair, ...]."""
-        queries, query = np.unique(self.query_ids, return_inverse=True)
-        sums, counts = np.zeros((2, len(queries), *values.shape[1:]))
-        np.add.at(sums, query, np.nan_to_num(values))
-        np.add.at(counts, query, np.isfinite(values))
-        return sums, counts
-
-    def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the mean over the pairs that define them, of values [pair, ...]."""
-        return self.drawn.interval(self.drawn.means(*self.by_query(values)))
-
-
 def label_heads(
-    scores: np.ndarray, controls: np.ndarray, shuffled: np.ndarray, sample: Sample, margin: float
+    scores: np.ndarray, controls: np.ndarray, shuffled: np.ndarray, sample: QuerySample, margin: float
 ) -> pd.DataFrame:
     """Every head and function: whether the head does it.
 
     Args:
         scores, controls: [pair, layer, head, function], NaN where undefined.
-        shuffled: scores of ORDER on the pairs with their words in random order, [pair, layer, head, 2].
+        shuffled: scores of ORDER_FUNCTIONS on the pairs with their words in random order, [pair, layer, head, 2].
         sample: the pairs.
         margin: what the interval's lower end has to exceed.
 
     Returns:
         One row a head and function: layer, head, function; score, control, and their difference with its 95% interval
-        (low, high), means over the pairs that define both; shuffled, the score on shuffled words (NaN but for ORDER);
+        (low, high), means over the pairs that define both; shuffled, the score on shuffled words (NaN but for
+        ORDER_FUNCTIONS);
         label: low > margin; follows: "position" where the shuffled score still exceeds the control by the margin,
-        "content" where it does not, "" without a label or outside ORDER.
+        "content" where it does not, "" without a label or outside ORDER_FUNCTIONS.
     """
     defined = np.isfinite(scores) & np.isfinite(controls)
     difference = np.where(defined, scores - controls, np.nan)
     low, high = sample.interval(difference)
-    every = np.full(scores.shape, np.nan)
-    places = [FUNCTIONS.index(name) for name in ORDER_FUNCTIONS]
-    every[..., places] = shuffled
+    by_function = np.full(scores.shape, np.nan)
+    by_function[..., [FUNCTIONS.index(name) for name in ORDER_FUNCTIONS]] = shuffled
     frame = head_function_index(scores.shape[1:]).assign(
-        score=_mean(np.where(defined, scores, np.nan)),
-        control=_mean(np.where(defined, controls, np.nan)),
-        difference=_mean(difference),
+        score=nan_mean(np.where(defined, scores, np.nan)).ravel(),
+        control=nan_mean(np.where(defined, controls, np.nan)).ravel(),
+        difference=nan_mean(difference).ravel(),
         low=low.ravel(),
         high=high.ravel(),
-        shuffled=_mean(every),
+        shuffled=nan_mean(by_function).ravel(),
     )
     frame["label"] = frame["low"] > margin
     position = frame["shuffled"] - frame["control"] > margin
@@ -85,45 +53,46 @@ def label_heads(
 
 def first_label(labelled: pd.DataFrame) -> pd.DataFrame:
     """The labelled heads with the first of their labels in the order of FUNCTIONS: layer, head, label."""
-    found = labelled[labelled["label"]].drop_duplicates(["layer", "head"])
-    return found[["layer", "head", "function"]].rename(columns={"function": "label"})
+    first = labelled[labelled["label"]].drop_duplicates(["layer", "head"])
+    return first[["layer", "head", "function"]].rename(columns={"function": "label"})
 
 
-def attention_shift(before: np.ndarray, after: np.ndarray, sample: Sample) -> pd.DataFrame:
+def attention_shift(before: np.ndarray, after: np.ndarray, sample: QuerySample) -> pd.DataFrame:
     """T1: what fine-tuning changed, per head and function, paired by pair.
 
     Returns:
         One row a head and function: layer, head, function, before, after, change with its 95% interval (low, high), p
-        (sign flips per query), q (Benjamini-Hochberg over all rows), moved: "up" or "down" where q < 0.05, else "".
+        (sign flips per query), q (Benjamini-Hochberg over all rows), moved: "up" or "down" where q is below
+        SIGNIFICANCE, else "".
     """
     difference = after - before
     low, high = sample.interval(difference)
     sums, _ = sample.by_query(difference)
     p = sign_flips(np.moveaxis(sums, 0, -1).reshape(-1, len(sums)).astype(np.float32), sample.seed)
     frame = head_function_index(before.shape[1:]).assign(
-        before=_mean(before),
-        after=_mean(after),
-        change=_mean(difference),
+        before=nan_mean(before).ravel(),
+        after=nan_mean(after).ravel(),
+        change=nan_mean(difference).ravel(),
         low=low.ravel(),
         high=high.ravel(),
-        p=np.where(np.isfinite(_mean(difference)), p, np.nan),
+        p=np.where(np.isfinite(nan_mean(difference).ravel()), p, np.nan),
     )
     frame["q"] = q_values(frame["p"].to_numpy())
-    frame["moved"] = np.where(frame["q"] < 0.05, np.where(frame["change"] > 0, UP, DOWN), STILL)
+    frame["moved"] = np.where(frame["q"] < SIGNIFICANCE, np.where(frame["change"] > 0, UP, DOWN), STILL)
     return frame
 
 
-def mean_attention_shift(before: np.ndarray, after: np.ndarray, sample: Sample) -> pd.DataFrame:
+def mean_attention_shift(before: np.ndarray, after: np.ndarray, sample: QuerySample) -> pd.DataFrame:
     """The change averaged over heads: one row a function, with before, after, change, low, high."""
     difference = (after - before).mean(axis=(1, 2))
     low, high = sample.interval(difference)
     columns = {"before": before.mean(axis=(1, 2)), "after": after.mean(axis=(1, 2)), "change": difference}
-    means = {name: _mean(values) for name, values in columns.items()}
+    means = {name: nan_mean(values) for name, values in columns.items()}
     return pd.DataFrame({"function": FUNCTIONS, **means, "low": low, "high": high})
 
 
 def null_shift(means: pd.DataFrame) -> pd.DataFrame:
-    """`mean_attention_shift` under shuffled grades, beside the real one: function, null_change, null_low, null_high."""
+    """`mean_attention_shift` under shuffled grades: function, null_change, null_low, null_high."""
     names = {"change": "null_change", "low": "null_low", "high": "null_high"}
     return means[["function", *names]].rename(columns=names)
 
@@ -132,13 +101,6 @@ def head_function_index(shape: tuple[int, ...]) -> pd.DataFrame:
     """Columns layer, head, function of an array [layer, head, function] laid flat."""
     layer, head, function = (axis.ravel() for axis in np.indices(shape))
     return pd.DataFrame({"layer": layer, "head": head, "function": np.array(FUNCTIONS)[function]})
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the defined values over pairs, flat; NaN where there is none."""
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return (np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)).ravel()
 
 
 PHASES = ("before", "after")
@@ -155,29 +117,13 @@ def attention_profiles(scores: Mapping[str, np.ndarray], chances: np.ndarray) ->
         One row a phase, head and function: layer, head, function, phase, score, chance; the last two are NaN where no
         pair defines the function.
     """
-    chance = nan_mean(chances)
-    return pd.concat([_profile_rows(phase, nan_mean(one), chance) for phase, one in scores.items()], ignore_index=True)
-
-
-def _profile_rows(phase: str, score: np.ndarray, chance: np.ndarray) -> pd.DataFrame:
-    layer, head, function = (index.ravel() for index in np.indices(score.shape))
-    return pd.DataFrame(
-        {
-            "layer": layer,
-            "head": head,
-            "function": np.array(FUNCTIONS)[function],
-            "phase": phase,
-            "score": score.ravel(),
-            "chance": chance[function],
-        }
-    )
-
-
-def nan_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN, float64; NaN where nothing else is left."""
-    defined = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return values.sum(axis=0, where=defined, dtype=np.float64) / defined.sum(axis=0)
+    chance = nan_mean(chances.astype(np.float64))
+    frames = []
+    for phase, by_pair in scores.items():
+        score = nan_mean(by_pair.astype(np.float64))
+        columns = {"score": score.ravel(), "chance": np.broadcast_to(chance, score.shape).ravel()}
+        frames.append(head_function_index(score.shape).assign(phase=phase, **columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def profile_metrics(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, float | int | None]:
@@ -193,7 +139,7 @@ def profile_metrics(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, fl
     """
     heads = profiles.groupby(["function", "phase"])
     mean, strongest = heads["score"].mean(), heads["score"].max()
-    expected, defining = nan_mean(chances), (~np.isnan(chances)).sum(axis=0)
+    expected, defining = nan_mean(chances.astype(np.float64)), (~np.isnan(chances)).sum(axis=0)
     numbers: dict[str, float | int | None] = {"dev_pairs": len(chances)}
     for index, name in enumerate(FUNCTIONS):
         before, after = mean[name, "before"], mean[name, "after"]
@@ -209,18 +155,13 @@ def profile_metrics(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, fl
     return numbers
 
 
-def label_counts(labelled: pd.DataFrame, moved: pd.DataFrame) -> dict[str, float | int | None]:
-    """For each function, how many heads are labelled with it, and how many moved up and down in fine-tuning."""
+def label_counts(labelled: pd.DataFrame) -> dict[str, float | int | None]:
+    """For each function, how many heads are labelled with it."""
     heads = labelled.groupby("function")["label"].sum()
-    numbers: dict[str, float | int | None] = {f"{name}_labelled": int(heads[name]) for name in FUNCTIONS}
-    return numbers | _shift_counts(moved, "")
+    return {f"{name}_labelled": int(heads[name]) for name in FUNCTIONS}
 
 
-def null_shift_counts(moved: pd.DataFrame) -> dict[str, float | int | None]:
-    """How many heads moved when the same fine-tuning saw shuffled grades."""
-    return _shift_counts(moved, "null_")
-
-
-def _shift_counts(moved: pd.DataFrame, prefix: str) -> dict[str, float | int | None]:
-    numbers = moved.groupby(["function", "moved"]).size()
-    return {f"{name}_{prefix}{way}": int(numbers.get((name, way), 0)) for name in FUNCTIONS for way in ("up", "down")}
+def shift_counts(shift: pd.DataFrame, prefix: str = "") -> dict[str, float | int | None]:
+    """For each function, how many heads `attention_shift` has going up and down, as <function>_<prefix><direction>."""
+    numbers = shift.groupby(["function", "moved"]).size()
+    return {f"{name}_{prefix}{way}": int(numbers.get((name, way), 0)) for name in FUNCTIONS for way in (UP, DOWN)}

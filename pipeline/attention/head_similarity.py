@@ -1,4 +1,4 @@
-"""How differently two heads attend: Jensen-Shannon distances of their attention rows, and heads placed on a plane.
+"""Similarity of heads: Jensen-Shannon distances of their attention rows, and their embedding in a plane.
 
 The distance is the square root of the divergence JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2 in bits: 0 where two
 rows are the same, 1 where they share no key (Lin 1991; that its root is a metric: Endres and Schindelin 2003). Clark et
@@ -6,15 +6,16 @@ al. 2019 (arXiv 1906.04341) compare heads by the divergence itself. The plane is
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.manifold import ClassicalMDS
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pipeline.attention.maps import attention_batches
+from pipeline.attention.maps import attention_batches, jensen_shannon_distance
+from pipeline.core.heads import every_head
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.tokenization import EncodedPairs
 
@@ -69,33 +70,31 @@ def _add_distances(total: Tensor, rows: Tensor, weights: Tensor) -> None:
     entropy = _entropy(rows.clone())
     for head in range(len(total) - 1):
         mixed = _entropy((rows[:, head + 1 :] + rows[:, head, None]).mul_(0.5))
-        divergence = mixed.sub_((entropy[head + 1 :] + entropy[head]).mul_(0.5)).clamp_(0, 1)
-        total[head, head + 1 :] += divergence.sqrt_() @ weights
+        total[head, head + 1 :] += jensen_shannon_distance(mixed, entropy[head + 1 :], entropy[head]) @ weights
 
 
 def _entropy(shares: Tensor) -> Tensor:
-    """The entropy in bits of shares [key, ...] over keys; `shares` is overwritten."""
+    """The entropy in bits of shares [key, ...] over keys; `shares` is overwritten, which saves most of the time."""
     return shares.mul_(shares.clamp_min(TINY).log2_()).sum(0).neg_()
 
 
-@dataclass(frozen=True)
-class Embedding2D:
-    """
-    Attributes:
-        points: float64 [thing, axis], centred at 0, in the unit of the distances; the first axis varies most.
-        shares: of the variance that each of the two axes holds, float64 [axis], 0 to 1; NaN where all distances are 0.
-    """
-
-    points: np.ndarray
-    shares: np.ndarray
+def head_embedding(model: PreTrainedModel, encoded: EncodedPairs, max_tokens: int) -> pd.DataFrame:
+    """The heads in a plane by how alike they attend: layer, head, x, y, and each axis's share of the variance."""
+    points, (share_x, share_y) = mds_embedding(head_distances(model, encoded, model.config.pad_token_id, max_tokens))
+    heads = pd.DataFrame(every_head(*dimensions(model)), columns=["layer", "head"])
+    return heads.assign(x=points[:, 0], y=points[:, 1], share_x=share_x, share_y=share_y)
 
 
-def mds_embedding(distances: np.ndarray) -> Embedding2D:
-    """Points whose distances come nearest to the given ones [thing, thing] (Torgerson 1952).
+def mds_embedding(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a plane whose distances come nearest to the given ones [thing, thing] (Torgerson 1952).
 
     An axis's sign is free; it is chosen so that the axis's outermost point is positive, and so the same distances give
     the same picture. An axis's share is its eigenvalue over the sum of all eigenvalues' sizes (Mardia, Kent and Bibby
     1979, 14.4.4): distances that no space of points has give negative ones, which then count as variance not shown.
+
+    Returns:
+        The points, float64 [thing, axis], centred at 0, the first axis varying most; each axis's share of the variance,
+        float64 [axis], NaN where all distances are 0.
     """
     things = len(distances)
     points, shares = np.zeros((things, 2)), np.zeros(2)
@@ -105,4 +104,4 @@ def mds_embedding(distances: np.ndarray) -> Embedding2D:
     axes = min(things, 2)
     points[:, :axes] = np.nan_to_num(scaling.embedding_[:, :axes])
     shares[:axes] = np.maximum(of_all[:axes], 0)
-    return Embedding2D(points, shares)
+    return points, shares

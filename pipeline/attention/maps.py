@@ -1,4 +1,4 @@
-"""Attention maps: reduced to scores batch by batch, or kept whole for a few pairs."""
+"""Attention maps: reduced to scores batch by batch, or whole for a few pairs; distances of their rows."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -77,13 +77,15 @@ def readable_tokens(
     A piece that is no whole character (some bytes of one) is shown as the characters of `texts` it comes from.
     """
     span = encoded.tokens(pair)
-    places = zip(
-        encoded.ids[span].tolist(),
-        encoded.segment[span].tolist(),
-        encoded.offsets[span].tolist(),
-        strict=True,
+    tokens = zip(
+        encoded.ids[span].tolist(), encoded.segment[span].tolist(), encoded.offsets[span].tolist(), strict=True
     )
-    return [_decoded(tokenizer, token) or texts[segment][start:end] for token, segment, (start, end) in places]
+    return [_decoded(tokenizer, token) or texts[segment][start:end] for token, segment, (start, end) in tokens]
+
+
+def jensen_shannon_distance(mean: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The root of the Jensen-Shannon divergence of rows, from the entropies in bits of their mean and of each."""
+    return (mean - (first + second) / 2).clamp(0, 1).sqrt()
 
 
 def check_comparable(before: Loaded, after: Loaded) -> None:
@@ -130,9 +132,9 @@ def _stack(weights: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -
     width, functions = max(len(rows) for _, rows in weights), weights[0][0].shape[-1]
     mass = np.zeros((len(weights), width, width, functions), dtype=np.float32)
     entropy = np.zeros((len(weights), width, 1), dtype=np.float32)
-    for index, (one, rows) in enumerate(weights):
+    for index, (weight, rows) in enumerate(weights):
         length = len(rows)
-        mass[index, :length, :length] = one
+        mass[index, :length, :length] = weight
         entropy[index, :length, 0] = rows
     return torch.from_numpy(mass).flatten(1, 2).to(device), torch.from_numpy(entropy).to(device)
 

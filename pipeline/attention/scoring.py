@@ -50,9 +50,9 @@ class AttentionScorer:
         """The attention to where the shared terms were, [pair, layer, head]; NaN where none could be replaced."""
         ids = self._ids()
         changed = counterfactuals.replace_terms(ids, self.tokens, seed)
-        found = self._on(changed, self.tokens)._masses(_function_weights((REPLACED,)))[..., 0]
-        found[[np.array_equal(one, other) for one, other in zip(ids, changed, strict=True)]] = np.nan
-        return found
+        scores = self._on(changed, self.tokens)._masses(_function_weights((REPLACED,)))[..., 0]
+        scores[[np.array_equal(before, after) for before, after in zip(ids, changed, strict=True)]] = np.nan
+        return scores
 
     def shuffled(self, names: Sequence[str], seed: int) -> np.ndarray:
         """Scores of the named functions on the pairs with their words shuffled, [pair, layer, head, name]."""
@@ -64,7 +64,7 @@ class AttentionScorer:
         return np.split(self.encoded.ids, self.encoded.starts[1:-1])
 
     def _on(self, ids: Sequence[np.ndarray], tokens: Sequence[Tokens]) -> "AttentionScorer":
-        """The same reader of pairs changed to these tokens, lengths unchanged."""
+        """The same model on pairs changed to these tokens, lengths unchanged."""
         return replace(self, encoded=replace(self.encoded, ids=np.concatenate(ids)), tokens=tokens)
 
     def _masses(self, weigh: Callable[[Tokens], np.ndarray]) -> np.ndarray:
@@ -78,5 +78,5 @@ class AttentionScorer:
 
 
 def _function_weights(names: Sequence[str]) -> Callable[[Tokens], np.ndarray]:
-    places = [TARGETED.index(name) for name in names]
-    return lambda tokens: head_functions.mass_weights(head_functions.targets(tokens)[places])
+    functions = [TARGETED.index(name) for name in names]
+    return lambda tokens: head_functions.mass_weights(head_functions.targets(tokens)[functions])

@@ -63,9 +63,9 @@ class InteractiveBiLSTM(nn.Module):
         packed = pack_padded_sequence(vectors, present.sum(dim=1), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.encoder(packed)[0], batch_first=True)[0]
 
-    def _compare(self, own: Tensor, other: Tensor, present: Tensor) -> Tensor:
+    def _compare(self, words: Tensor, aligned: Tensor, present: Tensor) -> Tensor:
         """[pair, 2 hidden] of words [pair, word, 2 hidden] and what each aligns with in the other text."""
-        compared = self.comparison(self.dropout(torch.cat([own, other, own - other, own * other], dim=-1)))
+        compared = self.comparison(self.dropout(torch.cat([words, aligned, words - aligned, words * aligned], dim=-1)))
         absent = ~present[:, :, None]
         mean = compared.masked_fill(absent, 0).sum(dim=1) / present.sum(dim=1, keepdim=True)
         highest = compared.masked_fill(absent, -torch.inf).amax(dim=1)

@@ -1,4 +1,4 @@
-"""Pairs that cannot be learnt from, set aside with a reason; none is dropped without one."""
+"""Deduplication: pairs that cannot be learnt from are rejected, each with a reason."""
 
 from collections.abc import Hashable, Iterable
 from hashlib import blake2b
@@ -16,7 +16,7 @@ REASONS = (EMPTY_QUERY, EMPTY_TITLE, CONFLICT, DUPLICATE)
 def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
     """Why each pair is set aside, "" where it is not.
 
-    Two pairs are the same when their queries and their titles are, by `identity.text_key`. Of the same pair with
+    Two pairs are the same when their queries and their titles are, by `text_key`. Of the same pair with
     one grade the first is kept; with several grades none is, since nothing says which of them is right.
 
     Args:
@@ -29,7 +29,7 @@ def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
     first, second = np.frombuffer(digests, dtype=np.int64).reshape(-1, 2).T
     same = pd.DataFrame({"pair": pd.DataFrame({"a": first, "b": second}).groupby(["a", "b"], sort=False).ngroup()})
     same["grade"] = pairs["grade"].to_numpy()
-    found = np.select(
+    reason = np.select(
         [
             np.fromiter((not text_key(query) for query in pairs["query"]), dtype=bool),
             np.fromiter((not text_key(title) for title in pairs["title"]), dtype=bool),
@@ -38,7 +38,7 @@ def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
         ],
         range(1, len(REASONS) + 1),
     )
-    return pd.Series(np.array(["", *REASONS], dtype=object)[found], index=pairs.index, dtype="str")
+    return pd.Series(np.array(["", *REASONS], dtype=object)[reason], index=pairs.index, dtype="str")
 
 
 def _digest(query: str, title: str) -> bytes:
@@ -56,7 +56,7 @@ def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, grades: list[str]) ->
             "reason": reasons[reasons != ""].to_numpy(),
             "query": rejected["query"].to_numpy(),
             "title": rejected["title"].to_numpy(),
-            "grade": [grades[place] for place in rejected["grade"]],
+            "grade": [grades[grade] for grade in rejected["grade"]],
         }
     )
 

@@ -1,4 +1,4 @@
-"""Which split a pair belongs to: as the table says, or drawn so that no query is in two splits."""
+"""Train, dev and test splits by query: as the table says, or stratified at random."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def check_given_splits(pairs: pd.DataFrame, source: str) -> None:
     if len(unknown):
         raise InputError(
             f"{source}, {unit} {unknown.index[0]}: split {quote_value(unknown.iloc[0])} is none of "
-            f"{', '.join(SPLITS)}; mend the record, or set data.columns.split to null to have the pairs split by query"
+            f"{', '.join(SPLITS)}; fix the record, or set data.columns.split to null to have the pairs split by query"
         )
     first: dict[str, tuple[int, str]] = {}
     for number, query, split in zip(pairs.index, pairs["query"], pairs["split"], strict=True):
@@ -58,14 +58,14 @@ def draw_splits(queries: np.ndarray, grades: np.ndarray, shares: Sequence[float]
     np.add.at(profile, (queries, grades), 1)
     targets = np.outer(shares, profile.sum(axis=0)).clip(min=np.finfo(float).tiny)
     counts = np.zeros_like(targets)
-    drawn = np.zeros(len(profile), dtype=np.int64)
+    split = np.zeros(len(profile), dtype=np.int64)
     shuffled = np.random.default_rng(seed).permutation(len(profile))
     for query in shuffled[np.argsort(-profile[shuffled].sum(axis=1), kind="stable")]:
         added = profile[query]
         rise = (added * (added + 2 * (counts - targets)) / targets).sum(axis=1)
-        drawn[query] = rise.argmin()
-        counts[drawn[query]] += added
-    return drawn[queries]
+        split[query] = rise.argmin()
+        counts[split[query]] += added
+    return split[queries]
 
 
 def check_complete_splits(splits: dict[str, pd.DataFrame], grades: list[str], source: str) -> None:
@@ -81,8 +81,8 @@ def check_complete_splits(splits: dict[str, pd.DataFrame], grades: list[str], so
                 f"{source}: the {name} split is empty (pairs: {sizes}); give more queries, or raise its share "
                 "(data.dev_share, data.test_share)"
             )
-    for place, label in enumerate(grades):
-        if not (splits["train"]["grade"] == place).any():
+    for grade, label in enumerate(grades):
+        if not (splits["train"]["grade"] == grade).any():
             raise InputError(
                 f"{source}: grade {label!r} does not occur in the training split (pairs: {sizes}); give it pairs of "
                 "this grade, or remove the grade from data.grades"

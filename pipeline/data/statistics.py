@@ -1,4 +1,4 @@
-"""What a prepared corpus holds, as flat numbers."""
+"""Statistics of a prepared corpus: pairs, queries, grades and rejections, as flat numbers."""
 
 import re
 
@@ -33,13 +33,13 @@ def summarize(splits: dict[str, pd.DataFrame], reasons: pd.Series, grades: list[
         numbers[f"{name}_pairs"] = len(pairs)
         numbers[f"{name}_queries"] = queries
         numbers[f"{name}_titles_per_query"] = len(pairs) / queries
-        for place, label in enumerate(_metric_labels(grades)):
-            numbers[f"{name}_share_of_grade_{label}"] = float((pairs["grade"] == place).mean())
+        for grade, label in enumerate(_metric_labels(grades)):
+            numbers[f"{name}_share_of_grade_{label}"] = float((pairs["grade"] == grade).mean())
     return numbers
 
 
 def _metric_labels(grades: list[str]) -> list[str]:
-    """The labels as a metric's name may hold them; their places where that makes two alike or one too long."""
+    """The labels as a metric's name may hold them; their numbers where that makes two alike or one too long."""
     labels = [re.sub(r"[^\w.-]+", "_", label).strip("_").lower() for label in grades]
     fit = all(0 < len(label) <= LONGEST_LABEL for label in labels) and len(set(labels)) == len(labels)
-    return labels if fit else [str(place) for place in range(len(grades))]
+    return labels if fit else [str(grade) for grade in range(len(grades))]

@@ -1,4 +1,4 @@
-"""A user's table as the pipeline's pairs: columns by their own names, grades as places on the scale."""
+"""Reader of a user's table: .csv, .tsv, .jsonl and .parquet as graded pairs, grades numbered from worst to best."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
         grades: the labels from worst to best.
 
     Returns:
-        One row a record with query, title (str, as written), grade (int64, place in `grades`), split (str, only
+        One row a record with query, title (str, as written), grade (int64, its number in `grades`), split (str, only
         where `columns` names it) and the slices (str). The index is called "line" or "row" and holds the record's
         number in the file, from 1.
 
@@ -73,7 +73,7 @@ def _check_slices(slices: list[str]) -> None:
 
 def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
     """The frame's columns, each with its name in the table and how a value of it is read."""
-    grade = partial(_grade, places={label: place for place, label in enumerate(grades)})
+    grade = partial(_grade, numbers={label: number for number, label in enumerate(grades)})
     parsers: Parsers = {
         "query": (columns.query, _text),
         "title": (columns.title, _text),
@@ -91,7 +91,7 @@ def _text(value: Any) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(
-            f"{quote_value(text)} holds half of a surrogate pair, which no file can keep; mend it"
+            f"{quote_value(text)} holds half of a surrogate pair, which no file can keep; fix it"
         ) from None
     return text
 
@@ -105,17 +105,17 @@ def _written(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _grade(value: Any, places: dict[str, int]) -> int:
-    """The place of the grade's label."""
+def _grade(value: Any, numbers: dict[str, int]) -> int:
+    """The number of the grade's label."""
     label = _text(value).strip()
     if not label:
-        raise InputError(f"the grade is missing; give one of data.grades {list(places)} or remove the record")
-    place = places.get(label, places.get(str(value)))
-    if place is None:
+        raise InputError(f"the grade is missing; give one of data.grades {list(numbers)} or remove the record")
+    grade = numbers.get(label, numbers.get(str(value)))
+    if grade is None:
         raise InputError(
-            f"grade {quote_value(label)} is none of data.grades {list(places)}; mend the record or data.grades"
+            f"grade {quote_value(label)} is none of data.grades {list(numbers)}; fix the record or data.grades"
         )
-    return place
+    return grade
 
 
 NumberedRecord = Iterator[tuple[int, list[Any]]]
@@ -142,7 +142,7 @@ def read_records(path: Path, names: list[str]) -> NumberedRecord:
     """
     if not path.is_file():
         is_other = os.path.lexists(path)  # a folder, a pipe, a link that leads nowhere
-        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or mend data.source")
+        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or fix data.source")
     if path.suffix == ".parquet":
         return _parquet(path, names)
     _require_utf8(path)
@@ -169,9 +169,7 @@ def _require_columns(where: str, names: list[str], found: list[str]) -> None:
     for name in names:
         if name not in found:
             listed = str(found)[:LISTED]
-            raise InputError(
-                f"{where}: no column {name!r}; found {listed}; mend data.columns, data.slices or the table"
-            )
+            raise InputError(f"{where}: no column {name!r}; found {listed}; fix data.columns, data.slices or the table")
         if found.count(name) > 1:
             raise InputError(f"{where}: {found.count(name)} columns are called {name!r}; rename all but one")
 
@@ -182,14 +180,14 @@ def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0,
         rows = _numbered_rows(path, csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True))
         line, header = next(rows, (1, []))
         _require_columns(f"{path}, line {line}", names, header)
-        places = [header.index(name) for name in names]
+        columns = [header.index(name) for name in names]
         for line, fields in rows:
             if len(fields) != len(header):
                 raise InputError(
                     f"{path}, line {line}: {len(fields)} fields where the header has {len(header)}: "
-                    f"{quote_value(fields)}; mend the row"
+                    f"{quote_value(fields)}; fix the row"
                 )
-            yield line, [fields[place] for place in places]
+            yield line, [fields[column] for column in columns]
 
 
 def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -201,7 +199,7 @@ def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise InputError(f"{path}, line {start}: {error}; mend the quotes of the row that starts here") from None
+            raise InputError(f"{path}, line {start}: {error}; fix the quotes of the row that starts here") from None
         if fields:
             yield start, fields
 
@@ -214,7 +212,7 @@ def _json_lines(path: Path, names: list[str]) -> NumberedRecord:
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from None
+                raise InputError(f"{path}, line {number}: not JSON ({error}); fix the line") from None
             if not isinstance(record, dict):
                 raise InputError(
                     f"{path}, line {number}: {quote_value(record)} is no JSON object; write one object a line"
@@ -225,8 +223,7 @@ def _json_lines(path: Path, names: list[str]) -> NumberedRecord:
 
 def _parquet(path: Path, names: list[str]) -> NumberedRecord:
     try:
-        found = pyarrow.parquet.read_schema(path).names
-        _require_columns(str(path), names, found)
+        _require_columns(str(path), names, pyarrow.parquet.read_schema(path).names)
         table = pyarrow.parquet.read_table(path, columns=names)
         columns = [_values(path, table.column(name)) for name in names]
     except (pa.ArrowException, OSError) as error:

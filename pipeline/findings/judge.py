@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from pipeline.findings import cls_dependence, functional_heads, redundancy, select
 from pipeline.findings.verdict import CANNOT_TELL, Estimate, Finding, Part, conclude
-from pipeline.stats.bootstrap import bootstrap
+from pipeline.stats.bootstrap import QuerySample
 
 WITHOUT_MASKING = ("R0", "T1")  # findings that hold or fail whatever the masked model predicts
 
@@ -45,10 +44,8 @@ def bert_against_bilstm(bert: pd.DataFrame, bilstm: pd.DataFrame, resamples: int
         resamples: of the cluster bootstrap by query.
     """
     bert_right, bilstm_right = ((model["predicted"] == model["grade"]).to_numpy() for model in (bert, bilstm))
-    queries, query = np.unique(bert["query_id"], return_inverse=True)
     difference = bert_right.astype(float) - bilstm_right
-    resampled = bootstrap(len(queries), resamples, seed)
-    low, high = resampled.interval(resampled.means(np.bincount(query, difference), np.bincount(query)))
+    low, high = QuerySample(bert["query_id"].to_numpy(), resamples, seed).interval(difference)
     estimate = Estimate(float(difference.mean()), float(low), float(high))
     part = Part.of(
         estimate.above(0.0),

@@ -1,4 +1,4 @@
-"""Fine-tuning of a sequence classifier; what "good" means is the caller's to say."""
+"""Fine-tuning of a sequence classifier, its best epoch chosen on dev; and the same on shuffled grades."""
 
 import math
 import sys
@@ -15,7 +15,10 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from pipeline.core.config import Finetune
 from pipeline.core.errors import InputError
-from pipeline.models.tokenization import EncodedPairs, collate
+from pipeline.models.checkpoints import Loaded
+from pipeline.models.inference import predict
+from pipeline.models.tokenization import EncodedPairs, collate, encode_split
+from pipeline.stats.metrics import split_metrics
 
 Scores = dict[str, float | None]
 SECONDS_BETWEEN_LINES = 10.0
@@ -74,6 +77,29 @@ def fine_tune(
     model.load_state_dict(watch.best_weights)
     model.eval()
     return watch.epochs, watch.best
+
+
+def fine_tune_on_shuffled_grades(
+    start: Loaded, train: pd.DataFrame, dev: pd.DataFrame, max_length: int, settings: Finetune, seed: int
+) -> PreTrainedModel:
+    """The null of what fine-tuning changes: `fine_tune` on the same pairs, their grades shuffled.
+
+    Args:
+        start: the model before fine-tuning, trained in place, and its tokenizer.
+        train, dev: prepared splits; dev's own grades choose the epoch.
+        max_length: tokens of a pair at most.
+        settings, seed: as of the real fine-tuning.
+    """
+    model, tokenizer = start
+    pad_id = tokenizer.pad_token_id
+    grades = np.random.default_rng([seed, 7]).permutation(train["grade"].to_numpy())
+    pairs, dev_pairs = (encode_split(tokenizer, split, max_length) for split in (train, dev))
+
+    def judge() -> Scores:
+        return split_metrics(dev, predict(model, dev_pairs, pad_id))[0]
+
+    fine_tune(model, pairs, grades, pad_id, judge, settings, seed)
+    return model
 
 
 def curve_table(epochs: list[Epoch]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +40,7 @@ class EncodedPairs:
         return len(self.starts) - 1
 
     def tokens(self, pair: int) -> slice:
-        """The pair's place along the token axis."""
+        """The pair's part of the token axis."""
         return slice(int(self.starts[pair]), int(self.starts[pair + 1]))
 
     def take(self, pairs: np.ndarray) -> "EncodedPairs":
@@ -55,7 +56,7 @@ class EncodedPairs:
         )
 
     def positions(self, pairs: np.ndarray) -> np.ndarray:
-        """Places along the token axis, int64 [pair, position], of pairs of one length."""
+        """Indices along the token axis, int64 [pair, position], of pairs of one length."""
         return self.starts[pairs][:, None] + np.arange(self.lengths[pairs[0]])
 
 
@@ -82,9 +83,14 @@ def encode_pairs(
             [np.asarray([SPECIAL if s is None else s for s in e.sequence_ids], dtype=np.int8) for e in encodings]
         ),
         offsets=np.concatenate([np.asarray(encoding.offsets, dtype=np.int32) for encoding in encodings]),
-        starts=np.concatenate([[0], np.cumsum([len(one) for one in ids])]),
+        starts=np.concatenate([[0], np.cumsum([len(pair) for pair in ids])]),
         truncated=np.asarray([bool(encoding.overflowing) for encoding in encodings]),
     )
+
+
+def encode_split(tokenizer: PreTrainedTokenizerFast, split: pd.DataFrame, max_length: int) -> EncodedPairs:
+    """`encode_pairs` of a table's columns query and title."""
+    return encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), max_length)
 
 
 def length_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:

@@ -76,11 +76,11 @@ def token_terms(texts: tuple[str, str], offsets: np.ndarray, segment: np.ndarray
     words: list[str] = []
     for side, text in enumerate(texts):
         tokens = np.flatnonzero(segment == side)
-        place, terms = _words(text)
+        word_at, terms = _words(text)
         start, end = offsets[tokens].T
-        inside = place[start, 0]
-        found = (place[start, 1] < end) & (inside >= 0)
-        word[tokens[found]] = inside[found] + len(words)
+        number, first = word_at[start].T
+        inside = (first < end) & (number >= 0)
+        word[tokens[inside]] = number[inside] + len(words)
         words.extend(terms)
     key = np.append(dense_ids(words), -1)
     return word, key[word]
@@ -99,6 +99,6 @@ def _words(text: str) -> tuple[np.ndarray, tuple[str, ...]]:
     solid = np.array([not character.isspace() for character in text] + [True])
     positions = np.where(solid, np.arange(len(text) + 1), len(text))
     following = np.minimum.accumulate(positions[::-1])[::-1]
-    place = np.stack([word[following], following], axis=1).astype(np.int32)
-    place.flags.writeable = False
-    return place, tuple(text[start:end].casefold() for start, end in spans)
+    word_at = np.stack([word[following], following], axis=1).astype(np.int32)
+    word_at.flags.writeable = False
+    return word_at, tuple(text[start:end].casefold() for start, end in spans)

@@ -10,7 +10,7 @@ from pipeline.core.config import Params
 from pipeline.models.checkpoints import load_start, pick_device, save_tuned
 from pipeline.models.finetuning import curve_points, curve_table, fine_tune
 from pipeline.models.inference import predict, prediction_table
-from pipeline.models.tokenization import encode_pairs
+from pipeline.models.tokenization import encode_split
 from pipeline.stats.metrics import metrics_by_split, split_metrics
 from pipeline.tables.finetune import CURVE
 from pipeline.tables.predictions import PREDICTIONS
@@ -22,10 +22,8 @@ def main(params: Params, record: Record) -> None:
     train, dev, test = (split.read() for split in SPLIT_TABLES.values())
     evaluated = {"dev": dev, "test": test}
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
-    encoded = {
-        name: encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
-        for name, split in {"train": train, **evaluated}.items()
-    }
+    splits = {"train": train, **evaluated}
+    encoded = {name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items()}
     pad_id = tokenizer.pad_token_id
 
     epochs, best = fine_tune(

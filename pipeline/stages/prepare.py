@@ -59,7 +59,7 @@ def _divide(pairs: pd.DataFrame, data: Data, seed: int) -> dict[str, pd.DataFram
     pairs = pairs.assign(query_id=query_ids(pairs["query"]))
     if "split" not in pairs:
         shares = (1 - data.dev_share - data.test_share, data.dev_share, data.test_share)
-        drawn = draw_splits(pairs["query_id"].to_numpy(), pairs["grade"].to_numpy(), shares, seed)
-        pairs["split"] = [SPLITS[split] for split in drawn]
+        numbers = draw_splits(pairs["query_id"].to_numpy(), pairs["grade"].to_numpy(), shares, seed)
+        pairs["split"] = [SPLITS[split] for split in numbers]
     columns = ["query_id", *pairs.columns.drop(["query_id", "split"])]
     return {name: pairs.loc[pairs["split"] == name, columns].reset_index(drop=True) for name in SPLITS}

@@ -1,9 +1,11 @@
-"""What a sample of queries lets one say: intervals, tests and their corrections.
+"""Cluster bootstrap over queries, sign-flip tests and corrections for many tests.
 
-Pairs of one query are alike, so queries are what is drawn. Nothing here knows what the numbers measure.
+Pairs of one query are alike, so queries are what is resampled. Nothing here knows what the numbers measure.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import stats
@@ -49,6 +51,47 @@ def bootstrap(queries: int, draws: int, seed: int) -> Bootstrap:
     """The cluster bootstrap: as many queries as there are, drawn `draws` times (Davison and Hinkley 1997, 2.4, 3.8)."""
     rng = np.random.default_rng([seed, 3])
     return Bootstrap(rng.multinomial(queries, np.full(queries, 1 / queries), size=draws).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class QuerySample:
+    """Pairs as a sample of queries: sums by query, and intervals by the cluster bootstrap.
+
+    Attributes:
+        query_ids: [pair].
+        resamples: of the bootstrap.
+        seed: of the bootstrap and of sign flips.
+    """
+
+    query_ids: np.ndarray
+    resamples: int
+    seed: int
+
+    @property
+    def queries(self) -> int:
+        """How many queries the pairs belong to."""
+        return len(np.unique(self.query_ids))
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """Of the queries by rising id."""
+        return bootstrap(self.queries, self.resamples, self.seed)
+
+    def by_query(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of the defined values and their numbers, [query, ...] of [pair, ...]."""
+        queries, query = np.unique(self.query_ids, return_inverse=True)
+        sums, counts = np.zeros((2, len(queries), *values.shape[1:]))
+        np.add.at(sums, query, np.nan_to_num(values))
+        np.add.at(counts, query, np.isfinite(values))
+        return sums, counts
+
+    def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the mean over the pairs that define them, of values [pair, ...]."""
+        return self.bootstrap.interval(self.bootstrap.means(*self.by_query(values)))
+
+    def subset(self, pairs: np.ndarray) -> Self:
+        """Some of the pairs, [pair] numbers or bool."""
+        return type(self)(self.query_ids[pairs], self.resamples, self.seed)
 
 
 def query_indicator(query_ids: np.ndarray) -> np.ndarray:

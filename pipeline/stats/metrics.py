@@ -1,4 +1,4 @@
-"""How well logits grade pairs, and how well they rank the titles of a query.
+"""Grading and ranking metrics of logits, and sums by query from which they can be had for any resample.
 
 What has no value on the data at hand is None with a reason, never NaN and never 0.
 """
@@ -46,11 +46,11 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     log_shares = log_softmax(logits.astype(np.float64), axis=1)
     expected = expected_grades(log_shares)
     predicted = logits.argmax(axis=1)
-    (counts,) = confusions(predicted[None], grades, logits.shape[1])
+    grade_count = logits.shape[1]
+    counts = np.bincount(grades * grade_count + predicted, minlength=grade_count**2).reshape(grade_count, grade_count)
+    # The last two are means over pairs and over queries: `measures`, from sums by query, may differ in the last bit.
     values = {
-        "accuracy": float((predicted == grades).mean()),
-        "qwk": none_if_nan(float(quadratic_weighted_kappa(counts))),
-        "mae": float(np.abs(predicted - grades).mean()),
+        **{name: none_if_nan(float(value)) for name, value in confusion_measures(counts).items()},
         "macro_f1": macro_f1(counts),
         "log_loss": float(-log_shares[np.arange(len(grades)), grades].mean()),
         "spearman": spearman(expected, grades, query_ids),
@@ -80,10 +80,16 @@ def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarr
     return scores, undefined
 
 
-def confusions(predicted: np.ndarray, grades: np.ndarray, size: int) -> np.ndarray:
-    """Numbers of pairs [prediction, gold grade, predicted grade] of predicted grades [prediction, pair]."""
-    cells = (np.arange(len(predicted))[:, None] * size + grades) * size + predicted
-    return np.bincount(cells.ravel(), minlength=len(predicted) * size**2).reshape(-1, size, size)
+def confusion_measures(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """accuracy, qwk and mae, [...] each, of counts [..., gold grade, predicted grade]; see `grade_metrics`."""
+    grade = np.arange(counts.shape[-1])
+    pairs, distance = counts.sum(axis=(-2, -1)), np.abs(np.subtract.outer(grade, grade))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "accuracy": np.trace(counts, axis1=-2, axis2=-1) / pairs,
+            "qwk": quadratic_weighted_kappa(counts),
+            "mae": (counts * distance).sum(axis=(-2, -1)) / pairs,
+        }
 
 
 def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
@@ -130,8 +136,8 @@ def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> f
 
 def ndcg(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
     """`ndcg_by_query` averaged over the queries that have it. None where none has."""
-    found = ndcg_by_query(scores, grades, query_ids)
-    return float(np.nanmean(found)) if np.isfinite(found).any() else None
+    gains = ndcg_by_query(scores, grades, query_ids)
+    return float(np.nanmean(gains)) if np.isfinite(gains).any() else None
 
 
 def ndcg_by_query(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
@@ -142,14 +148,14 @@ def ndcg_by_query(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
 
     Burges et al. 2005, Learning to rank using gradient descent; for ties McSherry and Najork 2008.
     """
-    queries, place = np.unique(query_ids, return_inverse=True)
-    found = np.full((*scores.shape[:-1], len(queries)), np.nan)
-    order = np.argsort(place, kind="stable")
-    for query, titles in enumerate(np.split(order, np.cumsum(np.bincount(place))[:-1])):
+    queries, query_index = np.unique(query_ids, return_inverse=True)
+    normalised = np.full((*scores.shape[:-1], len(queries)), np.nan)
+    order = np.argsort(query_index, kind="stable")
+    for query, titles in enumerate(np.split(order, np.cumsum(np.bincount(query_index))[:-1])):
         gains = 2.0 ** grades[titles] - 1
         if len(titles) > 1 and gains.any():
-            found[..., query] = _cumulative_gain(scores[..., titles], gains) / _cumulative_gain(gains, gains)
-    return found
+            normalised[..., query] = _cumulative_gain(scores[..., titles], gains) / _cumulative_gain(gains, gains)
+    return normalised
 
 
 def _cumulative_gain(scores: np.ndarray, gains: np.ndarray) -> np.ndarray:
@@ -159,6 +165,13 @@ def _cumulative_gain(scores: np.ndarray, gains: np.ndarray) -> np.ndarray:
     down_to = len(gains) - rankdata(scores, "min", axis=-1).astype(int) + 1
     spread = discounts[np.minimum(down_to, CUTOFF)] - discounts[np.minimum(above, CUTOFF)]
     return (gains * spread / (down_to - above)).sum(axis=-1)
+
+
+def nan_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of the finite values, summed in their own precision; NaN where there are none."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
 
 
 def none_if_nan(value: float) -> float | None:
@@ -171,22 +184,21 @@ MEASURES = ("accuracy", "qwk", "mae", "log_loss", "margin", "ndcg_at_10")  # and
 
 
 def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
-    """Statistics float64 [intervention, query, statistic], queries by rising id.
+    """What `measures` are computed from, added up by query: float64 [prediction, query, statistic], by rising id.
 
     Args:
-        logits: float32 [intervention, pair, grade].
+        logits: float32 [prediction, pair, grade].
         grades: gold, 0 worst, [pair].
         query_ids: [pair].
     """
-    interventions, pairs, size = logits.shape
+    predictions, pairs, size = logits.shape
     queries, query = np.unique(query_ids, return_inverse=True)
-    sums = np.zeros((interventions, len(queries), size**2 + EXTRA_STATISTICS))
+    sums = np.zeros((predictions, len(queries), size**2 + EXTRA_STATISTICS))
     log_shares = log_softmax(logits.astype(np.float64), axis=-1)
-    place = np.arange(pairs)
-    cell = grades * size + logits.argmax(axis=-1)  # [intervention, pair]
-    np.add.at(sums, (np.arange(interventions)[:, None], query, cell), 1)
+    cell = grades * size + logits.argmax(axis=-1)  # [prediction, pair]
+    np.add.at(sums, (np.arange(predictions)[:, None], query, cell), 1)
     in_query = query_indicator(query_ids)
-    sums[..., size**2] = -log_shares[:, place, grades] @ in_query
+    sums[..., size**2] = -log_shares[:, np.arange(pairs), grades] @ in_query
     sums[..., size**2 + 1] = logit_margins(logits, grades) @ in_query
     ndcg = ndcg_by_query(expected_grades(log_shares), grades, query_ids)
     sums[..., -2], sums[..., -1] = np.nan_to_num(ndcg), np.isfinite(ndcg)
@@ -194,7 +206,7 @@ def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.
 
 
 def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
-    """The gold grade's logit minus the highest of the others, [intervention, pair]."""
+    """The gold grade's logit minus the highest of the others, [..., pair] of [..., pair, grade]."""
     gold = np.arange(logits.shape[-1]) == grades[:, None]
     return np.where(gold, logits, -np.inf).max(axis=-1) - np.where(gold, -np.inf, logits).max(axis=-1)
 
@@ -202,37 +214,33 @@ def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
 def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
     """MEASURES and each grade's recall, [...] each, of statistics summed over queries [..., statistic].
 
-    - accuracy: share of pairs whose highest logit is the gold grade's.
-    - qwk: `metrics.quadratic_weighted_kappa`. mae: mean distance of predicted and gold grade, in grades.
-    - log_loss: mean negative log-likelihood of the gold grade, in nats.
-    - margin: mean gold-logit margin, in logits; see `margins`.
-    - ndcg_at_10: mean over the queries that have it. recall_g: share of grade g's pairs predicted as g.
+    As `grade_metrics` has them, and
+
+    - margin: mean gold-logit margin, in logits; see `logit_margins`.
+    - recall_g: share of grade g's pairs predicted as g.
 
     NaN where undefined.
     """
     size = int(np.sqrt(sums.shape[-1] - EXTRA_STATISTICS))
     counts = sums[..., : size**2].reshape(*sums.shape[:-1], size, size)
     log_loss, margin, ndcg, ndcg_queries = np.moveaxis(sums[..., size**2 :], -1, 0)
-    pairs, hits = counts.sum(axis=(-2, -1)), np.diagonal(counts, axis1=-2, axis2=-1)
-    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    pairs = counts.sum(axis=(-2, -1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        recalls = hits / counts.sum(axis=-1)
-        return {
-            "accuracy": hits.sum(axis=-1) / pairs,
-            "qwk": quadratic_weighted_kappa(counts),
-            "mae": (counts * distance).sum(axis=(-2, -1)) / pairs,
+        recalls = np.diagonal(counts, axis1=-2, axis2=-1) / counts.sum(axis=-1)
+        return confusion_measures(counts) | {
             "log_loss": log_loss / pairs,
             "margin": margin / pairs,
             "ndcg_at_10": ndcg / ndcg_queries,
-        } | {f"recall_{grade}": recalls[..., grade] for grade in range(size)}
+            **{f"recall_{grade}": recalls[..., grade] for grade in range(size)},
+        }
 
 
-def changes(sums: np.ndarray, baseline: np.ndarray) -> dict[str, np.ndarray]:
-    """The measures' changes from `baseline`: of accuracy relatively, as the article has it, else by difference.
+def changes(sums: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures' changes from the unmasked model: of accuracy relatively, as the article has it, else differences.
 
     Both are statistics summed over queries, [..., statistic], of shapes that broadcast.
     """
-    after, before = measures(sums), measures(baseline)
+    after, before = measures(sums), measures(unmasked)
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(before["accuracy"] > 0, after["accuracy"] / before["accuracy"] - 1, np.nan)
     differences = {f"{name}_change": after[name] - before[name] for name in after if name != "accuracy"}

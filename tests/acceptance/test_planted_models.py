@@ -8,10 +8,9 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
 from pipeline.models.tokenization import QUERY, TITLE, EncodedPairs, collate
 from pipeline.models.word_alignment import token_terms
+from tests.support.builders import ablation_engine
 from tests.support.planted import (
     HEADS,
     LAYERS,
@@ -42,8 +41,8 @@ def built(build: Callable[[int, int], Planted], seed: int) -> Planted:
 
 def swept(truth: Planted, masked: list[tuple[Head, ...]]) -> np.ndarray:
     """Logits [1 + mask, pair, grade] of the whole model, then without each set of heads."""
-    masks = np.stack([mask_of(heads) for heads in ((), *masked)])
-    return AblationEngine(from_pretrained_model(truth.model), 4096).evaluate(truth.pairs, masks)["logits"]
+    masks = np.stack([mask_of(heads) for heads in masked])
+    return ablation_engine(truth.model, 4096).evaluate(truth.pairs, masks).logits
 
 
 def accuracy(truth: Planted, masked: list[tuple[Head, ...]]) -> np.ndarray:

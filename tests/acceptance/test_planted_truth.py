@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 
 from pipeline.ablation import head_groups
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
 from pipeline.analysis.ablation_effects import (
     CHANGE,
     NEEDED,
-    Judged,
+    EvaluationSet,
     effect_significance,
     effects_and_resamples,
     measure_effects,
@@ -27,6 +25,8 @@ from pipeline.findings.select import Tables
 from pipeline.findings.verdict import AGREES
 from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
+from pipeline.stats.bootstrap import QuerySample
+from tests.support.builders import ablation_engine
 from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_redundant
 
 SEEDS = range(10)
@@ -64,20 +64,22 @@ def analysed(truth: Planted, k: int) -> Analysed:
         *head_groups.random_k_groups(LAYERS, HEADS, k, 30, seed=0),
         *(one for group in functions for one in head_groups.layer_matched_groups(group, HEADS, 30, seed=0)),
     ]
-    masks = np.concatenate([np.ones((1, LAYERS, HEADS)), head_groups.group_masks(chosen, LAYERS, HEADS)])
-    logits = AblationEngine(from_pretrained_model(truth.model), 4096).evaluate(truth.pairs.take(test), masks)["logits"]
-    judged = Judged(truth.grades[test], truth.query_ids[test], logits[0], DRAWS, seed=0)
-    measured, drawn = effects_and_resamples(logits[1:], judged)
-    table = pd.concat([head_groups.group_frame(chosen), measured], axis=1)
-    single = slice(1, 1 + LAYERS * HEADS)
-    every = pd.DataFrame(every_head(LAYERS, HEADS), columns=["layer", "head"])
-    heads = pd.concat(
-        [every, measure_effects(logits[single], judged), effect_significance(logits[single], judged)], axis=1
-    )
-    beside = compare_with_random(chosen, table[CHANGE], head_groups.CONTROLLED, HEADS)
-    together = contrasts(chosen, table[CHANGE].to_numpy(), drawn, judged)
+    masks = head_groups.group_masks(chosen, LAYERS, HEADS)
+    result = ablation_engine(truth.model, 4096).evaluate(truth.pairs.take(test), masks)
+    sample = QuerySample(truth.query_ids[test], DRAWS, seed=0)
+    evaluated = EvaluationSet(truth.grades[test], result.unmasked_logits, sample)
+    effects, resamples = effects_and_resamples(result.masked_logits, evaluated)
+    table = pd.concat([head_groups.group_frame(chosen), effects], axis=1)
+    single = result.masked_logits[: LAYERS * HEADS]
+    names = pd.DataFrame(every_head(LAYERS, HEADS), columns=["layer", "head"])
+    heads = pd.concat([names, measure_effects(single, evaluated), effect_significance(single, evaluated)], axis=1)
+    controls = compare_with_random(chosen, table[CHANGE], head_groups.CONTROLLED, HEADS)
+    contrasted = contrasts(chosen, table[CHANGE].to_numpy(), resamples, sample)
     return Analysed(
-        truth, found, heads, Tables(heads, table, beside, together, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN)
+        truth,
+        found,
+        heads,
+        Tables(heads, table, controls, contrasted, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN),
     )
 
 
@@ -90,13 +92,13 @@ def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
         word, key = token_terms((truth.queries[pair], truth.titles[pair]), offsets, segment)
         first = np.arange(len(segment)) == 0
         tokens.append(Tokens(word, key, segment, first, (segment == SPECIAL) & ~first))
-    reader = AttentionScorer(truth.model, encoded, tokens, 4096)
+    scorer = AttentionScorer(truth.model, encoded, tokens, 4096)
     chances = np.stack([chance(*weights(one)) for one in tokens])
-    sample = head_labels.Sample.of(truth.query_ids[pairs], DRAWS, seed=0)
+    sample = QuerySample(truth.query_ids[pairs], DRAWS, seed=0)
     return head_labels.label_heads(
-        reader.scores(),
-        reader.controls(chances, 0.8, 0),
-        reader.shuffled(head_labels.ORDER_FUNCTIONS, 0),
+        scorer.scores(),
+        scorer.controls(chances, 0.8, 0),
+        scorer.shuffled(head_labels.ORDER_FUNCTIONS, 0),
         sample,
         MARGIN,
     )

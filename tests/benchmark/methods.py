@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from captum.attr import LayerFeatureAblation
 
-from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.mixed_precision import sweep_in_bfloat16
 from pipeline.models.tokenization import collate, length_batches
@@ -77,11 +77,16 @@ def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 
 def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    return AblationEngine(from_pretrained_model(workload.model), BATCH_TOKENS).evaluate(workload.pairs, masks)["logits"]
+    return _engine(workload, torch.float32).evaluate(workload.pairs, masks).masked_logits
 
 
 def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    return sweep_in_bfloat16(workload.model, workload.pairs, masks, BATCH_TOKENS).logits
+    exact, rounded = (_engine(workload, dtype) for dtype in (torch.float32, torch.bfloat16))
+    return sweep_in_bfloat16(exact, rounded, workload.pairs, masks).masked_logits
+
+
+def _engine(workload: Workload, dtype: torch.dtype) -> AblationEngine:
+    return AblationEngine(AblatableEncoder.from_pretrained_model(workload.model, dtype), BATCH_TOKENS)
 
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.

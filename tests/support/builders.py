@@ -18,6 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.ablation.engine import AblationEngine
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import Loaded, load_before
 from pipeline.models.inference import predict
@@ -44,6 +46,10 @@ def params_with(**changes: Any) -> Params:
 def tiny_params(name: str = str(CHECKPOINT), **changes: Any) -> Params:
     """Params that name a tiny model."""
     return params_with(**{"model__name": name, "model__max_length": 32, "model__scratch": SCRATCH, **changes})
+
+
+def ablation_engine(model: PreTrainedModel, batch_tokens: int, dtype: torch.dtype = torch.float32) -> AblationEngine:
+    return AblationEngine(AblatableEncoder.from_pretrained_model(model, dtype), batch_tokens)
 
 
 def load_tiny(name: str = str(CHECKPOINT), **changes: Any) -> Loaded:

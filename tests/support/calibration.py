@@ -7,8 +7,8 @@ are, how many predictions a mask moves, how heads hang together.
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import CHANGE, SIGNIFICANT
-from pipeline.stats.bootstrap import bootstrap, q_values, sign_flips
+from pipeline.analysis.ablation_effects import CHANGE
+from pipeline.stats.bootstrap import SIGNIFICANCE, bootstrap, q_values, sign_flips
 from pipeline.stats.metrics import changes, sufficient_statistics
 
 GRADES = 5
@@ -47,6 +47,6 @@ def calibrate(queries: int, heads: int, repetitions: int) -> pd.Series:
                 covered[name] += low <= 0 <= high
         moved = (after.argmax(-1) == grades).astype(float) - (before.argmax(-1) == grades)
         differences = np.stack([np.bincount(query_ids, one) for one in moved]).astype(np.float32)
-        declared += bool((q_values(sign_flips(differences, seed)) < SIGNIFICANT).any())
+        declared += bool((q_values(sign_flips(differences, seed)) < SIGNIFICANCE).any())
     shares = {name: count / (heads * repetitions) for name, count in covered.items()}
     return pd.Series({"queries": queries, "declared": declared / repetitions, **shares})

@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from pipeline.ablation import sweep_cache
-from pipeline.ablation.encoder import from_pretrained_model
+from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.core.formats import read_safetensors
 from pipeline.models.checkpoint_files import FAMILIES
 from pipeline.models.tokenization import collate
-from tests.support.builders import random_classifier, random_pairs
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import masked_heads
 
 MASKS = np.random.default_rng(0).choice([0.0, 1.0], (4, 3, 3))
@@ -17,7 +17,6 @@ MASKS = np.random.default_rng(0).choice([0.0, 1.0], (4, 3, 3))
 class FirstKeys:
     """Keeps [CLS]'s attention to the first four positions, which every pair has."""
 
-    name = "first_keys"
     layers = (2, 0)
 
     def reduce(self, layer: int, rows: torch.Tensor, pairs: np.ndarray) -> torch.Tensor:
@@ -27,12 +26,10 @@ class FirstKeys:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_observed_rows_equal_the_frameworks_eager_attention(family):
     model, pairs = random_classifier(family, layers=3), random_pairs([5, 9, 5, 12])
-    found = AblationEngine(from_pretrained_model(model), 60).evaluate(pairs, MASKS, observers=[FirstKeys()])[
-        "first_keys"
-    ]
-    assert found.shape == (4, 4, 2, 3, 4)  # intervention, pair, layer, head, key
+    found = ablation_engine(model, 60).evaluate(pairs, MASKS, observer=FirstKeys()).cls_attention
+    assert found.shape == (5, 4, 2, 3, 4)  # unmasked and masks, pair, layer, head, key
     model.set_attn_implementation("eager")
-    for number, mask in enumerate(MASKS):
+    for number, mask in enumerate([np.ones((3, 3)), *MASKS]):
         for pair in range(len(pairs)):
             with masked_heads(model, mask), torch.inference_mode():
                 attentions = model(
@@ -56,24 +53,24 @@ class KilledAfterTwo(sweep_cache.DiskCache):
 
 def test_a_killed_sweep_resumes_and_gives_the_same_bits(tmp_path, monkeypatch):
     model, pairs = random_classifier("bert", layers=3), random_pairs([5, 9, 5, 12, 7, 6])
-    blocks, folder = from_pretrained_model(model), tmp_path / "sweep"
-    whole = AblationEngine(blocks, 60).evaluate(pairs, MASKS, observers=[FirstKeys()])
+    encoder, folder = AblatableEncoder.from_pretrained_model(model), tmp_path / "sweep"
+    whole = AblationEngine(encoder, 60).evaluate(pairs, MASKS, observer=FirstKeys())
     with pytest.raises(Killed):
-        AblationEngine(blocks, 60, KilledAfterTwo(folder)).evaluate(pairs, MASKS, observers=[FirstKeys()])
+        AblationEngine(encoder, 60, KilledAfterTwo(folder)).evaluate(pairs, MASKS, observer=FirstKeys())
     assert sorted(file.name for file in folder.iterdir()) == ["0.safetensors", "1.safetensors"]
 
     evaluated = []
-    embed_pairs = type(blocks).embed_pairs
+    embed_pairs = type(encoder).embed_pairs
     monkeypatch.setattr(
-        type(blocks), "embed_pairs", lambda self, *args: evaluated.append(args[1]) or embed_pairs(self, *args)
+        type(encoder), "embed_pairs", lambda self, *args: evaluated.append(args[1]) or embed_pairs(self, *args)
     )
     with sweep_cache.disk_cache(tmp_path, "sweep") as kept:
-        resumed = AblationEngine(blocks, 60, kept).evaluate(pairs, MASKS, observers=[FirstKeys()])
-        assert set(read_safetensors(folder / "4.safetensors")) == {"logits", "first_keys"}
+        resumed = AblationEngine(encoder, 60, kept).evaluate(pairs, MASKS, observer=FirstKeys())
+        assert set(read_safetensors(folder / "4.safetensors")) == {"logits", "cls_attention"}
     assert not folder.exists()
     assert len(evaluated) == 3  # five lengths are five chunks; two were finished
-    for name in whole:
-        assert whole[name].tobytes() == resumed[name].tobytes()
+    assert whole.logits.tobytes() == resumed.logits.tobytes()
+    assert whole.cls_attention.tobytes() == resumed.cls_attention.tobytes()
 
 
 def test_the_key_follows_weights_pairs_and_interventions():

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
 from pipeline.core import paths
 from pipeline.models.checkpoints import load_tuned
 from pipeline.models.tokenization import encode_pairs
 from tests.benchmark.workload import embedded, single_heads
-from tests.support.builders import CPU
+from tests.support.builders import CPU, ablation_engine
 from tests.support.reference import reference_logits
 from tests.support.shell import REPOSITORY
 
@@ -23,7 +21,7 @@ def every_head(model, pairs) -> tuple[np.ndarray, np.ndarray]:
     """Masks of all 72 heads, and the engine's logits [head, pair, grade]."""
     masks = single_heads(model.config.num_hidden_layers, model.config.num_attention_heads)
     assert len(masks) == 72
-    return masks, AblationEngine(from_pretrained_model(model), 4096).evaluate(pairs, masks)["logits"]
+    return masks, ablation_engine(model, 4096).evaluate(pairs, masks).masked_logits
 
 
 def test_the_pretrained_weights():

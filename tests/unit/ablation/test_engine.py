@@ -7,18 +7,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoint_files import FAMILIES
-from tests.support.builders import random_classifier, random_pairs
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import masked_heads, reference_logits
 
 TOLERANCE = 1e-5
 
 
 def ablate(model, pairs, masks: np.ndarray, batch_tokens: int) -> np.ndarray:
-    return AblationEngine(from_pretrained_model(model), batch_tokens).evaluate(pairs, masks)["logits"]
+    """[mask, pair, grade]; row 0, the unmasked model, is checked here."""
+    result = ablation_engine(model, batch_tokens).evaluate(pairs, masks)
+    np.testing.assert_allclose(
+        result.logits[0], reference_logits(model, pairs, np.ones(masks.shape[1:])), atol=TOLERANCE
+    )
+    return result.masked_logits
 
 
 def hooks(model) -> int:

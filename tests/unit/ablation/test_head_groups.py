@@ -75,7 +75,7 @@ def test_a_function_bounded_nowhere_has_no_group():
 def test_the_best_one_two_three_of_a_function_grow_from_each_other():
     found = head_groups.top_k_groups(labels({"term_match": [[0.9, 0.1], [0.5, 0.2]]}), 3)
     assert [group.heads for group in found] == [((0, 0),), ((0, 0), (1, 0)), ((0, 0), (1, 0), (1, 1))]
-    assert [group.draw for group in found] == [1, 2, 3]
+    assert [group.replicate for group in found] == [1, 2, 3]
 
 
 def test_one_layer_has_no_halves():
@@ -137,7 +137,7 @@ def test_lower_except_spares_the_function():
 
 
 def test_frame_lists_members():
-    row = head_groups.group_frame([head_groups.Group("user", "mine", ((2, 9), (3, 4)), draw=1)]).iloc[0]
+    row = head_groups.group_frame([head_groups.Group("user", "mine", ((2, 9), (3, 4)), replicate=1)]).iloc[0]
     assert (row.members, row.heads_masked, row.draw) == ("2.9 3.4", 2, 1)
 
 

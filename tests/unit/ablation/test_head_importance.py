@@ -21,7 +21,7 @@ STEP = 2.0**-13  # exact in float32, which the reference's masks are
 
 
 def measured(model: PreTrainedModel, pairs: EncodedPairs, grades: np.ndarray, max_tokens: int = 10_000) -> np.ndarray:
-    return gradient_importance(model, pairs, grades, model.config.pad_token_id, max_tokens)
+    return gradient_importance(model, pairs, grades, max_tokens)
 
 
 def losses(model: PreTrainedModel, pairs: EncodedPairs, mask: np.ndarray) -> np.ndarray:

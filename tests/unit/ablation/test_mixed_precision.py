@@ -1,41 +1,53 @@
 import numpy as np
 import pytest
+import torch
 from scipy.stats import rankdata
 
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.mixed_precision import audit_bfloat16, sweep_in_bfloat16, top_two_margins
-from tests.support.builders import random_classifier, random_pairs
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
 
 MASKS = np.random.default_rng(1).choice([0.0, 1.0], (12, 3, 3))
 
 
 @pytest.fixture(scope="module")
-def subject():
-    return random_classifier("bert", layers=3), random_pairs([6, 9, 9, 14, 7, 6, 11, 9] * 4)
+def pairs():
+    return random_pairs([6, 9, 9, 14, 7, 6, 11, 9] * 4)
 
 
-def test_close_calls_are_float32s_and_the_rest_is_near(subject):
-    model, pairs = subject
-    exact = AblationEngine(from_pretrained_model(model), 500).evaluate(pairs, MASKS)["logits"]
-    found = sweep_in_bfloat16(model, pairs, MASKS, 500)
-    assert 0 < found.error < 1
-    assert 0 < found.evaluated_again < 1
-    again = np.abs(found.logits - exact).max(axis=-1) < 1e-5
-    assert again.mean() >= found.evaluated_again
+@pytest.fixture(scope="module")
+def engines():
+    """The model in float32 and in bfloat16."""
+    model = random_classifier("bert", layers=3)
+    return [ablation_engine(model, 500, dtype) for dtype in (torch.float32, torch.bfloat16)]
+
+
+def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
+    exact = engines[0].evaluate(pairs, MASKS)
+    result = sweep_in_bfloat16(*engines, pairs, MASKS)
+    error, evaluated_again = result.precision_report.values()
+    assert 0 < error < 1
+    assert 0 < evaluated_again < 1
+    again = np.abs(result.logits - exact.logits).max(axis=-1) < 1e-5
+    assert again.mean() >= evaluated_again
     # A call that stayed rounded was not close, so a prediction changes only where rounding moved it further than
     # it ever did on the unmasked model.
-    assert (found.logits.argmax(-1) == exact.argmax(-1)).mean() > 0.95
+    assert (result.logits.argmax(-1) == exact.logits.argmax(-1)).mean() > 0.95
+    # Of the unmasked model, whose error bounds what is close, no prediction changes at all.
+    assert (result.unmasked_logits.argmax(-1) == exact.unmasked_logits.argmax(-1)).all()
 
 
-def test_the_audit_counts_predictions_that_are_not_float32s(subject):
-    model, pairs = subject
-    exact = AblationEngine(from_pretrained_model(model), 500).evaluate(pairs, MASKS)["logits"]
-    found = sweep_in_bfloat16(model, pairs, MASKS, 500)
-    counted = audit_bfloat16(model, pairs, MASKS, 500, found, seed=0)
-    assert counted.sampled == 12 * 32  # all pairs: there are no more than the sample takes
-    assert counted.differing == (found.logits.argmax(-1) != exact.argmax(-1)).sum()
-    assert counted.report()["bfloat16_differing"] == counted.differing
+def test_the_audit_counts_predictions_that_are_not_float32s(engines, pairs):
+    exact = engines[0].evaluate(pairs, MASKS).logits
+    result = sweep_in_bfloat16(*engines, pairs, MASKS)
+    report = audit_bfloat16(engines[0], pairs, result, seed=0).precision_report
+    assert list(report) == [
+        "bfloat16_error",
+        "bfloat16_evaluated_again",
+        "bfloat16_sampled",
+        "bfloat16_differing",
+    ]
+    assert report["bfloat16_sampled"] == 13 * 32  # all pairs: there are no more than the sample takes
+    assert report["bfloat16_differing"] == (result.logits.argmax(-1) != exact.argmax(-1)).sum()
 
 
 def test_margins_are_the_lead_of_the_best_over_the_second():

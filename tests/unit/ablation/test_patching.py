@@ -4,8 +4,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine, same_length_chunks
 from pipeline.ablation.patching import (
     CLS,
     SEP,
@@ -16,7 +14,7 @@ from pipeline.ablation.patching import (
     token_classes,
 )
 from pipeline.models.tokenization import QUERY, TITLE
-from tests.support.builders import random_classifier, random_pairs
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import reference_contexts, reference_replaced
 
 LAYERS, HEADS = 3, 3
@@ -39,13 +37,13 @@ def test_patch_equals_a_hook_that_writes_the_other_states_outputs(model, seed, b
     pairs, masks = random_pairs([7, 11, 7, 7], seed), random_masks(3, seed)
     states = np.stack([KEEP, random_masks(1, seed + 1)[0]])
     sources = np.random.default_rng(seed).integers(-1, 2, masks.shape)
-    found = AblationEngine(from_pretrained_model(model), batch_tokens).evaluate(
+    found = ablation_engine(model, batch_tokens).evaluate(
         pairs, masks, sources, ActivationPatch(states.astype(np.float32))
     )
     for pair in range(len(pairs)):
         values = np.stack([reference_contexts(model, pairs, pair, state) for state in states])
         values = np.concatenate([values, np.zeros_like(values[:1])])  # source -1: nothing
-        for mask, source, logits in zip(masks, sources, found["logits"], strict=True):
+        for mask, source, logits in zip(masks, sources, found.masked_logits, strict=True):
             chosen = np.empty_like(values[0])
             for layer in range(LAYERS):
                 for head in range(HEADS):
@@ -57,13 +55,13 @@ def test_patch_equals_a_hook_that_writes_the_other_states_outputs(model, seed, b
 def test_patching_a_state_into_itself_changes_nothing(model):
     pairs, masks = random_pairs([9, 6, 9]), random_masks(1, 3)
     everywhere = np.zeros((1, LAYERS, HEADS))
-    engine = AblationEngine(from_pretrained_model(model), 500)
-    patched = engine.evaluate(pairs, everywhere, replacement=ActivationPatch(masks.astype(np.float32)))["logits"]
+    engine = ablation_engine(model, 500)
+    patched = engine.evaluate(pairs, everywhere, replacement=ActivationPatch(masks.astype(np.float32))).masked_logits
     # The contexts are those before that state's own masking, so they are masked again to get the state back.
-    unmasked = engine.evaluate(pairs, np.ones_like(everywhere))["logits"]
-    clean = engine.evaluate(pairs, everywhere, replacement=ActivationPatch(np.ones((1, LAYERS, HEADS), np.float32)))[
-        "logits"
-    ]
+    unmasked = engine.evaluate(pairs, np.ones_like(everywhere)).masked_logits
+    clean = engine.evaluate(
+        pairs, everywhere, replacement=ActivationPatch(np.ones((1, LAYERS, HEADS), np.float32))
+    ).masked_logits
     np.testing.assert_allclose(clean, unmasked, atol=TOLERANCE)
     assert np.abs(patched - unmasked).max() > 1e-3
 
@@ -75,9 +73,7 @@ def test_resample_takes_the_donors_clean_output(model):
     assert len(known)
     masks = random_masks(2, 7)
     safe = np.where(donors >= 0, donors, np.arange(len(pairs)))
-    found = AblationEngine(from_pretrained_model(model), 300).evaluate(
-        pairs, masks, replacement=ResampleAblation(safe)
-    )["logits"]
+    found = ablation_engine(model, 300).evaluate(pairs, masks, replacement=ResampleAblation(safe)).masked_logits
     for pair in known:
         values = reference_contexts(model, pairs, int(donors[pair]), KEEP)
         for mask, logits in zip(masks, found, strict=True):
@@ -101,8 +97,8 @@ def test_donors_are_other_pairs_of_the_same_shape_each_given_once(seed, count):
 
 def test_mean_is_the_mean_of_hooked_outputs_by_class_of_token(model):
     reference, pairs = random_pairs([7, 9, 7, 12], seed=1), random_pairs([6, 10], seed=2)
-    blocks = from_pretrained_model(model)
-    mean = mean_head_outputs(blocks, reference, same_length_chunks(reference.lengths, 20))
+    engine = ablation_engine(model, 300)
+    mean = mean_head_outputs(engine.encoder, reference, max_tokens=20)
     classes = token_classes(reference)
     outputs = np.concatenate(
         [reference_contexts(model, reference, pair, KEEP) for pair in range(len(reference))], axis=1
@@ -113,7 +109,7 @@ def test_mean_is_the_mean_of_hooked_outputs_by_class_of_token(model):
             np.testing.assert_allclose(mean.means[layer, kind], expected, atol=TOLERANCE)
 
     masks = random_masks(2, 5)
-    found = AblationEngine(blocks, 300).evaluate(pairs, masks, replacement=mean)["logits"]
+    found = engine.evaluate(pairs, masks, replacement=mean).masked_logits
     for pair in range(len(pairs)):
         values = mean.means[:, token_classes(pairs)[pairs.tokens(pair)]]
         for mask, logits in zip(masks, found, strict=True):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import bootstrap as scipy_bootstrap
@@ -11,11 +11,12 @@ from pipeline.analysis.ablation_effects import (
     HARMFUL,
     NEEDED,
     NOTHING,
-    Judged,
+    EvaluationSet,
     effect_significance,
     measure_effects,
     predicted_counts,
 )
+from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.metrics import measures, sufficient_statistics
 
 
@@ -23,11 +24,15 @@ def one_hot(predicted: list[int], count: int = 3) -> np.ndarray:
     return np.eye(count)[predicted] * 4.0
 
 
-def judged(baseline: np.ndarray, grades: np.ndarray, query_ids: np.ndarray | None = None, draws: int = 200) -> Judged:
-    return Judged(grades, np.arange(len(grades)) if query_ids is None else query_ids, baseline, draws, seed=0)
+def evaluated(
+    unmasked: np.ndarray, grades: np.ndarray, query_ids: np.ndarray | None = None, resamples: int = 200
+) -> EvaluationSet:
+    query_ids = np.arange(len(grades)) if query_ids is None else query_ids
+    return EvaluationSet(grades, unmasked, QuerySample(query_ids, resamples, seed=0))
 
 
 @given(seed=st.integers(0, 500), pairs=st.integers(2, 40), count=st.integers(2, 6))
+@settings(deadline=None)
 def test_measures_equal_sklearns(seed, pairs, count):
     rng = np.random.default_rng(seed)
     logits, grades = rng.normal(size=(3, pairs, count)), rng.integers(0, count, pairs)
@@ -64,7 +69,7 @@ def test_effects_by_hand():
     grades = np.array([0, 1, 2, 2])
     baseline = one_hot([0, 1, 2, 0])  # three of four right
     masked = one_hot([0, 2, 0, 2])  # two of four: pairs 1 and 2 lost, pair 3 won
-    row = measure_effects(np.stack([baseline, masked]), judged(baseline, grades))
+    row = measure_effects(np.stack([baseline, masked]), evaluated(baseline, grades))
     assert row.accuracy.tolist() == [0.75, 0.5]
     assert row[CHANGE].tolist() == pytest.approx([0, -1 / 3])
     assert row.mae_change.tolist() == pytest.approx([0, (1 + 2) / 4 - 2 / 4])
@@ -77,7 +82,7 @@ def test_the_interval_is_scipys_where_every_query_has_one_pair():
     rng = np.random.default_rng(1)
     grades = rng.integers(0, 3, 300)
     baseline, masked = rng.normal(size=(2, 300, 3))
-    row = measure_effects(masked[None], judged(baseline, grades, draws=4000)).iloc[0]
+    row = measure_effects(masked[None], evaluated(baseline, grades, resamples=4000)).iloc[0]
     gold = np.arange(3) == grades[:, None]
 
     def margin(logits):
@@ -94,17 +99,17 @@ def test_copies_within_a_query_do_not_narrow_the_interval():
     rng = np.random.default_rng(3)
     grades = rng.integers(0, 3, 40)
     baseline, masked = rng.normal(size=(2, 40, 3))
-    once = measure_effects(masked[None], judged(baseline, grades)).iloc[0]
+    once = measure_effects(masked[None], evaluated(baseline, grades)).iloc[0]
     five = [np.repeat(one, 5, axis=0) for one in (masked, baseline, grades, np.arange(40))]
-    often = measure_effects(five[0][None], judged(five[1], five[2], five[3])).iloc[0]
+    often = measure_effects(five[0][None], evaluated(five[1], five[2], five[3])).iloc[0]
     assert often.margin_change_low == pytest.approx(once.margin_change_low)
     assert often.margin_change_high == pytest.approx(once.margin_change_high)
 
 
 def test_kappa_of_one_grade_and_a_baseline_without_a_hit_are_undefined():
-    only = measure_effects(one_hot([1, 1])[None], judged(one_hot([1, 1]), np.array([1, 1])))
+    only = measure_effects(one_hot([1, 1])[None], evaluated(one_hot([1, 1]), np.array([1, 1])))
     assert only.qwk.isna().all()
-    missed = measure_effects(one_hot([1, 0])[None], judged(one_hot([0, 0]), np.array([1, 1])))
+    missed = measure_effects(one_hot([1, 0])[None], evaluated(one_hot([0, 0]), np.array([1, 1])))
     assert missed[CHANGE].isna().all()
 
 
@@ -112,7 +117,7 @@ def test_verdicts_follow_the_direction_and_the_size():
     grades = np.zeros(60, dtype=int)
     half = one_hot([0] * 30 + [1] * 30)
     worse, better, same = one_hot([0] * 10 + [1] * 50), one_hot([0] * 50 + [1] * 10), half
-    found = effect_significance(np.stack([worse, better, same]), judged(half, grades))
+    found = effect_significance(np.stack([worse, better, same]), evaluated(half, grades))
     assert found.verdict.tolist() == [NEEDED, HARMFUL, NOTHING]
     assert (found.metric == "accuracy").all()
     assert found.p[0] < 0.001 < found.p[2] == found.mcnemar_p[2] == 1

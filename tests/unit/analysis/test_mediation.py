@@ -8,19 +8,18 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from pipeline.ablation import head_groups
-from pipeline.ablation.cls_attention import chance_match_share, cls_attention_change, kinds
-from pipeline.ablation.encoder import from_pretrained_model
-from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.cls_attention import chance_match_share, cls_attention_change, token_kinds
 from pipeline.ablation.patching import ActivationPatch
 from pipeline.analysis import attention_edges, mediation
 from pipeline.analysis.mediation import dependency_metrics
-from pipeline.attention.head_labels import Sample
-from pipeline.attention.pair_tokens import pair_tokens
+from pipeline.attention.head_functions import pair_tokens
 from pipeline.core.heads import every_head
 from pipeline.findings.cls_dependence import dependence, direction
 from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS
 from pipeline.models.tokenization import collate
+from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.metrics import logit_margins
+from tests.support.builders import ablation_engine
 from tests.support.planted import HEADS, LAYERS, Planted, mask_of, planted, planted_gaze, planted_two_paths
 from tests.support.reference import masked_heads
 
@@ -34,10 +33,10 @@ def tokens_of(truth: Planted, pairs: np.ndarray):
 
 def changes(truth: Planted, pairs: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """[1 + mask, pair, layer - 1, head, number]."""
-    engine, encoded = AblationEngine(from_pretrained_model(truth.model), 2048), truth.pairs.take(pairs)
-    observer = cls_attention_change(engine, encoded, TARGETS, [kinds(one) for one in tokens_of(truth, pairs)])
-    every = np.concatenate([np.ones((1, LAYERS, HEADS)), masks])
-    return engine.evaluate(encoded, every, observers=[observer])["changes"]
+    engine, encoded = ablation_engine(truth.model, 2048), truth.pairs.take(pairs)
+    kinds = [token_kinds(tokens) for tokens in tokens_of(truth, pairs)]
+    observer = cls_attention_change(engine, encoded, TARGETS, kinds)
+    return engine.evaluate(encoded, masks, observer=observer).cls_attention
 
 
 def cls_rows(truth: Planted, pair: int, mask: np.ndarray) -> np.ndarray:
@@ -54,7 +53,7 @@ def test_the_numbers_of_a_row_are_scipys_on_the_frameworks_attention():
     mask = mask_of(truth.matchers)
     found = changes(truth, pairs, mask[None])
     for pair, tokens in enumerate(tokens_of(truth, pairs)):
-        kind = kinds(tokens)
+        kind = token_kinds(tokens)
         before, after = cls_rows(truth, pair, np.ones((LAYERS, HEADS))), cls_rows(truth, pair, mask)
         both = (kind == 0).any() and (kind == 1).any()
         for layer in TARGETS:
@@ -76,8 +75,8 @@ def test_sums_by_query_give_back_the_means_over_pairs():
     values[:, :3, :, :, 6] = np.nan
     rows = attention_edges.ClsAttentionSums.of(values, np.array([0, 0, 1, 1, 1, 4, 4, 4, 9, 9]))
     assert rows.counts[:, 6].tolist() == [0, 2, 3, 2]
-    sample = Sample.of(np.array([0, 0, 1, 1, 1, 4, 4, 4, 9, 9]), 200, seed=0)
-    mean, low, high = rows.means(rows.differences(2), sample.drawn)
+    sample = QuerySample(np.array([0, 0, 1, 1, 1, 4, 4, 4, 9, 9]), 200, seed=0)
+    mean, low, high = rows.means(rows.differences(2), sample.bootstrap)
     np.testing.assert_allclose(mean, np.nanmean(values[2] - values[0], axis=0), atol=1e-6)
     assert (low[..., 0] <= mean[..., 0]).all()
     assert (mean[..., 0] <= high[..., 0]).all()
@@ -85,15 +84,15 @@ def test_sums_by_query_give_back_the_means_over_pairs():
 
 def test_a_model_of_one_layer_has_no_edges_but_a_table():
     query_ids = np.arange(10) // 2
-    sample = Sample.of(query_ids, 20, seed=0)
+    sample = QuerySample(query_ids, 20, seed=0)
     tables = {}
     for targets in ([], [1]):
         values = np.random.default_rng(0).random((5, 10, len(targets), 4, 7)).astype(np.float32)
         rows = attention_edges.ClsAttentionSums.of(values, query_ids)
         assert rows.counts.tolist() == [[2] * 7] * 5
         sources = every_head(1, 4)
-        tables[len(targets)] = attention_edges.head_edges(rows, sources, targets, sample.drawn, seed=0)
-        assert len(attention_edges.attention_changes(rows, rows.differences(1), targets, sample.drawn)) == 4 * len(
+        tables[len(targets)] = attention_edges.head_edges(rows, sources, targets, sample)
+        assert len(attention_edges.attention_changes(rows, rows.differences(1), targets, sample.bootstrap)) == 4 * len(
             targets
         )
     assert (len(tables[0]), len(tables[1])) == (0, 16)
@@ -116,9 +115,9 @@ def test_the_only_strong_edge_goes_from_the_matcher_to_the_reader(seed: int):
     truth = planted_gaze(seed, pairs=200)
     pairs, sources = np.arange(200), every_head(LAYERS, HEADS)
     masks = head_groups.group_masks(head_groups.single_head_groups(LAYERS, HEADS), LAYERS, HEADS)
-    sample = Sample.of(truth.query_ids, 200, seed=0)
+    sample = QuerySample(truth.query_ids, 200, seed=0)
     rows = attention_edges.ClsAttentionSums.of(changes(truth, pairs, masks), truth.query_ids)
-    table = attention_edges.head_edges(rows, sources, TARGETS, sample.drawn, seed=0)
+    table = attention_edges.head_edges(rows, sources, TARGETS, sample)
     assert (table["target_layer"] > table["source_layer"]).all()
     assert len(table) == sum((LAYERS - 1 - layer) * HEADS for layer, _ in sources)
     first, second = table.sort_values("js", ascending=False).head(2).to_dict("records")
@@ -133,19 +132,18 @@ def mediated(truth: Planted) -> pd.DataFrame:
     """Mediation of the matchers' effect through every head of the upper half."""
     high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
     without, ones = mask_of(truth.matchers), np.ones((LAYERS, HEADS))
-    multipliers = np.stack([ones, without, *[ones] * len(high), *[without] * len(high)])
+    multipliers = np.stack([without, *[ones] * len(high), *[without] * len(high)])
     sources = np.full(multipliers.shape, -1)
-    for number, head in enumerate(high):
-        for place, source in ((2 + number, 1), (2 + len(high) + number, 0)):
-            multipliers[(place, *head)], sources[(place, *head)] = 0, source
-    logits = AblationEngine(from_pretrained_model(truth.model), 2048).evaluate(
-        truth.pairs, multipliers, sources, ActivationPatch(np.stack([ones, without]))
-    )["logits"]
+    for number, head in enumerate(high, start=1):
+        for row, source in ((number, 1), (len(high) + number, 0)):
+            multipliers[(row, *head)], sources[(row, *head)] = 0, source
+    states = ActivationPatch(np.stack([ones, without]))
+    logits = ablation_engine(truth.model, 2048).evaluate(truth.pairs, multipliers, sources, states).logits
     # Of the lowest and the highest grade alone: the margin of two is linear in the answer, that of more is not.
     pairs = np.flatnonzero((truth.grades == 0) | (truth.grades == truth.grades.max()))
     logits, grades = logits[:, pairs][..., [0, -1]], (truth.grades[pairs] > 0).astype(int)
     patched, restored = np.split(logits[2:], 2)
-    sample = Sample.of(truth.query_ids[pairs], 200, seed=0)
+    sample = QuerySample(truth.query_ids[pairs], 200, seed=0)
     table = mediation.mediation(logits[0], logits[1], patched, restored, grades, sample)
     total = logit_margins(logits[1:2], grades)[0] - logit_margins(logits[:1], grades)[0]
     assert table["total"].to_numpy() == pytest.approx(total.mean(), abs=1e-5)
@@ -174,7 +172,7 @@ def test_no_share_is_told_of_a_total_effect_that_may_be_nothing():
     rng = np.random.default_rng(0)
     clean = rng.normal(size=(40, 3))
     noise = clean + rng.normal(0, 0.01, (2, 40, 3))
-    sample = Sample.of(np.arange(40), 200, seed=0)
+    sample = QuerySample(np.arange(40), 200, seed=0)
     table = mediation.mediation(clean, clean + 0.0, noise, noise, rng.integers(0, 3, 40), sample)
     assert table["mediated"].isna().all()
     assert table["total"].tolist() == [0, 0]
@@ -182,7 +180,7 @@ def test_no_share_is_told_of_a_total_effect_that_may_be_nothing():
 
 def test_readers_are_far_from_chance_and_matter():
     rng = np.random.default_rng(0)
-    sample, chances = Sample.of(np.arange(60) // 2, 200, seed=0), np.full(60, 0.5)
+    sample, chances = QuerySample(np.arange(60) // 2, 200, seed=0), np.full(60, 0.5)
     shares = np.array([0.9, 0.1, 0.5, 0.9]) + rng.normal(0, 0.02, (60, 4))
     shares[:5] = np.nan
     losses = np.array([-1.0, -1.0, -1.0, 0.0]) + rng.normal(0, 0.1, (60, 4))
@@ -199,8 +197,8 @@ def test_a_readers_change_stands_beside_those_of_random_groups():
     own = head_groups.Group("function", "term_match", truth.matchers)
     masks = head_groups.group_masks([own, *head_groups.layer_matched_groups(own, HEADS, 30, seed=0)], LAYERS, HEADS)
     values = changes(truth, pairs, masks)
-    chances = chance_match_share([kinds(one) for one in tokens_of(truth, pairs)])
-    sample = Sample.of(truth.query_ids, 200, seed=0)
+    chances = chance_match_share([token_kinds(tokens) for tokens in tokens_of(truth, pairs)])
+    sample = QuerySample(truth.query_ids, 200, seed=0)
     table = mediation.relay_dependence(
         truth.readers, attention_edges.ClsAttentionSums.of(values, truth.query_ids), TARGETS, chances, sample
     )

@@ -7,13 +7,14 @@ from pipeline.analysis.ablation_effects import (
     CHANGE,
     NEEDED,
     NOTHING,
-    Judged,
+    EvaluationSet,
     ablation_type_agreement,
     compare_ablation_types,
     effects_and_resamples,
 )
 from pipeline.analysis.random_controls import compare_with_random, contrasts
 from pipeline.analysis.subgroups import subgroup_effects, subgroups
+from pipeline.stats.bootstrap import QuerySample
 
 OWN = Group("function", "term_match", ((0, 0), (1, 1)))
 MATCHED = [Group("layer_matched", "term_match", ((0, draw), (1, 1)), draw) for draw in (1, 2, 3)]
@@ -26,8 +27,9 @@ def accuracies(shares: list[float], pairs: int = 100) -> np.ndarray:
     return np.where(right[..., None], [4.0, 0.0], [0.0, 4.0])
 
 
-def judged(pairs: int = 100, accuracy: float = 0.8) -> Judged:
-    return Judged(np.zeros(pairs, dtype=int), np.arange(pairs) // 2, accuracies([accuracy], pairs)[0], 300, seed=0)
+def evaluated(pairs: int = 100, accuracy: float = 0.8) -> EvaluationSet:
+    sample = QuerySample(np.arange(pairs) // 2, 300, seed=0)
+    return EvaluationSet(np.zeros(pairs, dtype=int), accuracies([accuracy], pairs)[0], sample)
 
 
 def test_a_group_beside_its_controls_by_hand():
@@ -47,8 +49,8 @@ def test_averages_and_differences_with_intervals():
         Group("half", "lower", ((0, 0),)),
         Group("half", "upper", ((1, 0),)),
     ]
-    table, drawn = effects_and_resamples(accuracies([0.7, 0.6, 0.8, 0.2, 0.6]), judged())
-    found = contrasts(groups, table[CHANGE].to_numpy(), drawn, judged()).set_index("name")
+    table, drawn = effects_and_resamples(accuracies([0.7, 0.6, 0.8, 0.2, 0.6]), evaluated())
+    found = contrasts(groups, table[CHANGE].to_numpy(), drawn, evaluated().sample).set_index("name")
     share, apart = found.loc["random_share 0.1"], found.loc["lower_minus_upper"]
     assert (share.draws, share[CHANGE]) == (3, pytest.approx(-0.125))
     assert share.low < -0.2 < share.high <= 0
@@ -59,7 +61,7 @@ def test_averages_and_differences_with_intervals():
 
 def test_a_head_that_matters_only_under_zero_is_told():
     logits = {"zero": accuracies([0.4, 0.4]), "mean": accuracies([0.8, 0.4]), "resample": accuracies([0.8, 0.8])}
-    found = compare_ablation_types(logits, judged())
+    found = compare_ablation_types(logits, evaluated())
     assert found.only_zero.tolist() == [True, False]
     assert found.zero_change.tolist() == pytest.approx([-0.5, -0.5])
     assert found.mean_change.tolist() == pytest.approx([0, -0.5])
@@ -94,7 +96,9 @@ def test_slices_by_columns_terciles_and_grade():
 
 def test_effects_on_slices_are_those_of_the_pairs_in_them():
     parts = pd.DataFrame({"kind": ["x"] * 50 + ["y"] * 49 + ["alone"]})
-    found = subgroup_effects(["term_match"], accuracies([0.4]), judged(), parts).set_index("value")
+    found = subgroup_effects(
+        [Group("layer", "3", ()), Group("user", "mine", ())], accuracies([0.8, 0.4]), evaluated(), parts
+    ).set_index("value")
     assert found.loc["x", [CHANGE, "pairs", "queries"]].tolist() == [pytest.approx(-0.2), 50, 25]
     assert found.loc["y", CHANGE] == -1
     assert "alone" not in found.index  # a single query has no interval

@@ -4,6 +4,7 @@ import pytest
 from pipeline.attention import head_labels
 from pipeline.attention.counterfactuals import replace_terms, shuffle_terms
 from pipeline.attention.head_functions import FUNCTIONS, TARGETED, Tokens, control_weights, targets, weights
+from pipeline.stats.bootstrap import QuerySample
 
 # [CLS] red shoe [SEP] red ##dish shoe , [SEP]: "reddish" of two pieces; the terms are red 0, shoe 1, reddish 2.
 SHOE = Tokens(
@@ -96,8 +97,8 @@ def test_the_other_offsets_share_by_term():
     }
 
 
-def sample(pairs: int) -> head_labels.Sample:
-    return head_labels.Sample.of(np.arange(pairs) // 2, 300, seed=0)
+def sample(pairs: int) -> QuerySample:
+    return QuerySample(np.arange(pairs) // 2, 300, seed=0)
 
 
 def planted(pairs: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

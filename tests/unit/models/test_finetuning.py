@@ -13,9 +13,15 @@ import torch
 from pipeline.core import paths
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoints import load_before, load_tuned
-from pipeline.models.finetuning import Epoch, LengthGroupedSampler, curve_table, fine_tune
+from pipeline.models.finetuning import (
+    Epoch,
+    LengthGroupedSampler,
+    curve_table,
+    fine_tune,
+    fine_tune_on_shuffled_grades,
+)
 from pipeline.models.inference import predict, prediction_table
-from pipeline.models.tokenization import encode_pairs
+from pipeline.models.tokenization import encode_split
 from pipeline.stages import finetune
 from pipeline.stats.metrics import grade_metrics
 from tests.support.builders import (
@@ -57,7 +63,7 @@ def trained(scores=None, **changes):
     params = three_grades(**changes)
     split = colour_pairs(160)
     model, tokenizer = load_before(params, [*split["query"], *split["title"]], CPU)
-    pairs = encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), params.model.max_length)
+    pairs = encode_split(tokenizer, split, params.model.max_length)
     given = iter(scores or [])
     seen = []
 
@@ -80,6 +86,17 @@ def test_it_learns():
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
     assert max(epoch.dev["accuracy"] for epoch in epochs) > 0.85
+
+
+def test_on_shuffled_grades_nothing_is_learnt():
+    params, split = three_grades(finetune={**SETTINGS, "epochs": 8}), colour_pairs(160)
+    start = load_before(params, [*split["query"], *split["title"]], CPU)
+    grades = split["grade"].copy()
+    model = fine_tune_on_shuffled_grades(start, split, split, 16, params.finetune, params.base.seed)
+    assert split["grade"].equals(grades)
+    assert not model.training
+    predicted = predict(model, encode_split(start[1], split, 16), 0).argmax(axis=1)
+    assert (predicted == grades).mean() < 0.7
 
 
 def test_two_trainings_match_bit_for_bit_and_another_seed_does_not():
@@ -209,7 +226,7 @@ def test_the_stage_reports_what_the_saved_model_does(project):
     record = run_stage()
     test = pd.read_parquet(paths.TEST)
     model, tokenizer = load_tuned(paths.MODEL, CPU)
-    logits = predict(model, encode_pairs(tokenizer, test["query"].tolist(), test["title"].tolist(), 16), 0)
+    logits = predict(model, encode_split(tokenizer, test, 16), 0)
     predictions = pd.read_parquet(paths.PREDICTIONS / "test.parquet")
     metrics = json.loads(paths.FINETUNE_METRICS.read_text())
     curve = pd.read_csv(paths.CURVE)

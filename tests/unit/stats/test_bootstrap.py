@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.stats.bootstrap import bootstrap, detectable, equivalent, mcnemar, percentile, q_values, sign_flips, tail
+from pipeline.stats.bootstrap import (
+    QuerySample,
+    bootstrap,
+    detectable,
+    equivalent,
+    mcnemar,
+    percentile,
+    q_values,
+    sign_flips,
+    tail,
+)
 
 
 def test_each_draw_holds_as_many_queries_as_there_are():
@@ -21,6 +31,17 @@ def test_means_weigh_queries_by_their_pairs():
     for row, mean in zip(drawn.weights, drawn.means(sums, counts), strict=True):
         pairs = np.repeat(np.arange(3), (row * counts).astype(int))
         assert mean == pytest.approx((sums / counts)[pairs].mean())
+
+
+def test_a_sample_sums_defined_values_by_query_and_a_part_of_it_has_its_own_bootstrap():
+    sample = QuerySample(np.array([7, 2, 7, 2, 9]), 100, seed=0)
+    sums, counts = sample.by_query(np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 5.0], [4.0, 1.0], [np.nan, 2.0]]))
+    assert sums.tolist() == [[6, 1], [4, 10], [0, 2]]  # queries 2, 7, 9
+    assert counts.tolist() == [[2, 1], [2, 2], [0, 1]]
+    assert np.array_equal(sample.bootstrap.weights, bootstrap(3, 100, seed=0).weights)
+    part = sample.subset(np.array([True, False, True, True, False]))
+    assert (part.queries, part.query_ids.tolist()) == (2, [7, 7, 2])
+    assert np.array_equal(part.bootstrap.weights, bootstrap(2, 100, seed=0).weights)
 
 
 def test_intervals_are_percentiles_and_undefined_draws_leave_them_undefined():
