@@ -16,11 +16,11 @@ from pipeline.stats.bootstrap import (
     query_indicator,
     sign_flips,
 )
-from pipeline.stats.metrics import changes, measures, none_if_nan, sufficient_statistics
+from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE, changes, measures, none_if_nan, sufficient_statistics
 
 NEEDED, HARMFUL, NOTHING = "needed", "harmful", "no detectable effect"
 FEWEST = 6  # queries that must all change one way before any sign test at 0.05 can find it: 2 / 2^6 < 0.05
-CHANGE = "relative_accuracy_change"
+CHANGE = RELATIVE_ACCURACY_CHANGE
 Ends = tuple[np.ndarray, np.ndarray]  # of an interval
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ablation.head_groups import Group
-from pipeline.analysis.ablation_effects import EvaluationSet, measure_effects
+from pipeline.analysis.ablation_effects import CHANGE, EvaluationSet, measure_effects
 from pipeline.models.word_alignment import term_spans
 
 SLICED = ("function", "user")  # group types measured on subgroups
 MOST_VALUES = 20  # of a column that is sliced by; one of more is left out
 TERCILES = ("low", "middle", "high")
-SHOWN_MEASURES = ("accuracy", "relative_accuracy_change", "margin_change", "mae_change")
+SHOWN_MEASURES = ("accuracy", CHANGE, "margin_change", "mae_change")
 
 
 def subgroups(table: pd.DataFrame, columns: Iterable[str], grades: list[str]) -> pd.DataFrame:
