@@ -166,7 +166,9 @@ def _mediation_on_test(test: AblationTarget, matchers: Sequence[Head], candidate
     states = ActivationPatch(np.stack([unmasked, masked]))
     result = test.engine.evaluate(test.encoded, masks, sources, states)
     matchers_masked, patched, restored = np.split(result.masked_logits, [1, 1 + count])
-    return mediation(result.unmasked_logits, matchers_masked[0], patched, restored, test.grades, test.sample)
+    # Evaluated alone: among these states its last bit differs, which shows in the effects through a single head.
+    unmasked_logits = test.engine.unmasked(test.encoded).unmasked_logits
+    return mediation(unmasked_logits, matchers_masked[0], patched, restored, test.grades, test.sample)
 
 
 def mediation(
