@@ -183,11 +183,8 @@ def head_metrics(heads: pd.DataFrame, evaluated: EvaluationSet) -> Metrics:
 def group_metrics(groups: pd.DataFrame) -> Metrics:
     """Relative accuracy change of the named groups, and the mean over the random ones."""
     change = groups.groupby(["experiment", "group"], sort=False)[CHANGE].mean()
-    names = {
-        "groups_lower_half": ("half", "lower"),
-        "groups_upper_half": ("half", "upper"),
-        "groups_random_k": ("random_k", "random"),
-    }
+    names = {"groups_lower_half": ("half", "lower"), "groups_upper_half": ("half", "upper")}
+    names["groups_random_k"] = ("random_k", "random")
     for experiment, prefix in (("function", "groups_"), ("lower_except", "groups_lower_except_")):
         names |= {f"{prefix}{key[1]}": key for key in change.index if key[0] == experiment}
     return {name: none_if_nan(change.get(key, np.nan)) for name, key in names.items()}

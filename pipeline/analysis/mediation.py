@@ -156,8 +156,7 @@ def relay_dependence(
 
 def _mediation_on_test(test: AblationTarget, matchers: Sequence[Head], candidates: Sequence[Head]) -> pd.DataFrame:
     """`mediation` with each candidate's output taken from the other state: the matchers masked, or none."""
-    unmasked, masked = head_mask([], *test.shape), head_mask(matchers, *test.shape)
-    count = len(candidates)
+    unmasked, masked, count = head_mask([], *test.shape), head_mask(matchers, *test.shape), len(candidates)
     masks = np.stack([masked, *[unmasked] * count, *[masked] * count])
     sources = np.full(masks.shape, -1)
     for number, (layer, head) in enumerate(candidates, start=1):

@@ -39,8 +39,8 @@ def describe_pair(
 
 def example_pairs(table: pd.DataFrame, encoded: EncodedPairs, tokens: Sequence[Tokens], count: int) -> list[int]:
     """`choose_example_pairs` among the rows of `table` (query_id, grade), the same pairs encoded and as tokens."""
-    shared = np.array([shared_terms(pair) for pair in tokens])
-    return choose_example_pairs(table["query_id"].to_numpy(), table["grade"].to_numpy(), encoded.lengths, shared, count)
+    query_ids, grades = table["query_id"].to_numpy(), table["grade"].to_numpy()
+    return choose_example_pairs(query_ids, grades, encoded.lengths, np.array(list(map(shared_terms, tokens))), count)
 
 
 def choose_example_pairs(

@@ -46,8 +46,8 @@ def main(params: Params, record: Record) -> None:
     heads = pd.concat([names, effects, tests, compare_ablation_types(by_type, evaluated.subset(pairs))], axis=1)
     heads["gradient_importance"] = gradient_importance(dev.tuned.model, dev.encoded, dev.grades).ravel()
     kept = pd.concat([names, measure_effects(kept_result.masked_logits, evaluated)], axis=1)
-    report = {f"heads_{name}": value for name, value in result.precision_report.items()}
-    metrics = head_metrics(heads, evaluated) | report
+    metrics = head_metrics(heads, evaluated)
+    metrics |= {f"heads_{name}": value for name, value in result.precision_report.items()}
 
     write_safetensors(paths.HEAD_LOGITS, test.arrays(result))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))
