@@ -29,12 +29,12 @@ repro: setup  ## run the pipeline: dvc repro
 
 repro-full: setup  ## the deeper settings as a DVC experiment named full: about ten times the time
 	dvc exp run --name full --force \
-	    --set-param base.draws=10000 \
+	    --set-param run.bootstrap_resamples=10000 \
 	    --set-param attention.drift_null=true \
 	    --set-param ablation.max_pairs=1500 \
-	    --set-param ablation.replaced_pairs=600 \
-	    --set-param group_ablation.draws=20 \
-	    --set-param group_ablation.control_draws=200
+	    --set-param ablation.mean_resample_pairs=600 \
+	    --set-param group_ablation.random_groups_per_share=20 \
+	    --set-param group_ablation.random_control_groups=200
 
 rerun: setup  ## for people: pull, run, compare with the last run; make turns every failure into code 2
 	python -m pipeline.rerun
@@ -63,7 +63,7 @@ format: setup  ## let ruff fix what it can
 	ruff format $(CODE)
 
 docs: setup  ## write docs/tables.md, the dictionary of every table's columns
-	python -m pipeline.tables
+	python -m tests.table_dictionary
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \

@@ -13,19 +13,10 @@ from pipeline import tracking
 from pipeline.core import paths, process
 from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
+from pipeline.core.run_names import METRIC_PREFIXES
 from pipeline.tracking.provenance import PUBLISH
 
-STAGES = (
-    "prepare",
-    "finetune",
-    "baseline",
-    "attention",
-    "head_ablation",
-    "group_ablation",
-    "dependency",
-    "report",
-    "publish",
-)
+STAGES = (*METRIC_PREFIXES, PUBLISH)
 EXIT_CODES = """\
 exit codes:
   0  done

@@ -86,7 +86,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def params(project: Path) -> Params:
     """The project's params, its runs filed under the tests' experiment."""
     params = load_params()
-    return params.model_copy(update={"base": params.base.model_copy(update={"experiment": EXPERIMENT})})
+    return params.model_copy(update={"run": params.run.model_copy(update={"experiment": EXPERIMENT})})
 
 
 @pytest.fixture

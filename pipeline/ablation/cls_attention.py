@@ -1,4 +1,4 @@
-"""[CLS] attention under masks, reduced during a sweep to a few quantities: observers of the engine."""
+"""[CLS] attention under masks: observers that reduce it during a sweep to a few quantities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ from pipeline.attention.head_functions import REPLACED, TARGETED, Tokens
 from pipeline.attention.maps import jensen_shannon_distance
 from pipeline.models.tokenization import EncodedPairs
 
-QUANTITIES = ("js", "match_mass", "other_mass", "sep_mass", "cls_mass", "entropy", "match_share")
-MATCH_SHARE = QUANTITIES.index("match_share")
-TERM_QUANTITIES = ("match_mass", "other_mass", "match_share")  # undefined in a pair without both kinds of term
+QUANTITIES = ("js", "shared_term_mass", "other_term_mass", "sep_mass", "cls_mass", "entropy", "shared_term_share")
+SHARED_TERM_SHARE = QUANTITIES.index("shared_term_share")
+# Undefined in a pair without both kinds of term.
+TERM_QUANTITIES = ("shared_term_mass", "other_term_mass", "shared_term_share")
 
 MATCHED, OTHER, SEP, CLS = range(4)  # kinds of key; a token that is none of them (punctuation) is -1
 
 
 @dataclass(frozen=True)
 class ClsAttention:
-    """The rows themselves, [pair, layer, head, key], padded with 0 to `keys`."""
+    """[CLS] attention rows in full, [pair, layer, head, key], padded with 0 to `keys`."""
 
     layers: Sequence[int]
     keys: int
@@ -33,13 +34,13 @@ class ClsAttention:
 
 @dataclass(frozen=True)
 class ClsAttentionChange:
-    """Each row against the unmasked model's, in QUANTITIES.
+    """Change of each row from the unmasked model's, in QUANTITIES.
 
     - js: Jensen-Shannon distance to the unmasked row, the root of the divergence in bits, 0 to 1.
-    - match_mass, other_mass, sep_mass, cls_mass: attention on terms that both texts hold, on other terms, on every
-      [SEP], on [CLS] itself.
+    - shared_term_mass, other_term_mass, sep_mass, cls_mass: attention on terms that both texts hold, on other terms,
+      on every [SEP], on [CLS] itself.
     - entropy: of the row over log(keys), 0 to 1.
-    - match_share: match_mass / (match_mass + other_mass).
+    - shared_term_share: shared_term_mass / (shared_term_mass + other_term_mass).
 
     In pairs without both kinds of term TERM_QUANTITIES are NaN.
 
@@ -54,7 +55,7 @@ class ClsAttentionChange:
     unmasked: np.ndarray
 
     def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
-        """[state, pair, head, quantity] of rows [state, pair, head, key]."""
+        """Quantities [state, pair, head, quantity] of rows [state, pair, head, key]."""
         keys = rows.shape[-1]
         rows = rows.double()
         before = torch.from_numpy(self.unmasked[pairs, self.layers.index(layer), :, :keys]).to(rows)
@@ -66,12 +67,12 @@ class ClsAttentionChange:
         entropy = _entropy_bits(rows)
         quantities = {
             "js": jensen_shannon_distance(_entropy_bits((rows + before) / 2), entropy, _entropy_bits(before)),
-            "match_mass": matched,
-            "other_mass": other,
+            "shared_term_mass": matched,
+            "other_term_mass": other,
             "sep_mass": sep,
             "cls_mass": cls,
             "entropy": entropy / np.log2(max(2, keys)),
-            "match_share": matched / (matched + other),
+            "shared_term_share": matched / (matched + other),
         }
         quantities |= {name: torch.where(defined, quantities[name], torch.nan) for name in TERM_QUANTITIES}
         return torch.stack([quantities[name] for name in QUANTITIES], dim=-1)
@@ -84,13 +85,13 @@ def _entropy_bits(rows: Tensor) -> Tensor:
 def cls_attention_change(
     engine: AblationEngine, encoded: EncodedPairs, layers: Sequence[int], token_kinds: Sequence[np.ndarray]
 ) -> ClsAttentionChange:
-    """The observer of changes on these pairs."""
+    """Observer of the change of [CLS] attention on these pairs."""
     unmasked = engine.unmasked(encoded, ClsAttention(layers, int(encoded.lengths.max())))
     return ClsAttentionChange(layers, token_kinds, unmasked.cls_attention[0])
 
 
-def chance_match_share(token_kinds: Sequence[np.ndarray]) -> np.ndarray:
-    """match_share of attention spread evenly, [pair]; NaN in pairs without both kinds of term."""
+def chance_shared_term_share(token_kinds: Sequence[np.ndarray]) -> np.ndarray:
+    """shared_term_share of attention spread evenly, [pair]; NaN in pairs without both kinds of term."""
     matched, other = (
         np.array([(kinds == kind).sum() for kinds in token_kinds], dtype=np.float64) for kind in (MATCHED, OTHER)
     )
@@ -98,7 +99,7 @@ def chance_match_share(token_kinds: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def token_kinds(tokens: Tokens) -> np.ndarray:
-    """Each token as a key of [CLS]: MATCHED, OTHER, SEP, CLS or -1, int [token]."""
+    """Kind of each token as a key of [CLS]: MATCHED, OTHER, SEP, CLS or -1, int [token]."""
     matched = head_functions.targets(tokens)[TARGETED.index(REPLACED)].any(axis=1)
     kinds = np.where(tokens.word >= 0, OTHER, -1)
     kinds[matched], kinds[tokens.sep], kinds[tokens.cls] = MATCHED, SEP, CLS

@@ -1,4 +1,4 @@
-"""A classifier's encoder open at its heads: one view of six model families, weights packed for inference."""
+"""Encoder of a classifier with access to its heads: a common view of six model families, packed for inference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ FUSED = {
 
 
 class Linear:
-    """``activation(x @ weight.T + bias)`` over the last axis.
+    """Linear layer ``activation(x @ weight.T + bias)`` over the last axis.
 
     Args:
         weight: [out, in].
@@ -46,7 +46,7 @@ class Linear:
 
 
 class PackedLinear(Linear):
-    """The same on a CPU through oneDNN: weights reordered once, activation and residual inside the matrix product.
+    """Linear layer on a CPU through oneDNN: weights reordered once, activation and residual inside the matrix product.
 
     Measured here 1.2 to 1.4 times as fast as ``F.linear`` in float32 (docs/benchmarks.md).
     """
@@ -69,7 +69,7 @@ class PackedLinear(Linear):
 def pack_linear(
     weight: Tensor, bias: Tensor, hidden_act: str | None = None, activation: Activation | None = None
 ) -> Linear:
-    """The fastest exact form of the layer on the weight's device.
+    """Pack a linear layer into the fastest exact form on the weight's device.
 
     Args:
         weight: [out, in].
@@ -124,7 +124,7 @@ class EncoderLayer:
     value_bias: Tensor
 
     def attend(self, states: Tensor) -> Tensor:
-        """The heads' contexts, their outputs before the projection.
+        """Compute the heads' contexts, their outputs before the projection.
 
         [..., position, d] -> [..., position, head, head_dim].
         """
@@ -137,7 +137,7 @@ class EncoderLayer:
         return context.unflatten(0, (-1, self.heads)).transpose(1, 2).reshape(*lead, N, self.heads, -1)
 
     def first_rows(self, states: Tensor) -> Tensor:
-        """The attention of [CLS] over the positions, [..., position, d] -> [..., head, key].
+        """Compute the attention of [CLS] over the positions, [..., position, d] -> [..., head, key].
 
         With one query, keys need not be formed: q (W x) = (q W) x. The key's bias adds the same to every score of a
         head, which softmax ignores.
@@ -149,7 +149,7 @@ class EncoderLayer:
         return torch.softmax(direction @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
 
     def read_first(self, states: Tensor, rows: Tensor) -> Tensor:
-        """The contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
+        """Compute the contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
 
         Values need not be formed either: a mean of W x is W of the mean.
         """
@@ -157,23 +157,23 @@ class EncoderLayer:
         return context.unsqueeze(-3)
 
     def project(self, context: Tensor, residual: Tensor) -> Tensor:
-        """The output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
+        """Compute the output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
         return self.output.add(context.flatten(-2), residual)
 
     def take_out(self, projected: Tensor, lost: Tensor, heads: np.ndarray) -> None:
-        """Take, in place, contexts `lost` [..., touched, head_dim] of these heads out of `projected` [..., d]."""
+        """Subtract, in place, contexts `lost` [..., touched, head_dim] of these heads from `projected` [..., d]."""
         weight = self.output_heads[heads].flatten(0, 1)
         projected.view(-1, projected.shape[-1]).addmm_(lost.flatten(-2).flatten(0, -2), weight, alpha=-1)
 
     def behind_heads(self, projected: Tensor) -> Tensor:
-        """From `project`'s result [..., d] to the layer's output [..., d]."""
+        """Compute the layer's output [..., d] from `project`'s result [..., d]."""
         x = self.attention_norm(projected)
         return self.output_norm(self.contract.add(self.expand(x), x))
 
 
 @dataclass(frozen=True)
 class AblatableEncoder:
-    """A whole classifier: ``classify(layers(embed(ids, types))[:, 0])``."""
+    """Encoder with embeddings and classifier: ``classify(layers(embed(ids, types))[:, 0])``."""
 
     embed: Callable[[Tensor, Tensor], Tensor]
     layers: list[EncoderLayer]
@@ -208,7 +208,7 @@ class AblatableEncoder:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(layers, heads)."""
+        """Layers, and heads per layer."""
         return len(self.layers), self.layers[0].heads
 
     @property
@@ -216,7 +216,7 @@ class AblatableEncoder:
         return self.layers[0].value_bias.shape[1]
 
     def embed_pairs(self, encoded: EncodedPairs, pairs: np.ndarray) -> Tensor:
-        """The input of the first layer [pair, position, d], for pairs of one length."""
+        """Embed pairs of one length as the input of the first layer [pair, position, d]."""
         tokens = encoded.positions(pairs)
         ids, types = (torch.from_numpy(array[tokens]).to(self.device) for array in (encoded.ids, encoded.types))
         return self.embed(ids, types)

@@ -1,4 +1,4 @@
-"""The ablation engine: masks as a prefix tree, in which those that treat the first layers alike share their states."""
+"""The ablation engine: exact evaluation of many masks, as a prefix tree whose common first layers are computed once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.ablation.encoder import AblatableEncoder, EncoderLayer
-from pipeline.ablation.sweep_cache import NoCache, SweepCache
+from pipeline.ablation.sweep_cache import SweepCache
 from pipeline.models.tokenization import EncodedPairs
 
 
 @dataclass(frozen=True)
 class PrefixNode:
-    """One distinct treatment of a layer's heads, behind the treatments that lead to it.
+    """Node of the prefix tree: a treatment of a layer's heads, after those of the layers below.
 
     Attributes:
         members: numbers of the rows that share it, [member].
@@ -34,7 +34,7 @@ class PrefixNode:
 
 
 def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray) -> PrefixNode:
-    """The tree of rows, each one treatment of all heads; its root treats no layer and its children treat the first.
+    """Build the prefix tree of rows, each a treatment of all heads; the root stands before the first layer.
 
     Args:
         multipliers: of the heads' outputs, float32 [row, layer, head].
@@ -70,7 +70,7 @@ _See = Callable[[int, list[np.ndarray], Tensor], None]
 
 @dataclass(frozen=True)
 class _TreeWalk:
-    """The evaluation of a tree on one chunk.
+    """Evaluation of a prefix tree on one chunk of pairs.
 
     Attributes:
         layers: the encoder.
@@ -89,11 +89,11 @@ class _TreeWalk:
     def leaves(
         self, states: Tensor, nodes: list[PrefixNode], layer: int = 0
     ) -> Iterator[tuple[list[np.ndarray], Tensor]]:
-        """Depth first from stacked states: the leaves' members and [CLS] vectors [state, pair, d].
+        """Leaves of a depth-first evaluation from stacked states: their members and [CLS] vectors [state, pair, d].
 
         Args:
             states: the input of `layer`, [state, pair, position, d].
-            nodes: the node behind which each state stands.
+            nodes: the node that each state belongs to.
         """
         block, is_last = self.layers[layer], layer == len(self.layers) - 1
         if is_last:
@@ -118,7 +118,7 @@ class _TreeWalk:
     def _successors(
         self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
     ) -> Tensor:
-        """The children's states [child, pair, position, d].
+        """States of the children [child, pair, position, d].
 
         What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
         """
@@ -130,7 +130,7 @@ class _TreeWalk:
         return block.behind_heads(treated)
 
     def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
-        """What the child's treatment takes out of contexts [pair, position, head, head_dim], of its touched heads."""
+        """Part of the contexts of its touched heads that the child removes, [pair, position, head, head_dim]."""
         lost = context[:, :, child.heads]
         for number in np.flatnonzero(child.sources >= 0):
             lost[:, :, number] -= self.replacements[layer][
@@ -140,15 +140,15 @@ class _TreeWalk:
 
 
 class Replacement(Protocol):
-    """What replaces a head's output where its multiplier takes it away: mean, resample, patch."""
+    """Replacement of a masked head's output: mean, resample, patch."""
 
     def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        """Per layer [source, pair, position, head, head_dim] (the last layer: position [CLS] suffices)."""
+        """Replacements per layer [source, pair, position, head, head_dim] (the last layer: position [CLS] suffices)."""
         ...
 
 
 class Observer(Protocol):
-    """Something small kept of the [CLS] attention rows of some layers.
+    """Reduction of the [CLS] attention rows of some layers during a sweep.
 
     Attributes:
         layers: observed, in the order of the resulting array [1 + mask, pair, layer, *what reduce returns].
@@ -158,13 +158,13 @@ class Observer(Protocol):
     def layers(self) -> Sequence[int]: ...
 
     def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
-        """From a layer's rows [state, pair, head, key] to [state, pair, ...]."""
+        """Reduce a layer's rows [state, pair, head, key] to [state, pair, ...]."""
         ...
 
 
 @dataclass(frozen=True)
 class AblationResult:
-    """What the model says unmasked and under every mask: row 0 is the unmasked model, row 1 + i is mask i.
+    """Logits and observations, unmasked and under every mask: row 0 is the unmasked model, row 1 + i is mask i.
 
     Attributes:
         masks: multipliers of the heads' outputs, [mask, layer, head].
@@ -180,18 +180,18 @@ class AblationResult:
 
     @property
     def unmasked_logits(self) -> np.ndarray:
-        """[pair, grade]."""
+        """Logits of the unmasked model [pair, grade]."""
         return self.logits[0]
 
     @property
     def masked_logits(self) -> np.ndarray:
-        """[mask, pair, grade]."""
+        """Logits under the masks [mask, pair, grade]."""
         return self.logits[1:]
 
 
 @dataclass(frozen=True)
 class AblationEngine:
-    """A model ready to be ablated.
+    """Engine that evaluates masks on a model.
 
     Attributes:
         encoder: the model, open at its heads.
@@ -202,7 +202,7 @@ class AblationEngine:
 
     encoder: AblatableEncoder
     batch_tokens: int
-    cache: SweepCache = field(default_factory=NoCache)
+    cache: SweepCache | None = None
 
     @torch.inference_mode()
     def evaluate(
@@ -213,7 +213,7 @@ class AblationEngine:
         replacement: Replacement | None = None,
         observer: Observer | None = None,
     ) -> AblationResult:
-        """Every pair unmasked and under every mask, pairs in the caller's order.
+        """Evaluate every pair unmasked and under every mask, pairs in the caller's order.
 
         Args:
             encoded: the pairs.
@@ -235,10 +235,11 @@ class AblationEngine:
         results = _ResultArrays(1 + len(masks), len(encoded))
         with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", mininterval=5) as progress:
             for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
-                chunk = self.cache.load(number)
+                chunk = self.cache.load(number) if self.cache else None
                 if chunk is None:
                     chunk = self._evaluate_chunk(encoded, pairs, tree, replacement, observer)
-                    self.cache.save(number, chunk)
+                    if self.cache:
+                        self.cache.save(number, chunk)
                 for name, values in chunk.items():
                     results.array(name, values.shape[2:])[:, pairs] = values
                 progress.update(len(pairs))
@@ -247,7 +248,7 @@ class AblationEngine:
         )
 
     def unmasked(self, encoded: EncodedPairs, observer: Observer | None = None) -> AblationResult:
-        """The unmasked model alone, row 0."""
+        """Evaluate the unmasked model only, row 0."""
         return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
     def _evaluate_chunk(
@@ -288,7 +289,7 @@ CLS_ATTENTION = "cls_attention"
 
 @dataclass(frozen=True)
 class _ResultArrays:
-    """Named arrays float32 [row, pair, ...], made when first asked for."""
+    """Named arrays float32 [row, pair, ...], allocated at first use."""
 
     rows: int
     pairs: int
@@ -301,7 +302,7 @@ class _ResultArrays:
 
 
 def same_length_chunks(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Pair indices [pair] of one length each, at most `max_tokens` tokens (at least one pair)."""
+    """Chunks of pair indices [pair] of equal length, at most `max_tokens` tokens (at least one pair)."""
     for length in np.unique(lengths):
         pairs = np.flatnonzero(lengths == length)
         size = max(1, max_tokens // int(length))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from math import comb, prod
 
 import numpy as np
@@ -27,44 +27,42 @@ CONTROLLED = ("term_match", "segmentation", "word_order")  # those compared with
 
 @dataclass(frozen=True)
 class Group:
-    """Heads masked together; `replicate` numbers the random groups of the same name."""
+    """Heads masked together. `replicate` numbers random groups of one name, `k` the best heads of top_k groups."""
 
     group_type: str
     group: str
     heads: tuple[Head, ...]
     replicate: int = 0
+    k: int | None = None
 
 
-UNMASKED = Group("baseline", "baseline", ())
+UNMASKED = Group("unmasked", "unmasked", ())
 
 
 def choose_groups(
     settings: GroupAblation, labels: pd.DataFrame, importance: pd.DataFrame, layers: int, heads: int, seed: int
 ) -> list[Group]:
-    """Every group masked together; the user's are checked first, so that a wrong one costs no time."""
+    """All groups of the experimental design; the user's are checked first, so that a wrong one costs no time."""
     users = user_groups(settings.groups, layers, heads)
     functional = function_groups(labels, settings.k)
-    controlled = [group for group in functional if group.group in CONTROLLED]
+    draws = settings.random_control_groups
+    matched = [layer_matched_groups(group, heads, draws, seed) for group in functional if group.group in CONTROLLED]
     return [
-        *random_share_groups(layers, heads, settings.random_shares, settings.draws, seed),
+        *random_share_groups(layers, heads, settings.random_shares, settings.random_groups_per_share, seed),
         *layer_groups(layers, heads),
         *half_groups(layers, heads),
         *functional,
         *lower_except_groups(functional, layers, heads),
-        *top_k_groups(labels, settings.largest_k),
-        *random_k_groups(layers, heads, settings.k, settings.control_draws, seed),
-        *(
-            matched
-            for group in controlled
-            for matched in layer_matched_groups(group, heads, settings.control_draws, seed)
-        ),
+        *top_k_groups(labels, settings.max_top_k),
+        *random_k_groups(layers, heads, settings.k, draws, seed),
+        *chain.from_iterable(matched),
         *removal_orders(importance, settings.random_shares),
         *users,
     ]
 
 
 def matchers_and_controls(groups: Sequence[Group]) -> list[Group]:
-    """The term-match heads, where there are any, then their layer-matched random groups."""
+    """Group of the term-match heads, if any, followed by its layer-matched random groups."""
     return sorted(
         (group for group in groups if group.group == MATCHERS and group.group_type in ("function", "layer_matched")),
         key=lambda group: group.group_type,
@@ -72,7 +70,7 @@ def matchers_and_controls(groups: Sequence[Group]) -> list[Group]:
 
 
 def head_mask(heads: Iterable[Head], layers: int, heads_in_layer: int) -> np.ndarray:
-    """Multipliers float32 [layer, head]: 0 for these heads, 1 elsewhere."""
+    """Mask of heads, multipliers float32 [layer, head]: 0 for these heads, 1 elsewhere."""
     mask = np.ones((layers, heads_in_layer), dtype=np.float32)
     for layer, head in heads:
         mask[layer, head] = 0
@@ -86,12 +84,13 @@ def group_masks(groups: Sequence[Group], layers: int, heads: int) -> np.ndarray:
 
 
 def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
-    """One row a group: experiment, group, draw, heads_masked, members ("2.9 3.4": layer.head)."""
+    """The groups as `tables.group_ablation.GROUPS` names them."""
     return pd.DataFrame(
         {
-            "experiment": [group.group_type for group in groups],
+            "group_type": [group.group_type for group in groups],
             "group": [group.group for group in groups],
-            "draw": [group.replicate for group in groups],
+            "replicate": [group.replicate for group in groups],
+            "k": pd.array([group.k for group in groups], dtype="Int64"),
             "heads_masked": [len(group.heads) for group in groups],
             "members": [" ".join(f"{layer}.{head}" for layer, head in group.heads) for group in groups],
         }
@@ -99,12 +98,12 @@ def group_frame(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def single_head_groups(layers: int, heads: int) -> list[Group]:
-    """S1: every head alone, by layer, then head."""
+    """S1: single-head groups, by layer, then head."""
     return [Group("head", head.short, (head,)) for head in every_head(layers, heads)]
 
 
 def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> tuple[Head, ...]:
-    """`count` of the pool's heads, each set equally likely, in the pool's order."""
+    """Random sample of `count` heads without replacement, in the pool's order."""
     return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
 
 
@@ -129,11 +128,15 @@ def random_k_groups(layers: int, heads: int, k: int, replicates: int, seed: int)
 
 def layer_groups(layers: int, heads: int) -> list[Group]:
     """R2: every head of one layer."""
-    return [Group("layer", str(layer), tuple(Head(layer, head) for head in range(heads))) for layer in range(layers)]
+    return [Group("layer", str(layer), _layer(layer, heads)) for layer in range(layers)]
+
+
+def _layer(layer: int, heads: int) -> tuple[Head, ...]:
+    return tuple(Head(layer, head) for head in range(heads))
 
 
 def half_groups(layers: int, heads: int) -> list[Group]:
-    """R2: the lower half of the layers (the smaller one where their number is odd) and the upper; none of one layer."""
+    """R2: lower half of the layers (the smaller where their number is odd) and upper half; none for one layer."""
     lower = lower_half(layers, heads)
     if not lower:
         return []
@@ -146,53 +149,54 @@ def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
 
 
 def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
-    """The heads by how surely they do what FUNCTIONS calls `name`: lower confidence bound of score minus control.
+    """Heads ranked by the lower confidence bound of score minus control for the function `name`.
 
     Args:
-        labels: layer, head, function, low; on dev. Heads without a bound are left out.
+        labels: layer, head, function, difference_low; on dev. Heads without a bound are left out.
     """
-    bounds = labels[labels.function.isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"]).low.max().dropna()
-    return [Head(int(layer), int(head)) for layer, head in bounds.sort_values(ascending=False, kind="stable").index]
+    heads = labels[labels["function"].isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"])
+    bounds = heads["difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
+    return [Head(int(layer), int(head)) for layer, head in bounds.index]
 
 
 def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:
-    """F1-F3: for each of FUNCTIONS its k best heads; a function without any has no group."""
+    """F1-F3: functional groups, the k best heads of each of FUNCTIONS; a function without any has no group."""
     best = {name: tuple(sorted(ranked_heads(labels, name)[:k])) for name in GROUP_FUNCTIONS}
     return [Group("function", name, heads) for name, heads in best.items() if heads]
 
 
 def top_k_groups(labels: pd.DataFrame, largest: int) -> list[Group]:
-    """For each of CONTROLLED its best 1, 2, ... heads; `replicate` is their number."""
+    """For each of CONTROLLED its best 1, 2, ... heads."""
     orders = {name: ranked_heads(labels, name) for name in CONTROLLED}
     return [
-        Group("top_k", name, tuple(sorted(order[:k])), k)
+        Group("top_k", name, tuple(sorted(order[:k])), k=k)
         for name, order in orders.items()
         for k in range(1, min(largest, len(order)) + 1)
     ]
 
 
 def count_matched_groups(group: Group, heads: int) -> int:
-    """How many other groups have as many heads in each layer, of `heads` a layer."""
+    """Number of other groups with as many heads in each layer, of `heads` per layer."""
     return prod(comb(heads, count) for count in Counter(layer for layer, _ in group.heads).values()) - 1
 
 
 def layer_matched_groups(group: Group, heads: int, replicates: int, seed: int) -> list[Group]:
-    """Random groups with as many heads in each layer as this one, each drawn once; all of them where fewer exist."""
+    """Layer-matched random groups: as many heads in each layer, without repetition; all where fewer exist."""
     counts = Counter(layer for layer, _ in group.heads)
     if count_matched_groups(group, heads) <= replicates:
-        layers = [combinations([Head(layer, head) for head in range(heads)], count) for layer, count in counts.items()]
+        layers = [combinations(_layer(layer, heads), count) for layer, count in counts.items()]
         members = {tuple(sorted(head for part in parts for head in part)) for parts in product(*layers)}
     else:
         rng, members = np.random.default_rng([seed, 8, *map(ord, group.group)]), {group.heads}
         while len(members) <= replicates:
-            parts = [random_heads([Head(layer, head) for head in range(heads)], n, rng) for layer, n in counts.items()]
+            parts = [random_heads(_layer(layer, heads), count, rng) for layer, count in counts.items()]
             members.add(tuple(sorted(head for part in parts for head in part)))
     matched = sorted(members - {group.heads})
     return [Group("layer_matched", group.group, chosen, replicate) for replicate, chosen in enumerate(matched)]
 
 
 def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Group]:
-    """The heads removed in order of importance, the least and the most important first, up to each share of them.
+    """Removal by importance: the least or the most important heads first, up to each share of all heads.
 
     Args:
         importance: layer, head, gradient_importance; from dev.
@@ -200,32 +204,28 @@ def removal_orders(importance: pd.DataFrame, shares: Iterable[float]) -> list[Gr
     rising = importance.sort_values("gradient_importance", kind="stable")
     order = [Head(int(layer), int(head)) for layer, head in zip(rising["layer"], rising["head"], strict=True)]
     return [
-        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])), step)
+        Group("removal", name, tuple(sorted(heads[: max(1, round(share * len(heads)))])))
         for name, heads in (("least_important_first", order), ("most_important_first", order[::-1]))
-        for step, share in enumerate(shares)
+        for share in shares
     ]
 
 
 def kept_heads(layers: int, heads: int) -> list[Group]:
-    """Every head kept as its layer's only one, by layer, then head (Michel et al. 2019, section 3.3)."""
+    """Kept-head groups: all other heads of its layer masked, by layer, then head (Michel et al. 2019, section 3.3)."""
     return [
-        Group("alone", kept.short, tuple(Head(kept.layer, other) for other in range(heads) if other != kept.head))
+        Group("kept_head", kept.short, tuple(other for other in _layer(kept.layer, heads) if other != kept))
         for kept in every_head(layers, heads)
     ]
 
 
 def lower_except_groups(groups: Iterable[Group], layers: int, heads: int) -> list[Group]:
     """The lower half without each functional group's members: what is left when only they stay; none of one layer."""
-    lower = lower_half(layers, heads)
-    if not lower:
-        return []
-    return [
-        Group("lower_except", group.group, tuple(head for head in lower if head not in group.heads)) for group in groups
-    ]
+    spared = [(group, tuple(head for head in lower_half(layers, heads) if head not in group.heads)) for group in groups]
+    return [Group("lower_except", group.group, rest) for group, rest in spared] if layers > 1 else []
 
 
 def user_groups(named: dict[str, list[list[int]]], layers: int, heads: int) -> list[Group]:
-    """The user's own groups.
+    """Groups named by the user.
 
     Raises:
         InputError: a blank name or one of FUNCTIONS, a group without heads, a head twice, or one that the model does
@@ -234,17 +234,14 @@ def user_groups(named: dict[str, list[list[int]]], layers: int, heads: int) -> l
     for name, members in named.items():
         key = f"params.yaml: group_ablation.groups.{name}"
         if not name.strip() or name in GROUP_FUNCTIONS:
-            raise InputError(
-                f"{key}: the name {name!r} is blank or one of {', '.join(GROUP_FUNCTIONS)}; choose another"
-            )
+            taken = ", ".join(GROUP_FUNCTIONS)
+            raise InputError(f"{key}: the name {name!r} is blank or one of {taken}; choose another")
         if not members:
             raise InputError(f"{key} is empty; list [layer, head] pairs")
         for layer, head in members:
             if layer >= layers or head >= heads:
-                raise InputError(
-                    f"{key}: [{layer}, {head}] is no head of this model; layers are 0 to {layers - 1}, "
-                    f"heads 0 to {heads - 1}"
-                )
+                shape = f"layers are 0 to {layers - 1}, heads 0 to {heads - 1}"
+                raise InputError(f"{key}: [{layer}, {head}] is no head of this model; {shape}")
         if len({tuple(member) for member in members}) < len(members):
             raise InputError(f"{key}: {members} names a head twice; name each once")
     return [

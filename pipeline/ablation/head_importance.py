@@ -1,4 +1,4 @@
-"""Gradient importance of heads: a first guess at what masking would show, without masking any.
+"""Gradient importance of heads: a first-order estimate of the effect of masking, without any mask.
 
 Michel, Levy and Neubig 2019 (arXiv 1905.10650): give each head h a mask variable xi_h that multiplies its output; the
 head's importance is the mean over examples of |dL/dxi_h| at xi_h = 1. The size is taken of each example's derivative:
@@ -25,7 +25,7 @@ BATCH_TOKENS = 1024  # more is slower: all that a batch computes is kept for its
 def gradient_importance(
     model: PreTrainedModel, encoded: EncodedPairs, grades: np.ndarray, max_tokens: int = BATCH_TOKENS
 ) -> np.ndarray:
-    """Every head's mean size, over pairs, of the derivative of the cross-entropy by its mask variable.
+    """Gradient importance: mean absolute derivative, over pairs, of the cross-entropy by a head's mask variable.
 
     Args:
         model: a classifier of one output a grade, in eval mode; its weights gather no gradients.
@@ -48,7 +48,7 @@ def gradient_importance(
 
 @torch.enable_grad()
 def _derivatives(model: PreTrainedModel, inputs: dict[str, Tensor], gold: Tensor) -> Tensor:
-    """Each pair's own derivative of its loss by each mask variable, [pair, layer, head].
+    """Derivatives of each pair's loss by each mask variable, [pair, layer, head].
 
     Pairs do not touch each other and each has mask variables of its own, so one gradient of the summed loss holds all.
     """
@@ -62,7 +62,7 @@ def _derivatives(model: PreTrainedModel, inputs: dict[str, Tensor], gold: Tensor
 
 @contextmanager
 def _multiplied(model: PreTrainedModel, masks: list[Tensor]) -> Iterator[None]:
-    """Each layer's heads multiplied by its mask [pair, head] where they enter ``attention.output.dense``."""
+    """Multiply each layer's heads by its mask [pair, head] where they enter ``attention.output.dense``."""
     base: Any = model.base_model
     handles = [
         layer.attention.output.dense.register_forward_pre_hook(

@@ -16,14 +16,14 @@ CLS, SEP = 2, 3  # classes of token, as are QUERY 0 and TITLE 1
 
 
 def token_classes(encoded: EncodedPairs) -> np.ndarray:
-    """QUERY, TITLE, CLS or SEP of every token, int64 [token]."""
+    """Class of every token, QUERY, TITLE, CLS or SEP, int64 [token]."""
     classes = np.where(encoded.segment == SPECIAL, SEP, encoded.segment.astype(np.int64))
     classes[encoded.starts[:-1]] = CLS
     return classes
 
 
 def head_outputs(encoder: AblatableEncoder, states: Tensor, multipliers: np.ndarray) -> Iterator[Tensor]:
-    """Each layer's contexts [pair, position, head, head_dim] in the state that multipliers [layer, head] make.
+    """Contexts of each layer [pair, position, head, head_dim] under multipliers [layer, head].
 
     The last layer's are those of [CLS] alone. `states` are the embedded pairs [pair, position, d].
     """
@@ -37,7 +37,7 @@ def head_outputs(encoder: AblatableEncoder, states: Tensor, multipliers: np.ndar
 
 @dataclass(frozen=True)
 class MeanAblation:
-    """The head's mean output over a reference split, by class of token. `means` [layer, class, head, head_dim]."""
+    """Mean ablation: mean output over a reference split, by class of token. `means` [layer, class, head, head_dim]."""
 
     means: np.ndarray
 
@@ -68,7 +68,7 @@ def mean_head_outputs(encoder: AblatableEncoder, encoded: EncodedPairs, max_toke
 
 @dataclass(frozen=True)
 class ResampleAblation:
-    """The same head's output on a donor pair, in the unmasked model. `donors` int64 [pair], see `draw_donors`."""
+    """Resample ablation: unmasked output on a donor pair. `donors` int64 [pair], see `draw_donors`."""
 
     donors: np.ndarray
 
@@ -79,7 +79,7 @@ class ResampleAblation:
 
 
 def pair_layouts(encoded: EncodedPairs) -> np.ndarray:
-    """A number for each pair, the same where length and query/title boundary are, int64 [pair]."""
+    """Layout of each pair as a number, equal for equal length and query/title boundary, int64 [pair]."""
     queries = np.add.reduceat(encoded.segment == QUERY, encoded.starts[:-1])
     titles = np.add.reduceat(encoded.segment == TITLE, encoded.starts[:-1])
     _, layout = np.unique(np.stack([encoded.lengths, queries, titles], axis=1), axis=0, return_inverse=True)
@@ -87,7 +87,7 @@ def pair_layouts(encoded: EncodedPairs) -> np.ndarray:
 
 
 def draw_donors(encoded: EncodedPairs, seed: int) -> np.ndarray:
-    """A donor for each pair, int64 [pair]: another of the same layout; -1 where there is none.
+    """Random donor of each pair, another pair of the same layout, int64 [pair]; -1 where there is none.
 
     Among the pairs of a layout the donors are a random cyclic shift, so every pair gives once.
     """
@@ -103,7 +103,7 @@ def draw_donors(encoded: EncodedPairs, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActivationPatch:
-    """The head's output on the same pair in other states. `states` float32 [source, layer, head]: their multipliers."""
+    """Activation patching: output on the same pair in states of multipliers `states` float32 [source, layer, head]."""
 
     states: np.ndarray
 
@@ -114,7 +114,7 @@ class ActivationPatch:
 
 
 def pairs_with_donors(encoded: EncodedPairs, max_pairs: int, seed: int) -> np.ndarray:
-    """Pairs that share their layout with another, by whole layouts drawn at random, at most `max_pairs` of them."""
+    """Sample of pairs that have a donor, in whole random layouts, at most `max_pairs`."""
     layouts = pair_layouts(encoded)
     shared = np.flatnonzero(np.bincount(layouts)[layouts] > 1)
     return shared[sample_queries(layouts[shared], max_pairs, seed)]
@@ -123,7 +123,7 @@ def pairs_with_donors(encoded: EncodedPairs, max_pairs: int, seed: int) -> np.nd
 def replacement_logits(
     engine: AblationEngine, encoded: EncodedPairs, reference: EncodedPairs, masks: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """Logits [mask, pair, grade] of the other ablation types: "mean" over `reference`, "resample" among the pairs."""
+    """Logits [mask, pair, grade] of the ablation types "mean", over `reference`, "resample" among the pairs."""
     replacements: dict[str, Replacement] = {
         "mean": mean_head_outputs(engine.encoder, reference, engine.batch_tokens),
         "resample": ResampleAblation(draw_donors(encoded, seed)),

@@ -1,4 +1,4 @@
-"""What is ablated, the fine-tuned model on the pairs of a split, and sweeps of masks over it."""
+"""Sweeps of masks over the fine-tuned model on the pairs of a split, in float32 or in mixed precision."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.ablation import cls_attention, sweep_cache
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine, AblationResult, Observer
-from pipeline.ablation.mixed_precision import audit_bfloat16, sweep_in_bfloat16
 from pipeline.attention.head_functions import Tokens, pair_tokens
 from pipeline.core import paths
 from pipeline.core.config import Ablation, Params
@@ -21,10 +20,12 @@ from pipeline.models.tokenization import EncodedPairs, encode_split
 from pipeline.stats.bootstrap import QuerySample, sample_queries
 from pipeline.tables.prepare import SPLIT_TABLES
 
+AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float32
+
 
 @dataclass(frozen=True)
 class TunedModel:
-    """The fine-tuned model and its tokenizer, its encoder packed once for all targets and sweeps."""
+    """Fine-tuned model and tokenizer, with the encoder packed once for all sweeps."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
@@ -40,7 +41,7 @@ class TunedModel:
 
 @dataclass(frozen=True)
 class AblationTarget:
-    """A model and the pairs of a split that it is ablated on.
+    """Target of an ablation: a model and the pairs of a split.
 
     Attributes:
         tuned: the model.
@@ -60,31 +61,31 @@ class AblationTarget:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(layers, heads)."""
+        """Layers, and heads per layer."""
         return self.tuned.encoder.shape
 
     @property
     def grades(self) -> np.ndarray:
-        """Gold, 0 worst, [pair]."""
+        """Gold grades, 0 worst, [pair]."""
         return self.table["grade"].to_numpy()
 
     @cached_property
     def tokens(self) -> list[Tokens]:
-        """Of each pair."""
+        """Tokens of each pair."""
         return pair_tokens(self.tuned.tokenizer, self.encoded, self.table)
 
     @cached_property
     def token_kinds(self) -> list[np.ndarray]:
-        """Of each pair, see `cls_attention.token_kinds`."""
+        """Token kinds of each pair, see `cls_attention.token_kinds`."""
         return [cls_attention.token_kinds(tokens) for tokens in self.tokens]
 
     @property
     def engine(self) -> AblationEngine:
-        """In float32, without a cache."""
+        """Engine in float32, without a cache."""
         return AblationEngine(self.tuned.encoder, self.settings.batch_tokens)
 
     def sweep(self, masks: np.ndarray, stage: str, observer: Observer | None = None) -> AblationResult:
-        """Evaluate masks [mask, layer, head] in the chosen precision; a killed sweep goes on where it was."""
+        """Evaluate masks [mask, layer, head] in the chosen precision; a killed sweep resumes."""
         settings, model = self.settings, self.tuned.model
         observed = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
         key = sweep_cache.sweep_key(
@@ -100,7 +101,7 @@ class AblationTarget:
             return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer)
 
     def observed_sweep(self, masks: np.ndarray, stage: str) -> AblationResult:
-        """A sweep with what each mask does to [CLS]'s attention in every layer but the first.
+        """Evaluate masks and their change of [CLS] attention in every layer but the first.
 
         Its cls_attention is [1 + mask, pair, layer - 1, head, quantity]; see `ClsAttentionChange`.
         """
@@ -112,25 +113,71 @@ class AblationTarget:
         return self.sweep(masks, stage, observer)
 
     def arrays(self, result: AblationResult) -> dict[str, np.ndarray]:
-        """A sweep as it is written: masks, logits of the masks, baseline (unmasked logits), and pairs."""
+        """A sweep as `tables.measures.mask_logits` describes it."""
         return {
             "masks": result.masks,
-            "logits": result.masked_logits,
-            "baseline": result.unmasked_logits,
+            "masked_logits": result.masked_logits,
+            "unmasked_logits": result.unmasked_logits,
             "pairs": self.pairs,
         }
 
 
 def load_targets(params: Params, *splits: Path) -> list[AblationTarget]:
-    """The tuned model, one for all, with up to `ablation.max_pairs` pairs of each prepared split, by whole queries."""
-    tuned = TunedModel(*load_tuned(paths.MODEL, pick_device(params.base.device)))
+    """Load the fine-tuned model with up to `ablation.max_pairs` pairs of each prepared split, by whole queries."""
+    tuned = TunedModel(*load_tuned(paths.MODEL, pick_device(params.run.device)))
     return [_target(params, split, tuned) for split in splits]
 
 
 def _target(params: Params, split: Path, tuned: TunedModel) -> AblationTarget:
     table = SPLIT_TABLES[split].read()
-    pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.base.seed)
+    pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.run.seed)
     table = table.iloc[pairs]
     encoded = encode_split(tuned.tokenizer, table, params.model.max_length)
-    sample = QuerySample(table["query_id"].to_numpy(), params.base.draws, params.base.seed)
+    sample = QuerySample(table["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
     return AblationTarget(tuned, encoded, pairs, table, sample, params.ablation)
+
+
+def sweep_in_bfloat16(
+    exact: AblationEngine,
+    rounded: AblationEngine,
+    encoded: EncodedPairs,
+    masks: np.ndarray,
+    observer: Observer | None = None,
+) -> AblationResult:
+    """Evaluate masks [mask, layer, head] in bfloat16, and again in float32 where rounding may change a prediction.
+
+    The result's precision_report holds
+
+    - bfloat16_error: largest difference of a logit from float32 on the unmasked model, over all pairs.
+    - bfloat16_evaluated_again: share of (row, pair) done again in float32: those whose two best logits lie within twice
+      that error, since either may have moved by it. What the observer kept stays rounded.
+    """
+    result = rounded.evaluate(encoded, masks, observer=observer)
+    logits = result.logits
+    error = float(np.abs(result.unmasked_logits - exact.unmasked(encoded).unmasked_logits).max())
+    close = top_two_margins(logits) <= 2 * error
+    for pair in np.flatnonzero(close.any(axis=0)):
+        rows = np.flatnonzero(close[:, pair])
+        again = exact.evaluate(encoded.take(np.array([pair])), masks[rows[rows > 0] - 1])
+        logits[rows, pair] = again.logits[-len(rows) :, 0]  # without its row 0 where the unmasked model's call is clear
+    report = {"bfloat16_error": error, "bfloat16_evaluated_again": float(close.mean())}
+    return replace(result, precision_report=report)
+
+
+def audit_bfloat16(exact: AblationEngine, encoded: EncodedPairs, result: AblationResult, seed: int) -> AblationResult:
+    """Add to the result's report the predictions that differ from float32: bfloat16_differing of bfloat16_sampled.
+
+    All masks are evaluated in float32 on a few pairs, drawn from `seed`.
+    """
+    rng, size = np.random.default_rng(seed), min(AUDITED_PAIRS, len(encoded))
+    pairs = np.sort(rng.choice(len(encoded), size, replace=False))
+    expected = exact.evaluate(encoded.take(pairs), result.masks).logits.argmax(-1)
+    differing = result.logits[:, pairs].argmax(-1) != expected
+    counts = {"bfloat16_sampled": differing.size, "bfloat16_differing": int(differing.sum())}
+    return replace(result, precision_report=result.precision_report | counts)
+
+
+def top_two_margins(logits: np.ndarray) -> np.ndarray:
+    """Margin between the two largest logits, [..., pair]."""
+    ranked = np.partition(logits, -2, axis=-1)
+    return ranked[..., -1] - ranked[..., -2]

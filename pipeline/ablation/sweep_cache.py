@@ -1,4 +1,4 @@
-"""Finished chunks of a sweep, kept until it ends, so that a killed one goes on where it was."""
+"""Cache of the finished chunks of a sweep, by which a killed sweep resumes."""
 
 import hashlib
 import shutil
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -17,31 +16,14 @@ from pipeline.core.formats import read_safetensors, write_safetensors
 Arrays = dict[str, np.ndarray]
 
 
-class SweepCache(Protocol):
-    def load(self, number: int) -> Arrays | None:
-        """The chunk's arrays if it was finished and can be read."""
-        ...
-
-    def save(self, number: int, arrays: Arrays) -> None: ...
-
-
-class NoCache:
-    """Nothing is kept."""
-
-    def load(self, number: int) -> Arrays | None:
-        return None
-
-    def save(self, number: int, arrays: Arrays) -> None:
-        pass
-
-
 @dataclass(frozen=True)
-class DiskCache:
+class SweepCache:
     """Chunks as files of one folder, whose name is the key of everything that decides their content."""
 
     folder: Path
 
     def load(self, number: int) -> Arrays | None:
+        """The chunk's arrays if it was finished and can be read."""
         try:
             return read_safetensors(self._file(number))
         except InputError:  # missing, or damaged and computed again
@@ -55,14 +37,14 @@ class DiskCache:
 
 
 @contextmanager
-def disk_cache(folder: Path, name: str) -> Iterator[DiskCache]:
+def disk_cache(folder: Path, name: str) -> Iterator[SweepCache]:
     """Chunks in the folder's part `name`, so that none of another sweep's is taken; all go once this one is done."""
-    yield DiskCache(folder / name)
+    yield SweepCache(folder / name)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_key(model: PreTrainedModel, settings: str, *arrays: np.ndarray) -> str:
-    """sha256 of how the sweep is run, the model's configuration and weights, and the arrays with shapes and types."""
+    """Cache key of a sweep: sha256 of settings, configuration, weights, and the arrays with shapes and types."""
     digest = hashlib.sha256(f"{settings} {sorted(model.config.to_dict().items(), key=str)}".encode())
     weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
     for name, array in [*sorted(weights.items()), *((str(number), array) for number, array in enumerate(arrays))]:

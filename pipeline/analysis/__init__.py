@@ -1,1 +1,1 @@
-"""What the sweeps say: effects with intervals, random controls, subgroups, edges between heads, mediation."""
+"""Analysis of sweeps: effects with intervals, random controls, subgroups, edges between heads, mediation."""

@@ -7,13 +7,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from pipeline.ablation.cls_attention import MATCH_SHARE, QUANTITIES
-from pipeline.stats.bootstrap import Bootstrap, QuerySample, q_values, query_indicator, sign_flips
+from pipeline.ablation.cls_attention import QUANTITIES, SHARED_TERM_SHARE
+from pipeline.stats.bootstrap import Bootstrap, QuerySample, estimate_columns, q_values, query_indicator, sign_flips
 
 
 @dataclass(frozen=True)
 class ClsAttentionSums:
-    """The quantities of [CLS] attention, summed by query; state 0 is the unmasked model, state 1 + i mask i.
+    """Sums of the quantities of [CLS] attention by query; state 0 is the unmasked model, state 1 + i mask i.
 
     Attributes:
         sums: [state, query, target layer, head, quantity]; pairs that do not define a quantity add nothing.
@@ -25,7 +25,7 @@ class ClsAttentionSums:
 
     @classmethod
     def of(cls, values: np.ndarray, query_ids: np.ndarray) -> Self:
-        """From values [state, pair, target layer, head, quantity], NaN in pairs that do not define one."""
+        """Sum values [state, pair, target layer, head, quantity], NaN in pairs that do not define one."""
         in_query = query_indicator(query_ids).astype(np.float32)
         # Decided by the pair alone, [pair, quantity]; a model of one layer has no target layer to decide by.
         defined = np.isfinite(values[0, :, :1, :1]).all(axis=(1, 2))
@@ -33,7 +33,7 @@ class ClsAttentionSums:
         return cls(sums, in_query.T @ defined.astype(np.float32))
 
     def differences(self, state: int) -> np.ndarray:
-        """Sums of the state minus the unmasked one's, float64 [query, target layer, head, quantity]."""
+        """Differences of a state's sums from the unmasked model's, float64 [query, target layer, head, quantity]."""
         return self.sums[state].astype(np.float64) - self.sums[0]
 
     def means(self, by_query: np.ndarray, queries: Bootstrap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,16 +47,14 @@ class ClsAttentionSums:
 def head_edges(
     sums: ClsAttentionSums, sources: Sequence[tuple[int, int]], targets: Sequence[int], sample: QuerySample
 ) -> pd.DataFrame:
-    """Every source head masked alone, on every head of a later layer.
+    """Edges from every source head, masked alone, to every head of a later layer.
 
     Args:
         sums: state 1 + i is source i masked.
         sources: (layer, head). targets: the layers of the sums.
 
     Returns:
-        One row an edge, none in a model of one layer: source_layer, source_head, target_layer, target_head; js and the
-        changes of the other quantities, each with ``_low`` and ``_high``; p of the change of match_share (sign flips
-        per query) and q over all edges.
+        The frame of `pipeline.tables.dependency.EDGES`; no row in a model of one layer.
     """
     frames, differences = [], []
     for number, (layer, head) in enumerate(sources, start=1):
@@ -64,7 +62,7 @@ def head_edges(
         by_query = sums.differences(number)[:, later]
         frame = attention_changes(sums, by_query, [targets[index] for index in later], sample.bootstrap)
         frames.append(frame.assign(source_layer=layer, source_head=head))
-        differences.append(by_query[..., MATCH_SHARE].reshape(len(by_query), -1))
+        differences.append(by_query[..., SHARED_TERM_SHARE].reshape(len(by_query), -1))
     table = pd.concat(frames, ignore_index=True)
     table["p"] = sign_flips(np.concatenate(differences, axis=1).astype(np.float32).T, sample.seed)
     table["q"] = q_values(table["p"].to_numpy())
@@ -76,11 +74,10 @@ def attention_changes(
     sums: ClsAttentionSums, by_query: np.ndarray, layers: Sequence[int], queries: Bootstrap
 ) -> pd.DataFrame:
     """One row a target head of sums [query, target layer, head, quantity]: js and ``<quantity>_change``, intervals."""
-    mean, low, high = sums.means(by_query, queries)
-    layer, head = np.indices(mean.shape[:2])
+    estimates = sums.means(by_query, queries)
+    layer, head = np.indices(estimates[0].shape[:2])
     columns = {"target_layer": np.array(layers, dtype=int)[layer.ravel()], "target_head": head.ravel()}
     for number, quantity in enumerate(QUANTITIES):
         name = quantity if quantity == "js" else f"{quantity}_change"
-        for end, values in (("", mean), ("_low", low), ("_high", high)):
-            columns[f"{name}{end}"] = values[..., number].ravel()
+        columns |= estimate_columns(name, *(values[..., number] for values in estimates))
     return pd.DataFrame(columns)

@@ -1,4 +1,4 @@
-"""Relay heads: heads of upper layers whose [CLS] attention depends on the term-match heads, and what they mediate.
+"""Mediation analysis of relay heads: upper heads whose [CLS] attention depends on the term-match heads.
 
 The candidates are the heads of the upper half; which of them are relay heads is chosen on dev, and judged on test.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.ablation.cls_attention import MATCH_SHARE, MATCHED, ClsAttention, chance_match_share
+from pipeline.ablation.cls_attention import MATCHED, SHARED_TERM_SHARE, ClsAttention, chance_shared_term_share
 from pipeline.ablation.head_groups import MATCHERS, head_mask
 from pipeline.ablation.patching import ActivationPatch
 from pipeline.ablation.sweep import AblationTarget
@@ -17,7 +17,7 @@ from pipeline.analysis.ablation_effects import Metrics
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.attention.example_pairs import describe_pair, example_pairs
 from pipeline.core.heads import Head, every_head
-from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, percentile
+from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, estimate_columns, percentile
 from pipeline.stats.metrics import logit_margins, nan_mean, none_if_nan
 
 EFFECTS = ("total", "indirect", "direct")
@@ -25,12 +25,12 @@ EFFECTS = ("total", "indirect", "direct")
 
 def masked_matchers(groups: pd.DataFrame) -> tuple[Head, ...]:
     """The term-match heads that were masked together, from groups.csv; none where no pair defines the function."""
-    rows = groups[(groups["experiment"] == "function") & (groups["group"] == MATCHERS)]
+    rows = groups[(groups["group_type"] == "function") & (groups["group"] == MATCHERS)]
     return tuple(Head.from_short(member) for members in rows["members"] for member in members.split())
 
 
 def relay_candidates(layers: int, heads: int, matchers: Sequence[Head]) -> list[Head]:
-    """The heads of the upper half but the matchers, and but those of layer 0; none without matchers."""
+    """Candidates for relay heads: the upper half except the matchers and layer 0; none without matchers."""
     upper = every_head(layers, heads)[layers // 2 * heads :]
     return [head for head in upper if head.layer and head not in matchers] if matchers else []
 
@@ -38,7 +38,7 @@ def relay_candidates(layers: int, heads: int, matchers: Sequence[Head]) -> list[
 def relay_table(
     dev: AblationTarget, test: AblationTarget, matchers: Sequence[Head], sums: ClsAttentionSums, margin: float
 ) -> pd.DataFrame:
-    """One row a candidate: what dev says of it, and on test its dependence on the matchers and what it mediates.
+    """Table of candidates: their measures on dev, and on test their dependence on the matchers and the mediation.
 
     Args:
         dev, test: the same model.
@@ -50,7 +50,7 @@ def relay_table(
     candidates = relay_candidates(layers, heads, matchers)
     tables = [_measured_on_dev(dev, candidates, margin)]
     if candidates:
-        chances = chance_match_share(test.token_kinds)
+        chances = chance_shared_term_share(test.token_kinds)
         tables.append(relay_dependence(candidates, sums, list(range(1, layers)), chances, test.sample))
         tables.append(_mediation_on_test(test, matchers, candidates))
     return pd.concat(tables, axis=1)
@@ -61,10 +61,10 @@ def _measured_on_dev(dev: AblationTarget, candidates: Sequence[Head], margin: fl
     masks = np.array([head_mask([head], *dev.shape) for head in candidates], dtype=np.float32)
     result = dev.observed_sweep(masks.reshape(-1, *dev.shape), "dependency")
     layer, head = np.array(candidates, dtype=int).reshape(-1, 2).T
-    shares = result.cls_attention[0][:, layer - 1, head, MATCH_SHARE].astype(np.float64)
+    shares = result.cls_attention[0][:, layer - 1, head, SHARED_TERM_SHARE].astype(np.float64)
     margins = logit_margins(result.logits, dev.grades)
     losses = (margins[1:] - margins[:1]).T
-    return choose_relay_heads(candidates, shares, chance_match_share(dev.token_kinds), losses, dev.sample, margin)
+    return choose_relay_heads(candidates, shares, chance_shared_term_share(dev.token_kinds), losses, dev.sample, margin)
 
 
 def choose_relay_heads(
@@ -75,7 +75,7 @@ def choose_relay_heads(
     sample: QuerySample,
     margin: float,
 ) -> pd.DataFrame:
-    """Which heads are relay heads: far from chance in either direction, and mattering, both on dev.
+    """Choose the relay heads: [CLS] attention different from chance, and an effect on accuracy, both on dev.
 
     Args:
         heads: the candidates, (layer, head) [candidate].
@@ -85,8 +85,8 @@ def choose_relay_heads(
         margin: what the difference from chance has to exceed.
 
     Returns:
-        One row a candidate: layer, head, dev_share, dev_chance, their difference with interval, dev_margin_change with
-        interval, and reader: the first interval lies beyond the margin, the second leaves out 0.
+        The first columns of `pipeline.tables.dependency.MEDIATION`, a row a candidate. A relay head's difference from
+        chance has its interval beyond the margin, its change of the gold-logit margin an interval that leaves out 0.
     """
     difference = shares - chances[:, None]
     low, high = sample.interval(difference)
@@ -98,13 +98,9 @@ def choose_relay_heads(
             "head": [head for _, head in heads],
             "dev_share": nan_mean(shares),
             "dev_chance": nan_mean(chance),
-            "dev_difference": nan_mean(difference),
-            "dev_difference_low": low,
-            "dev_difference_high": high,
-            "dev_margin_change": nan_mean(losses),
-            "dev_margin_change_low": loss_low,
-            "dev_margin_change_high": loss_high,
-            "reader": ((low > margin) | (high < -margin)) & ((loss_high < 0) | (loss_low > 0)),
+            **estimate_columns("dev_difference", nan_mean(difference), low, high),
+            **estimate_columns("dev_logit_margin_change", nan_mean(losses), loss_low, loss_high),
+            "is_relay_head": ((low > margin) | (high < -margin)) & ((loss_high < 0) | (loss_low > 0)),
         }
     )
 
@@ -112,42 +108,37 @@ def choose_relay_heads(
 def relay_dependence(
     heads: Sequence[Head], sums: ClsAttentionSums, targets: Sequence[int], chances: np.ndarray, sample: QuerySample
 ) -> pd.DataFrame:
-    """How far masking the matchers moves what the heads attend to on test, compared with as many random heads.
+    """Dependence on the matchers: the heads' change of attention on test when they are masked, against random groups.
 
     Args:
         sums: state 1 is the matchers masked, those from 2 on their layer-matched random groups.
         targets: the layers of the sums.
-        chances: [pair], NaN where match_share is undefined.
+        chances: [pair], NaN where shared_term_share is undefined.
 
     Returns:
-        One row a head: share, chance, and their difference with interval; share_change with interval; control_draws,
-        control_median (of the random groups' changes); percentile of the change's size among theirs and p = (1 +
-        random groups that move it as far) / (1 + random groups).
+        `share` to `p` of `pipeline.tables.dependency.MEDIATION`, a row a head.
     """
     layer, head = np.array([(targets.index(layer), head) for layer, head in heads]).T
-    counts = sums.counts[:, MATCH_SHARE].astype(np.float64)
-    unmasked = sums.sums[0].astype(np.float64)[:, layer, head, MATCH_SHARE]  # [query, head]
+    counts = sums.counts[:, SHARED_TERM_SHARE].astype(np.float64)
+    unmasked = sums.sums[0].astype(np.float64)[:, layer, head, SHARED_TERM_SHARE]  # [query, head]
     masked = range(1, len(sums.sums))
-    changed = np.stack([sums.differences(state)[:, layer, head, MATCH_SHARE] for state in masked])
+    changed = np.stack([sums.differences(state)[:, layer, head, SHARED_TERM_SHARE] for state in masked])
     chance, _ = sample.by_query(chances)
     difference = unmasked - chance[:, None]
     means = changed.sum(axis=1) / counts.sum()  # [masked state, head]
     queries = sample.bootstrap
-    change_low, change_high = queries.interval(queries.means(changed[0], counts[:, None]))
-    difference_low, difference_high = queries.interval(queries.means(difference, counts[:, None]))
+    change_ends, difference_ends = (
+        queries.interval(queries.means(by_query, counts[:, None])) for by_query in (changed[0], difference)
+    )
     sizes = np.abs(means).T  # [head, masked state]
     return pd.DataFrame(
         {
             "share": unmasked.sum(axis=0) / counts.sum(),
             "chance": chance.sum() / counts.sum(),
-            "difference": difference.sum(axis=0) / counts.sum(),
-            "difference_low": difference_low,
-            "difference_high": difference_high,
-            "share_change": means[0],
-            "share_change_low": change_low,
-            "share_change_high": change_high,
-            "control_draws": len(means) - 1,
-            "control_median": np.median(means[1:], axis=0) if len(means) > 1 else np.nan,
+            **estimate_columns("difference", difference.sum(axis=0) / counts.sum(), *difference_ends),
+            **estimate_columns("share_change", means[0], *change_ends),
+            "random_groups": len(means) - 1,
+            "random_median": np.median(means[1:], axis=0) if len(means) > 1 else np.nan,
             "percentile": [percentile(size[0], size[1:]) for size in sizes],
             "p": [(1 + (size[1:] >= size[0]).sum()) / len(size) for size in sizes],
         }
@@ -178,7 +169,7 @@ def mediation(
     grades: np.ndarray,
     sample: QuerySample,
 ) -> pd.DataFrame:
-    """How much of what the matchers do goes through each head (Pearl 2001; Vig et al. 2020, arXiv 2004.12265).
+    """Mediation of the matchers' effect through each head (Pearl 2001; Vig et al. 2020, arXiv 2004.12265).
 
     On the mean gold-logit margin: total = matchers masked; indirect = unmasked, but the head's output is the one that
     it has when the matchers are masked; direct = matchers masked, the head's output as unmasked.
@@ -187,8 +178,7 @@ def mediation(
         unmasked, masked: logits [pair, grade]. patched, restored: [head, pair, grade].
 
     Returns:
-        One row a head: the three EFFECTS with intervals, mediated = indirect / total with interval; NaN where the total
-        effect's interval holds 0.
+        `total` to `mediated_high` of `pipeline.tables.dependency.MEDIATION`, a row a head.
     """
     base = logit_margins(unmasked, grades)
     total = logit_margins(masked, grades) - base
@@ -201,18 +191,17 @@ def mediation(
     resamples: dict[str, np.ndarray] = {}
     for name in EFFECTS:
         resamples[name] = sample.bootstrap.means(*sample.by_query(values[name]))
-        low, high = sample.bootstrap.interval(resamples[name])
-        columns |= {name: values[name].mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+        columns |= estimate_columns(name, values[name].mean(axis=0), *sample.bootstrap.interval(resamples[name]))
     certain = (columns["total_low"] > 0) | (columns["total_high"] < 0)
     ratio = columns["indirect"] / np.where(certain, columns["total"], np.nan)
-    low, high = sample.bootstrap.interval(resamples["indirect"] / np.where(certain, resamples["total"], np.nan))
-    return pd.DataFrame(columns | {"mediated": ratio, "mediated_low": low, "mediated_high": high})
+    ends = sample.bootstrap.interval(resamples["indirect"] / np.where(certain, resamples["total"], np.nan))
+    return pd.DataFrame(columns | estimate_columns("mediated", ratio, *ends))
 
 
 def example_cls_attention(
     test: AblationTarget, matchers: Sequence[Head], relays: pd.DataFrame, count: int
 ) -> list[dict[str, Any]]:
-    """[CLS]'s attention of the relay head that dev needs most, unmasked and with the matchers masked, on a few pairs.
+    """Example [CLS] attention of the relay head most needed on dev, unmasked and with the matchers masked.
 
     Args:
         relays: as `relay_table` returns it.
@@ -221,11 +210,11 @@ def example_cls_attention(
     Returns:
         One record a pair; none without a relay head.
     """
-    relays = relays[relays["reader"]]
+    relays = relays[relays["is_relay_head"]]
     if relays.empty or not count:
         return []
     pairs = np.array(example_pairs(test.table, test.encoded, test.tokens, count))
-    layer, head = Head.of_row(relays.iloc[int(relays["dev_margin_change"].abs().to_numpy().argmax())])
+    layer, head = Head.of_row(relays.iloc[int(relays["dev_logit_margin_change"].abs().to_numpy().argmax())])
     encoded = test.encoded.take(pairs)
     observer = ClsAttention((layer,), int(encoded.lengths.max()))
     result = test.engine.evaluate(encoded, head_mask(matchers, *test.shape)[None], observer=observer)
@@ -233,32 +222,26 @@ def example_cls_attention(
     for number, pair in enumerate(pairs):
         described = describe_pair(test.tuned.tokenizer, test.encoded, test.table, pair)
         unmasked, masked = result.cls_attention[:, number, 0, head, : encoded.lengths[number]].round(6).tolist()
+        record = {name: described[name] for name in ("query", "title", "grade")} | {"layer": layer, "head": head}
+        matched = (test.token_kinds[pair] == MATCHED).tolist()
         records.append(
-            {
-                **{name: described[name] for name in ("query", "title", "grade")},
-                "layer": layer,
-                "head": head,
-                "tokens": described["tokens"],
-                "matched": (test.token_kinds[pair] == MATCHED).tolist(),
-                "unmasked": unmasked,
-                "masked": masked,
-            }
+            record | {"tokens": described["tokens"], "matched": matched, "unmasked": unmasked, "masked": masked}
         )
     return records
 
 
 def dependency_metrics(edges: pd.DataFrame, relays: pd.DataFrame) -> Metrics:
-    """From edges.csv's and readers.csv's frames."""
-    chosen, others = relays[relays.reader], relays[~relays.reader.astype(bool)]
+    """From edges.csv's and mediation.csv's frames."""
+    chosen, others = relays[relays.is_relay_head], relays[~relays.is_relay_head.astype(bool)]
     numbers = {
-        "dependency_strongest_js": edges.js.max(),
-        "dependency_readers_share": chosen.share.mean() if len(chosen) else np.nan,
-        "dependency_readers_share_change": chosen.share_change.mean() if len(chosen) else np.nan,
-        "dependency_readers_mediated": chosen.mediated.median() if len(chosen) else np.nan,
-        "dependency_others_mediated": others.mediated.median() if len(others) else np.nan,
+        "strongest_js": edges.js.max(),
+        "relay_share": chosen.share.mean() if len(chosen) else np.nan,
+        "relay_share_change": chosen.share_change.mean() if len(chosen) else np.nan,
+        "relay_mediated": chosen.mediated.median() if len(chosen) else np.nan,
+        "others_mediated": others.mediated.median() if len(others) else np.nan,
     }
     counts: Metrics = {
-        "dependency_readers": len(chosen),
-        "dependency_readers_dependent": int((chosen.p <= SIGNIFICANCE).sum()) if len(chosen) else 0,
+        "relay_heads": len(chosen),
+        "dependent_relay_heads": int((chosen.p <= SIGNIFICANCE).sum()) if len(chosen) else 0,
     }
     return counts | {name: none_if_nan(value) for name, value in numbers.items()}

@@ -1,4 +1,4 @@
-"""Random control groups: functional groups against them, averages over them, and contrasts of two groups."""
+"""Random control groups: comparison of functional groups with them, averages over them, contrasts of groups."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,17 +13,14 @@ from pipeline.stats.bootstrap import QuerySample, percentile, tail
 def compare_with_random(
     groups: Sequence[Group], changes: Iterable[float], controlled: Iterable[str], heads: int
 ) -> pd.DataFrame:
-    """Each functional group of `controlled` against its layer-matched and the unrestricted random groups.
+    """Compare each functional group of `controlled` with its layer-matched and the unrestricted random groups.
 
     Args:
         groups: those masked. changes: their relative accuracy changes, in the same order.
         heads: of a layer.
 
     Returns:
-        One row a group and kind of control: group, control, draws, change, median, lowest and highest of the random
-        groups' changes, percentile of the change among them (0: below all), p = (1 + random groups as low) / (1 +
-        random groups), overlap, the mean share of the group's heads that a random group holds, and exhaustive, whether
-        the random groups are all there are.
+        The frame of `pipeline.tables.group_ablation.CONTROLS`.
     """
     change = dict(zip(groups, changes, strict=True))
     functional = [group for group in groups if group.group_type == "function" and group.group in set(controlled)]
@@ -33,23 +30,17 @@ def compare_with_random(
         unrestricted = [other for other in groups if other.group_type == "random_k"]
         for kind, controls in (("layer_matched", matched), ("unrestricted", unrestricted)):
             if controls:
-                values = np.array([change[control] for control in controls])
-                overlap = np.mean(
-                    [len(set(control.heads) & set(group.heads)) / len(group.heads) for control in controls]
-                )
+                random, own = np.array([change[control] for control in controls]), change[group]
+                spread = (float(np.median(random)), random.min(), random.max(), percentile(own, random))
+                held = [len(set(control.heads) & set(group.heads)) / len(group.heads) for control in controls]
                 exhaustive = kind == "layer_matched" and len(controls) == count_matched_groups(group, heads)
-                rows.append((*_control_row(group.group, kind, change[group], values), float(overlap), exhaustive))
+                tested = (tail(own, random), float(np.mean(held)), exhaustive)
+                rows.append((group.group, kind, len(random), own, *spread, *tested))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-SPREAD = ["median", "lowest", "highest", "percentile", "p"]
-COLUMNS = ["group", "control", "draws", CHANGE, *SPREAD, "overlap", "exhaustive"]
-
-
-def _control_row(group: str, kind: str, change: float, random: np.ndarray) -> tuple:
-    spread = (float(np.median(random)), float(random.min()), float(random.max()))
-    return group, kind, len(random), change, *spread, percentile(change, random), tail(change, random)
-
+SPREAD = ["median", "lowest", "highest", "percentile"]
+COLUMNS = ["group", "null_type", "random_groups", CHANGE, *SPREAD, "p", "overlap", "exhaustive"]
 
 # Group type -> how its random groups are averaged.
 AVERAGED: dict[str, Callable[..., np.ndarray]] = {"random_share": np.mean, "random_k": np.median}
@@ -60,7 +51,7 @@ DIFFERENCES = {  # name -> (group_type, group) whose effect is taken, and the on
 
 
 def contrasts(groups: Sequence[Group], changes: np.ndarray, resamples: np.ndarray, sample: QuerySample) -> pd.DataFrame:
-    """Averages over random groups and differences of two groups, of the relative accuracy change, with 95% intervals.
+    """Contrasts of the relative accuracy change: averages over random groups and differences of groups, with intervals.
 
     Args:
         groups: those masked.
@@ -68,8 +59,8 @@ def contrasts(groups: Sequence[Group], changes: np.ndarray, resamples: np.ndarra
         resamples: the same in every resample of the sample's bootstrap, [group, resample].
 
     Returns:
-        One row each: name ("random_share 0.1", "random_k random", a name of DIFFERENCES), draws, the figure, low, high.
-        An average's interval resamples the random groups together with the queries.
+        The frame of `pipeline.tables.group_ablation.CONTRASTS`, named "random_share 0.1", "random_k random" or as in
+        DIFFERENCES. An average's interval resamples the random groups together with the queries.
     """
     rng = np.random.default_rng([sample.seed, 9])
     rows = []
@@ -84,10 +75,10 @@ def contrasts(groups: Sequence[Group], changes: np.ndarray, resamples: np.ndarra
             a, b = index[first], index[second]
             low, high = sample.bootstrap.interval(resamples[a] - resamples[b])
             rows.append((name, 1, float(changes[a] - changes[b]), float(low), float(high)))
-    return pd.DataFrame(rows, columns=["name", "draws", CHANGE, "low", "high"])
+    return pd.DataFrame(rows, columns=["name", "random_groups", CHANGE, f"{CHANGE}_low", f"{CHANGE}_high"])
 
 
 def _averages(resamples: np.ndarray, average: Callable[..., np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """The average over random groups [group, resample] that are resampled too, [resample]."""
+    """Averages [resample] over random groups [group, resample], the groups resampled too."""
     groups = rng.integers(len(resamples), size=resamples.shape)
     return average(np.take_along_axis(resamples, groups, axis=0), axis=0)

@@ -1,1 +1,1 @@
-"""What heads attend to: maps, scores of functions against controls, labels, similarity."""
+"""Attention analysis: maps, scores of functions against controls, labels, similarity."""

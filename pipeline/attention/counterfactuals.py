@@ -1,4 +1,4 @@
-"""Counterfactual pairs, of which a head's attention tells what it follows: shared terms replaced, words shuffled.
+"""Counterfactual pairs, which show what a head's attention depends on: shared terms replaced, words shuffled.
 
 Lengths stay as they are.
 """
@@ -17,7 +17,7 @@ Pieces = tuple[int, ...]
 
 
 def replace_terms(ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int) -> list[np.ndarray]:
-    """The pairs with every term of the title that the query holds too replaced by one that neither text holds.
+    """Replace every term of the title that is also in the query by a term of neither text.
 
     The substitute has as many pieces, and is drawn from the terms of the nearest frequency in these pairs; a term that
     occurs twice is replaced alike. Segments, words and positions are unchanged.
@@ -54,17 +54,15 @@ def replace_terms(ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int
 
 
 def _terms(ids: np.ndarray, tokens: Tokens) -> dict[int, Pieces]:
-    """Word -> its pieces."""
+    """Pieces of each word."""
     return {word: tuple(ids[tokens.word == word].tolist()) for word in np.unique(tokens.word).tolist() if word >= 0}
 
 
 def _shared_title_words(tokens: Tokens) -> list[int]:
     """The first word in the title of each term that the query holds too."""
-    queried = set(tokens.key[(tokens.segment == 0) & (tokens.key >= 0)].tolist())
+    queried, title = set(tokens.key[(tokens.segment == 0) & (tokens.key >= 0)].tolist()), tokens.segment == 1
     first: dict[int, int] = {}
-    for key, word in zip(
-        tokens.key[tokens.segment == 1].tolist(), tokens.word[tokens.segment == 1].tolist(), strict=True
-    ):
+    for key, word in zip(tokens.key[title].tolist(), tokens.word[title].tolist(), strict=True):
         if key in queried:
             first.setdefault(key, word)
     return list(first.values())
@@ -79,28 +77,25 @@ def _same_term(tokens: Tokens, word: int) -> list[int]:
 
 def _nearest(candidates: list[Pieces], rank: int, taken: set[Pieces]) -> list[Pieces]:
     """Up to NEAREST candidates, none of them taken, around a rank in their order of frequency."""
-    order = sorted(
-        range(max(0, rank - 3 * NEAREST), min(len(candidates), rank + 3 * NEAREST)), key=lambda i: abs(i - rank)
-    )
+    around = range(max(0, rank - 3 * NEAREST), min(len(candidates), rank + 3 * NEAREST))
+    order = sorted(around, key=lambda i: abs(i - rank))
     return [candidates[i] for i in order if candidates[i] not in taken][:NEAREST]
 
 
 def shuffle_terms(
     ids: Sequence[np.ndarray], tokens: Sequence[Tokens], seed: int
 ) -> tuple[list[np.ndarray], list[Tokens]]:
-    """The pairs with the words of each text in random order, tokens in no word where they are between the words."""
+    """Shuffle the words of each text, tokens in no word where they are between the words."""
     rng = np.random.default_rng([seed, 6])
     orders = [_shuffled(pair_tokens, rng) for pair_tokens in tokens]
-    return (
-        [pair_ids[order] for pair_ids, order in zip(ids, orders, strict=True)],
-        [_reordered(pair_tokens, order) for pair_tokens, order in zip(tokens, orders, strict=True)],
-    )
+    shuffled = [_reordered(pair_tokens, order) for pair_tokens, order in zip(tokens, orders, strict=True)]
+    return [pair_ids[order] for pair_ids, order in zip(ids, orders, strict=True)], shuffled
 
 
 def _shuffled(tokens: Tokens, rng: np.random.Generator) -> np.ndarray:
     """A new order of the tokens [token] that keeps words whole and in their text."""
-    units = np.split(np.arange(len(tokens.word)), np.flatnonzero(_new_unit(tokens)))
-    units = [unit for unit in units if len(unit)]
+    same_word = (tokens.word[1:] == tokens.word[:-1]) & (tokens.word[1:] >= 0)
+    units = np.split(np.arange(len(tokens.word)), 1 + np.flatnonzero(~same_word))  # words, and tokens in no word
     for side in (0, 1):
         words = [i for i, unit in enumerate(units) if tokens.segment[unit[0]] == side and tokens.word[unit[0]] >= 0]
         moved = [units[i] for i in rng.permutation(words)] if words else []
@@ -109,14 +104,8 @@ def _shuffled(tokens: Tokens, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(units)
 
 
-def _new_unit(tokens: Tokens) -> np.ndarray:
-    """Whether a word, or a token in no word, begins at each token, [token]."""
-    same_word = (tokens.word[1:] == tokens.word[:-1]) & (tokens.word[1:] >= 0)
-    return np.append(True, ~same_word)
-
-
 def _reordered(tokens: Tokens, order: np.ndarray) -> Tokens:
-    """The tokens in a new order, their words numbered as they now come."""
+    """Reorder the tokens, with their words renumbered."""
     word = tokens.word[order]
     inside = word >= 0
     first = np.append(True, word[1:] != word[:-1]) & inside

@@ -1,4 +1,4 @@
-"""Example pairs, shown with their whole attention: chosen by a rule, never by hand."""
+"""Example pairs for attention maps, chosen by a rule."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ ENOUGH_SHARED = 2
 
 
 def shared_terms(tokens: Tokens) -> int:
-    """Distinct terms that both texts hold."""
+    """Distinct terms shared by query and title."""
     matches = targets(tokens)[TARGETED.index("term_match")].any(axis=1)
     return len(np.unique(tokens.key[matches]))
 
@@ -25,7 +25,7 @@ def shared_terms(tokens: Tokens) -> int:
 def describe_pair(
     tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table: pd.DataFrame, pair: int
 ) -> dict[str, Any]:
-    """A pair of `table`, the same pairs encoded: query_id, query, title, grade, readable tokens and their segments."""
+    """Record of an example pair: query_id, query, title, grade, tokens, segments; `table`: the pairs encoded."""
     row = table.iloc[pair]
     return {
         "query_id": int(row["query_id"]),
@@ -46,7 +46,7 @@ def example_pairs(table: pd.DataFrame, encoded: EncodedPairs, tokens: Sequence[T
 def choose_example_pairs(
     query_ids: np.ndarray, grades: np.ndarray, lengths: np.ndarray, shared: np.ndarray, count: int
 ) -> list[int]:
-    """The pairs to show, at most one of a query, in the order chosen.
+    """Choose example pairs, at most one per query, in the order chosen.
 
     One pair after another is the best of the queries not yet shown: of 10 to 30 tokens, then with two shared terms or
     more (else one), then of a grade shown least so far, then with the most shared terms; the first of equals.

@@ -1,4 +1,4 @@
-"""Functions of heads: scores of how far attention does what each function says, their chance level and controls.
+"""Functions of heads: attention scores of each function, their chance level and controls.
 
 For one pair of `length` tokens a function names targets, a set of keys for every query. A query counts where it has a
 target, and only tokens of the query or the title are ever queries: special tokens never count. A head's score on the
@@ -55,7 +55,7 @@ REPLACED = "term_match"
 
 @dataclass(frozen=True)
 class Tokens:
-    """One pair's tokens as the functions see them; every array is [token].
+    """Tokens of a pair as input of the functions; every array is [token].
 
     Attributes:
         word: index of the token's word, unique over the pair and rising along each text; -1 in no word.
@@ -78,7 +78,7 @@ class Tokens:
 
 
 def pair_tokens(tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table: pd.DataFrame) -> list[Tokens]:
-    """Each pair's tokens with their words and terms; a special token's name inside a text is text."""
+    """Tokens of each pair with their words and terms; a special token's name inside a text is text."""
     tokens = []
     for pair, texts in enumerate(zip(table["query"], table["title"], strict=True)):
         span = encoded.tokens(pair)
@@ -90,7 +90,7 @@ def pair_tokens(tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table
 
 
 def targets(tokens: Tokens) -> np.ndarray:
-    """Where each of TARGETED looks, as the module's table says: bool [function, query, key]."""
+    """Attention targets of each of TARGETED, by the module's table: bool [function, query, key]."""
     text, in_word = tokens.text, tokens.word >= 0
     text_pairs = text[:, None] & text[None, :]
     word_pairs = in_word[:, None] & in_word[None, :]
@@ -112,13 +112,13 @@ def targets(tokens: Tokens) -> np.ndarray:
 
 
 def _steps(word: np.ndarray) -> np.ndarray:
-    """Words from query to key, [query, key]; a word without any token (truncated, unknown) is no step."""
+    """Distance in words from query to key, [query, key]; a word without tokens (truncated, unknown) is not a step."""
     rank = np.unique(word, return_inverse=True)[1]
     return rank[None, :] - rank[:, None]
 
 
 def mass_weights(targets: np.ndarray) -> np.ndarray:
-    """What to multiply attention [query, key] by, and sum, to get scores: float32 [query, key, function].
+    """Weights of attention [query, key] whose weighted sum is the score: float32 [query, key, function].
 
     Args:
         targets: bool [function, query, key].
@@ -142,7 +142,7 @@ def control_weights(tokens: Tokens) -> np.ndarray:
 
 
 def _shifted(tokens: Tokens) -> np.ndarray:
-    """The words with every boundary moved by one token: each token in a word takes the word of the token before it."""
+    """Words with every boundary moved by one token: each token in a word takes the word of the token before it."""
     word = tokens.word.copy()
     inside = (word[1:] >= 0) & (word[:-1] >= 0) & (tokens.segment[1:] == tokens.segment[:-1])
     word[1:][inside] = tokens.word[:-1][inside]
@@ -166,17 +166,17 @@ def _other_offsets(tokens: Tokens, offset: int) -> np.ndarray:
 
 
 def entropy_weights(tokens: Tokens) -> np.ndarray:
-    """What to multiply the entropy of attention rows [query] by, and sum: float32 [query], NaN without text."""
+    """Weights of the entropy of attention rows for the score, float32 [query], NaN without text."""
     with np.errstate(invalid="ignore"):
         return (tokens.text / (tokens.text.sum() * np.log(len(tokens.text)))).astype(np.float32)
 
 
 def weights(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
-    """One pair's weights for FUNCTIONS: `mass_weights` of its targets and its `entropy_weights`."""
+    """Weights of a pair for FUNCTIONS: `mass_weights` of its targets and its `entropy_weights`."""
     return mass_weights(targets(tokens)), entropy_weights(tokens)
 
 
 def chance(mass: np.ndarray, entropy: np.ndarray) -> np.ndarray:
-    """One pair's scores under uniform attention, by its weights: float32 [function], entropy last."""
+    """Chance level of a pair, its scores under uniform attention: float32 [function], entropy last."""
     length = len(entropy)
     return np.append(mass.sum(axis=(0, 1)) / length, entropy.sum() * np.log(length)).astype(np.float32)

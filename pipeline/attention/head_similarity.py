@@ -19,13 +19,14 @@ from pipeline.core.heads import every_head
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.tokenization import EncodedPairs
 
+MAX_PAIRS = 300  # pairs that heads are compared on
 # Weights of a head's comparison with all others, in float64: 1 MiB stays in a core's cache.
 BLOCK = 2**17
 TINY = torch.finfo(torch.float64).tiny
 
 
 def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int) -> np.ndarray:
-    """The Jensen-Shannon distance of every two heads, averaged over a pair's tokens, then over the pairs.
+    """Jensen-Shannon distances of all pairs of heads, averaged over a pair's tokens, then over the pairs.
 
     Every token counts as a query, special ones too; each pair weighs the same, however long.
 
@@ -48,7 +49,7 @@ def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, m
 
 
 def _blocks(attention: tuple[Tensor, ...], lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """A batch's attention rows a few at a time, float64 [key, layer * head, row], and what each weighs [row].
+    """Blocks of a batch's attention rows, float64 [key, layer * head, row], and their weights [row].
 
     Queries that are padding are left out. With rows along the last axis every sum over keys is one of whole vectors.
     """
@@ -63,7 +64,7 @@ def _blocks(attention: tuple[Tensor, ...], lengths: Tensor) -> Iterator[tuple[Te
 
 
 def _add_distances(total: Tensor, rows: Tensor, weights: Tensor) -> None:
-    """Add to the upper triangle of total [head, head] the weighed distances of the heads of rows [key, head, row].
+    """Add to the upper triangle of total [head, head] the weighted distances of the heads of rows [key, head, row].
 
     In float64, since the root would lift float32's rounding of two like rows to 1e-3.
     """
@@ -79,14 +80,14 @@ def _entropy(shares: Tensor) -> Tensor:
 
 
 def head_embedding(model: PreTrainedModel, encoded: EncodedPairs, max_tokens: int) -> pd.DataFrame:
-    """The heads in a plane by how alike they attend: layer, head, x, y, and each axis's share of the variance."""
-    points, (share_x, share_y) = mds_embedding(head_distances(model, encoded, model.config.pad_token_id, max_tokens))
+    """`pipeline.tables.attention.HEAD_EMBEDDING` without the functions: heads in a plane by how alike they attend."""
+    points, explained = mds_embedding(head_distances(model, encoded, model.config.pad_token_id, max_tokens))
     heads = pd.DataFrame(every_head(*dimensions(model)), columns=["layer", "head"])
-    return heads.assign(x=points[:, 0], y=points[:, 1], share_x=share_x, share_y=share_y)
+    return heads.assign(mds_1=points[:, 0], mds_2=points[:, 1], explained_1=explained[0], explained_2=explained[1])
 
 
 def mds_embedding(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a plane whose distances come nearest to the given ones [thing, thing] (Torgerson 1952).
+    """Classical multidimensional scaling in two dimensions of distances [thing, thing] (Torgerson 1952).
 
     An axis's sign is free; it is chosen so that the axis's outermost point is positive, and so the same distances give
     the same picture. An axis's share is its eigenvalue over the sum of all eigenvalues' sizes (Mardia, Kent and Bibby

@@ -21,7 +21,7 @@ MAX_WEIGHTS = 2**25
 def head_scores(
     model: PreTrainedModel, encoded: EncodedPairs, weigh: PairWeights, pad_id: int, max_tokens: int
 ) -> np.ndarray:
-    """Every head's scores on every pair: the sum of attention times weights, and last of row entropy times weights.
+    """Scores of every head on every pair: weighted sums of attention, and last of row entropy.
 
     Nothing but these scores outlives its batch.
 
@@ -47,7 +47,7 @@ def head_scores(
 def attention_batches(
     model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
 ) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
-    """Every pair's attention, a batch at a time, with progress shown.
+    """Attention of every pair in batches, with a progress bar.
 
     Args: as of `scores`.
 
@@ -62,19 +62,16 @@ def attention_batches(
 
 
 def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterable[int]) -> list[np.ndarray]:
-    """Whole maps of a few pairs, each run alone and so without padding: float16 [layer, head, query, key]."""
+    """Whole attention maps of a few pairs, each run alone and so without padding: float16 [layer, head, query, key]."""
     return [_map(model, collate(encoded, np.array([pair]), 0, model.device)) for pair in pairs]
 
 
 def readable_tokens(
-    tokenizer: PreTrainedTokenizerFast,
-    encoded: EncodedPairs,
-    pair: int,
-    texts: tuple[str, str],
+    tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, pair: int, texts: tuple[str, str]
 ) -> list[str]:
-    """The pair's tokens for people: WordPiece keeps its ##, byte-level pieces are decoded.
+    """Readable tokens of a pair: WordPiece keeps its ##, byte-level pieces are decoded.
 
-    A piece that is no whole character (some bytes of one) is shown as the characters of `texts` it comes from.
+    A piece that is not a whole character (some bytes of one) is shown as the characters of `texts` it comes from.
     """
     span = encoded.tokens(pair)
     tokens = zip(
@@ -84,29 +81,24 @@ def readable_tokens(
 
 
 def jensen_shannon_distance(mean: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """The root of the Jensen-Shannon divergence of rows, from the entropies in bits of their mean and of each."""
+    """Jensen-Shannon distance (root of the divergence) of rows, from the entropies in bits of mean and rows."""
     return (mean - (first + second) / 2).clamp(0, 1).sqrt()
 
 
 def check_comparable(before: Loaded, after: Loaded) -> None:
-    """Refuse two models whose heads or tokens do not correspond one to one.
+    """Raise InputError where the heads or tokens of two models do not correspond.
 
     Raises:
         InputError: their layers, heads or vocabularies differ.
     """
-    shapes = [dimensions(model) for model, _ in (before, after)]
-    if shapes[0] != shapes[1]:
-        (a, b), (c, d) = shapes
-        raise InputError(
-            f"model.base has {a} layers x {b} heads, model.name {c} x {d}; name the checkpoint it was fine-tuned from"
-        )
-    vocabularies = [tokenizer.get_vocab() for _, tokenizer in (before, after)]
-    if vocabularies[0] != vocabularies[1]:
-        sizes = [len(vocabulary) for vocabulary in vocabularies]
-        raise InputError(
-            f"model.base has another vocabulary ({sizes[0]} tokens) than model.name ({sizes[1]} tokens); "
-            "name the checkpoint it was fine-tuned from"
-        )
+    fix = "name the checkpoint it was fine-tuned from"
+    (a, b), (c, d) = (dimensions(model) for model, _ in (before, after))
+    if (a, b) != (c, d):
+        raise InputError(f"model.pretrained_from has {a} layers x {b} heads, model.name {c} x {d}; {fix}")
+    old, new = (tokenizer.get_vocab() for _, tokenizer in (before, after))
+    if old != new:
+        differ = f"another vocabulary ({len(old)} tokens) than model.name ({len(new)} tokens)"
+        raise InputError(f"model.pretrained_from has {differ}; {fix}")
 
 
 def _bounded_batches(model: PreTrainedModel, lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
@@ -119,7 +111,7 @@ def _bounded_batches(model: PreTrainedModel, lengths: np.ndarray, max_tokens: in
 
 @torch.inference_mode()
 def _attention(model: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    """The encoder's attention, for each layer [pair, head, query, key]; keys that are padding get 0."""
+    """Attention of the encoder, for each layer [pair, head, query, key]; keys that are padding get 0."""
     return model.base_model(**inputs, output_attentions=True).attentions
 
 
@@ -128,7 +120,7 @@ def _map(model: PreTrainedModel, inputs: dict[str, Tensor]) -> np.ndarray:
 
 
 def _stack(weights: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """A batch's weights, zero on padding: [pair, query * key, function] and [pair, query, 1]."""
+    """Weights of a batch, zero on padding: [pair, query * key, function] and [pair, query, 1]."""
     width, functions = max(len(rows) for _, rows in weights), weights[0][0].shape[-1]
     mass = np.zeros((len(weights), width, width, functions), dtype=np.float32)
     entropy = np.zeros((len(weights), width, 1), dtype=np.float32)

@@ -13,7 +13,7 @@ from pipeline.models.tokenization import EncodedPairs
 
 @dataclass(frozen=True)
 class AttentionScorer:
-    """A model whose heads' attention to some pairs is scored.
+    """Scorer of a model's attention on some pairs.
 
     Attributes:
         model: a classifier with eager attention.
@@ -28,11 +28,11 @@ class AttentionScorer:
     max_tokens: int
 
     def scores(self) -> np.ndarray:
-        """[pair, layer, head, function]."""
+        """Scores of the functions [pair, layer, head, function]."""
         return self._scores(lambda pair: head_functions.weights(self.tokens[pair]))
 
     def controls(self, chances: np.ndarray, broad: float, seed: int) -> np.ndarray:
-        """The functions' controls [pair, layer, head, function].
+        """Controls of the functions [pair, layer, head, function].
 
         Args:
             chances: [pair, function].
@@ -47,7 +47,7 @@ class AttentionScorer:
         return controls
 
     def _replaced(self, seed: int) -> np.ndarray:
-        """The attention to where the shared terms were, [pair, layer, head]; NaN where none could be replaced."""
+        """Attention to the positions of replaced shared terms, [pair, layer, head]; NaN without any."""
         ids = self._ids()
         changed = counterfactuals.replace_terms(ids, self.tokens, seed)
         scores = self._on(changed, self.tokens)._masses(_function_weights((REPLACED,)))[..., 0]
@@ -56,15 +56,14 @@ class AttentionScorer:
 
     def shuffled(self, names: Sequence[str], seed: int) -> np.ndarray:
         """Scores of the named functions on the pairs with their words shuffled, [pair, layer, head, name]."""
-        return self._on(*counterfactuals.shuffle_terms(self._ids(), self.tokens, seed))._masses(
-            _function_weights(names)
-        )
+        shuffled = self._on(*counterfactuals.shuffle_terms(self._ids(), self.tokens, seed))
+        return shuffled._masses(_function_weights(names))
 
     def _ids(self) -> list[np.ndarray]:
         return np.split(self.encoded.ids, self.encoded.starts[1:-1])
 
     def _on(self, ids: Sequence[np.ndarray], tokens: Sequence[Tokens]) -> "AttentionScorer":
-        """The same model on pairs changed to these tokens, lengths unchanged."""
+        """Scorer of the same model on pairs with these tokens, lengths unchanged."""
         return replace(self, encoded=replace(self.encoded, ids=np.concatenate(ids)), tokens=tokens)
 
     def _masses(self, weigh: Callable[[Tokens], np.ndarray]) -> np.ndarray:

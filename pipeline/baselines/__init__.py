@@ -1,1 +1,1 @@
-"""What BERT is compared with: a BiLSTM with interactive attention, and graders that only see words."""
+"""Baselines that BERT is compared with: a BiLSTM with interactive attention, and lexical baselines."""

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from pipeline.core.config import Baseline
+from pipeline.core.config import BiLSTM
 from pipeline.core.errors import InputError
-from pipeline.models.word_alignment import term_spans
+from pipeline.models.word_alignment import terms
 
 
 class InteractiveBiLSTM(nn.Module):
-    """Grades pairs of texts given as word numbers."""
+    """BiLSTM with interactive attention that grades pairs of texts, given as word numbers."""
 
-    def __init__(self, words: int, grades: int, settings: Baseline):
+    def __init__(self, words: int, grades: int, settings: BiLSTM):
         """words: numbers in the vocabulary, padding included; grades: outputs; settings: sizes and dropout are read."""
         super().__init__()
         hidden = settings.hidden
@@ -48,14 +48,9 @@ class InteractiveBiLSTM(nn.Module):
         in_query, in_title = query != PADDING, title != PADDING  # [pair, word]
         queries, titles = self._encode(query, in_query), self._encode(title, in_title)  # [pair, word, 2 hidden]
         scores = queries @ titles.mT  # [pair, query word, title word]
-        pooled = torch.cat(
-            [
-                self._compare(queries, _attend(scores, titles, in_title), in_query),
-                self._compare(titles, _attend(scores.mT, queries, in_query), in_title),
-            ],
-            dim=-1,
-        )  # [pair, 4 hidden]
-        return self.classifier(pooled)
+        of_query = self._compare(queries, _attend(scores, titles, in_title), in_query)
+        of_title = self._compare(titles, _attend(scores.mT, queries, in_query), in_title)
+        return self.classifier(torch.cat([of_query, of_title], dim=-1))
 
     def _encode(self, words: Tensor, present: Tensor) -> Tensor:
         """Each word in its context, [pair, word, 2 hidden]; packed, so that no state passes through the padding."""
@@ -84,7 +79,7 @@ MIN_COUNT = 2  # words seen once stand for the unknown one, which is trained on 
 
 @dataclass(frozen=True)
 class WordPairs:
-    """Query-title pairs, each text a row of word numbers: int64 [word], one word at least."""
+    """Query-title pairs as word numbers: int64 [word] per text, at least one word."""
 
     queries: list[torch.Tensor]
     titles: list[torch.Tensor]
@@ -100,22 +95,18 @@ class WordPairs:
 
 def build_word_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     """Word -> number, for the words seen `MIN_COUNT` times; the padding and the unknown word come first."""
-    counts = Counter(word for text in texts for word in _words(text))
+    counts = Counter(word for text in texts for word in terms(text))
     known = sorted(word for word, count in counts.items() if count >= MIN_COUNT)
     return {word: number for number, word in enumerate([*SPECIAL_WORDS, *known])}
 
 
 def encode_words(vocabulary: dict[str, int], queries: Iterable[str], titles: Iterable[str]) -> WordPairs:
-    """The pairs in word numbers. A text without any word is one unknown word, as an LSTM needs a step at least."""
+    """Encode the pairs as word numbers. A text without words is one unknown word, as an LSTM needs a step."""
     return WordPairs([_encode(vocabulary, text) for text in queries], [_encode(vocabulary, text) for text in titles])
 
 
 def _encode(vocabulary: dict[str, int], text: str) -> torch.Tensor:
-    return torch.tensor([vocabulary.get(word, UNKNOWN) for word in _words(text)] or [UNKNOWN])
-
-
-def _words(text: str) -> list[str]:
-    return [text[start:end].casefold() for start, end in term_spans(text)]
+    return torch.tensor([vocabulary.get(word, UNKNOWN) for word in terms(text)] or [UNKNOWN])
 
 
 def _padded(texts: list[torch.Tensor]) -> torch.Tensor:
@@ -132,7 +123,7 @@ def train_bilstm(
     pairs: WordPairs,
     grades: np.ndarray,
     judge: Callable[[], float],
-    settings: Baseline,
+    settings: BiLSTM,
     seed: int,
 ) -> int:
     """Train `model` in place, stop early, and leave it with the weights of its best epoch.
@@ -140,7 +131,7 @@ def train_bilstm(
     Args:
         model: see `build_bilstm`.
         pairs: the training pairs; grades: int [pair].
-        judge: scores the model, as it stands, on dev; the best epoch is the one of the highest score, the earliest
+        judge: scores the current model on dev; the best epoch is the one of the highest score, the earliest
             of several.
         settings: epochs at most, learning_rate and batch_size.
         seed: of the order of pairs and of dropout. The same seed gives the same weights, bit for bit.
@@ -171,15 +162,15 @@ def train_bilstm(
     return best
 
 
-def build_bilstm(words: int, grades: int, settings: Baseline, seed: int) -> InteractiveBiLSTM:
-    """A model of random weights drawn from `seed`, for numbers below `words` and so many grades."""
+def build_bilstm(words: int, grades: int, settings: BiLSTM, seed: int) -> InteractiveBiLSTM:
+    """Build a model with random weights from `seed`, for word numbers below `words`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return InteractiveBiLSTM(words, grades, settings)
 
 
 def bilstm_logits(model: InteractiveBiLSTM, pairs: WordPairs) -> np.ndarray:
-    """Logits float32 [pair, grade]; the model is left in evaluation mode.
+    """Predict logits float32 [pair, grade]; the model is left in evaluation mode.
 
     Raises:
         InputError: a logit is not finite.
@@ -189,16 +180,12 @@ def bilstm_logits(model: InteractiveBiLSTM, pairs: WordPairs) -> np.ndarray:
         chunks = torch.arange(len(pairs)).split(PREDICTION_BATCH)
         logits = torch.cat([model(*pairs.batch(chunk.tolist())) for chunk in chunks]).numpy()
     if not np.isfinite(logits).all():
-        raise InputError("the baseline's logits are not finite: its training diverged, lower baseline.learning_rate")
+        raise InputError("the BiLSTM's logits are not finite: its training diverged, lower bilstm.learning_rate")
     return logits
 
 
 def _train_epoch(
-    model: InteractiveBiLSTM,
-    optimizer: torch.optim.Optimizer,
-    pairs: WordPairs,
-    targets: torch.Tensor,
-    batch_size: int,
+    model: InteractiveBiLSTM, optimizer: torch.optim.Optimizer, pairs: WordPairs, targets: torch.Tensor, batch_size: int
 ) -> float:
     """One pass over the pairs in random order; returns the mean loss of a step."""
     model.train()

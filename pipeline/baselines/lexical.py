@@ -1,4 +1,4 @@
-"""What graders without any understanding reach: the most frequent grade, and a bag of words."""
+"""Lexical baselines: the most frequent grade, and logistic regression on a bag of words."""
 
 import re
 import unicodedata
@@ -32,22 +32,19 @@ def fit_bag_of_words(train: pd.DataFrame) -> Pipeline:
     """
     texts = [*train["query"], *train["title"]]
     analyzer, terms = ("char", _characters) if mostly_unspaced(texts) else ("word", _words)
+    shared = make_pipeline(FunctionTransformer(overlap, kw_args={"terms": terms}), StandardScaler())
     features = ColumnTransformer(
         [
             ("query", _tfidf(analyzer), "query"),
             ("title", _tfidf(analyzer), "title"),
-            (
-                "overlap",
-                make_pipeline(FunctionTransformer(overlap, kw_args={"terms": terms}), StandardScaler()),
-                ["query", "title"],
-            ),
+            ("overlap", shared, ["query", "title"]),
         ]
     )
     return make_pipeline(features, LogisticRegression(max_iter=500)).fit(train[["query", "title"]], train["grade"])
 
 
 def overlap(pairs: pd.DataFrame, terms) -> np.ndarray:
-    """[pair, 4]: Jaccard index, share of the query's terms in the title and the reverse, title longer by so many."""
+    """Overlap features [pair, 4]: Jaccard index, query terms in the title (share), the reverse, length difference."""
     return np.array(
         [_overlap(terms(query), terms(title)) for query, title in zip(pairs["query"], pairs["title"], strict=True)]
     )
@@ -60,15 +57,11 @@ def mostly_unspaced(texts: list[str]) -> bool:
     return 2 * unspaced > len(letters)
 
 
-def _overlap(query: list[str], title: list[str]) -> tuple[float, float, float, float]:
+def _overlap(query: list[str], title: list[str]) -> list[float]:
     first, second = set(query), set(title)
     shared = len(first & second)
-    return (
-        shared / max(1, len(first | second)),
-        shared / max(1, len(first)),
-        shared / max(1, len(second)),
-        float(len(title) - len(query)),
-    )
+    shares = [shared / max(1, len(whole)) for whole in (first | second, first, second)]
+    return [*shares, len(title) - len(query)]
 
 
 def _tfidf(analyzer: str) -> TfidfVectorizer:

@@ -1,7 +1,7 @@
 """Show which MLflow runs are older than the newest N pipelines; with --yes, remove them.
 
-With a parent run go its stage runs, their models and artifacts, except for what a newer run or an alias of a model
-still needs; and from DVC's cache goes what neither the working tree, a branch, a tag nor an experiment uses.
+A parent run is removed with its stage runs, their models and artifacts, except for what a newer run or an alias of a
+model still needs. Objects of DVC's cache are removed that no working tree, branch, tag or experiment uses.
 
 exit codes: 0 done; 2 something the user can fix
 """
@@ -21,8 +21,8 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         if options.yes and removal.running_executions():
-            raise InputError("a pipeline is running, and may still need what would go; wait for it, or end it")
-        experiment = load_params().base.experiment
+            raise InputError("a pipeline is running and may still need what would be removed; wait for it, or stop it")
+        experiment = load_params().run.experiment
         with mlflow_reader.open_client() as client:
             cleanup = removal.prepare_cleanup(client, experiment, options.keep) if client else None
             if cleanup is None:
@@ -42,24 +42,17 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.cleanup",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m pipeline.cleanup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--keep",
-        type=_count,
-        default=KEEP,
-        metavar="N",
-        help="published pipelines that stay, 1 or more (default %(default)s)",
-    )
+    keep = "published pipelines to keep, 1 or more (default %(default)s)"
+    parser.add_argument("--keep", type=_count, default=KEEP, metavar="N", help=keep)
     parser.add_argument("--yes", action="store_true", help="remove; without it nothing is changed")
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer >= 1")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Removal of old runs for good: files, logged models, registered versions, database rows, objects in DVC's cache."""
+"""Permanent removal of old MLflow runs: files, models, registered versions, database rows, objects in DVC's cache."""
 
 import contextlib
 import re
@@ -31,7 +31,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Cleanup:
-    """What goes of an experiment. A removal that is cut off is completed by the next: a run goes after all its own.
+    """Objects of an experiment to remove. The next removal completes an interrupted one: a run goes after its objects.
 
     runs, models, versions: all of the experiment, by the id of their run; versions of its own registered model only.
     markers: files that mark a state as published whose parent run goes or has gone.
@@ -45,21 +45,21 @@ class Cleanup:
     markers: list[Path]
 
     def describe(self) -> Iterator[str]:
-        """Lines for the user to read before anything goes."""
+        """Describe the removal in lines for the user."""
         parents = _parents(self.plan.removed)
         stages = len(self.plan.removed) - len(parents)
         locations = [location for run in self.plan.removed for location in self._locations(run.id)]
         size = _size(file for location in locations if (folder := _local(location)) for file in folder.rglob("*"))
-        yield f"published pipelines that stay: {len(self.plan.kept)}"
-        yield f"pipelines that go: {len(parents)}, with {stages} stage runs, {size}"
-        yield from (f"  goes: {_line(run)}" for run in parents)
-        yield from (f"  stays, for a run that a newer one or an alias needs: {_line(run)}" for run in self.plan.shared)
-        yield f"marks of published states that go: {len(self.markers)}"
+        yield f"published pipelines to keep: {len(self.plan.kept)}"
+        yield f"pipelines to remove: {len(parents)}, with {stages} stage runs, {size}"
+        yield from (f"  remove: {_line(run)}" for run in parents)
+        yield from (f"  keep, needed by a newer run or an alias: {_line(run)}" for run in self.plan.shared)
+        yield f"markers of published states to remove: {len(self.markers)}"
         if running_executions():
-            yield "DVC's cache stays as it is: a pipeline is running"
+            yield "DVC's cache is left unchanged: a pipeline is running"
         elif _has_cache():
             unused = unused_objects()
-            yield f"objects that go from DVC's cache: {len(unused)}, {_size(unused)}"
+            yield f"objects to remove from DVC's cache: {len(unused)}, {_size(unused)}"
             if unused and git("log", "--all", "-1", "--format=%H", "--", "*.dvc"):  # `dvc add` writes such files
                 yield "  earlier versions of what you added with `dvc add` may be among them; `dvc push` keeps them"
 
@@ -81,7 +81,7 @@ class Cleanup:
 
     @property
     def frees_disk(self) -> bool:
-        """Whether the database is at hand; a server keeps what is deleted until `mlflow gc` runs there."""
+        """Whether the database is accessible; a server keeps what is deleted until `mlflow gc` runs there."""
         return hasattr(self.client._tracking_client.store, "_hard_delete_run")
 
     def _mark_as_deleted(self, run_id: str) -> None:
@@ -90,14 +90,14 @@ class Cleanup:
         self.client.delete_run(run_id)
 
     def _remove_for_good(self, run_id: str) -> None:
-        """What `mlflow gc` does, for this run alone: gc would also take what the user deleted and may want back."""
+        """Remove the run like `mlflow gc`, which would also remove runs that the user deleted and may restore."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         store = self.client._tracking_client.store
         for location in self._locations(run_id):
             get_artifact_repository(location).delete_artifacts()
             if folder := _local(location):
-                with contextlib.suppress(OSError):  # never made, or something else lies there
+                with contextlib.suppress(OSError):  # missing, or not empty
                     folder.parent.rmdir()
         for model in self.models[run_id]:
             store._hard_delete_logged_model(model.model_id)
@@ -108,7 +108,7 @@ class Cleanup:
 
 
 def prepare_cleanup(client: "MlflowClient", experiment: str, keep: int) -> Cleanup | None:
-    """What reducing an experiment to its newest `keep` published pipelines would remove; None where it has no run.
+    """Plan the reduction of an experiment to its newest `keep` published pipelines; None where it has no run.
 
     Removes nothing. `client` comes from `mlflow_reader.open_client`, whose folder artifact locations are relative to.
     """
@@ -124,7 +124,7 @@ def prepare_cleanup(client: "MlflowClient", experiment: str, keep: int) -> Clean
         models[model.source_run_id].append(model)
     registered = _pages(lambda token: client.search_registered_models(page_token=token))
     named = {(model.name, str(version)) for model in registered for version in model.aliases.values()}
-    protected = set()  # runs whose model somebody named: by an alias, or as a version of another registered model
+    protected = set()  # runs whose model is named by an alias, or as a version of another registered model
     for version in _pages(lambda token: client.search_model_versions(page_token=token)):
         if version.name == model_name(experiment):
             versions[version.run_id].append(version)
@@ -148,14 +148,14 @@ def _pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
 
 
 def _is_known(client: "MlflowClient", id: str) -> bool:
-    """Whether the run of this id is in MLflow, in whatever experiment, or waits for it."""
+    """Whether the run of this id is in MLflow, in any experiment, or in the outbox."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     where = f"tags.`{RECORD_ID_TAG}` = '{id}'"
     return is_queued(id) or bool(client.search_runs(experiments, where, max_results=1))
 
 
 def running_executions() -> set[str]:
-    """Ids of executions that may still need what would go: one in a copy of the project has its own dvc.lock."""
+    """Ids of executions that may still need removed objects: one in a copy of the project has its own dvc.lock."""
     return {execution.id for execution in others(current()) if execution.is_running()}
 
 
@@ -169,7 +169,7 @@ def unused_objects() -> list[Path]:
 
 
 def dvc_gc(*options: str) -> str:
-    """Remove from DVC's cache what nothing uses; returns what dvc prints.
+    """Remove unused objects from DVC's cache; returns dvc's output.
 
     Raises:
         InputError: dvc refuses, with its own message.

@@ -1,4 +1,4 @@
-"""Which runs may go where the newest pipelines are to stay: decided from plain data."""
+"""Retention plan: which runs to remove and which to keep, from plain data."""
 
 import re
 from collections.abc import Collection, Iterable

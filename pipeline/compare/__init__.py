@@ -1,1 +1,1 @@
-"""Comparison of runs: what differs between two, what is stable over several."""
+"""Comparison of runs: differences between two, stability over several."""

@@ -21,8 +21,8 @@ OUTPUT = Path("reports/comparison.html")
 EPILOG = """\
 exit codes:
   0  done, whether the runs differ or not
-  1  unexpected: a traceback says what
-  2  something that you can fix: one line says what was received and the fix
+  1  unexpected error, with a traceback
+  2  user error: the message names the value received and the fix
 
 example: python -m pipeline.compare HEAD workspace"""
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def compare_runs(runs: Sequence[RunResults]) -> tuple[str, str]:
-    """The summary in plain text and the page in HTML: of two runs their differences, of more the spread over them.
+    """Compare runs: summary in plain text and page in HTML, of the differences of two runs or the spread over more.
 
     Raises:
         InputError: three runs or more whose models differ in shape.

@@ -1,4 +1,4 @@
-"""What differs between two runs: params, headline metrics, every head's effect and labels, the findings' verdicts.
+"""Differences between two runs: params, headline metrics, every head's effect and labels, the findings' verdicts.
 
 Nothing here says whether a difference is more than chance: two runs are two models, and one seed each.
 """
@@ -23,7 +23,7 @@ GAINED, LOST = "gained", "lost"
 
 @dataclass(frozen=True)
 class RunDiff:
-    """Two runs beside each other.
+    """Differences between two runs.
 
     params: param, before, after of those that differ; None where a run has it not.
     metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
@@ -53,12 +53,12 @@ class RunDiff:
 
     @property
     def has_other_results(self) -> bool:
-        """Whether any result differs; params alone are no result."""
+        """Whether any result differs; params are not results."""
         return not all(frame.empty for frame in (self.changed_metrics, self.changed_heads, self.labels, self.verdicts))
 
 
 def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
-    """The differences of `after` from `before`. The models may have different numbers of layers and heads."""
+    """Compute the differences of `after` from `before`. The models may have different numbers of layers and heads."""
     heads = _heads(before.heads, after.heads)
     return RunDiff(
         params=_differing("param", before.params, after.params),
@@ -82,12 +82,12 @@ def rank_correlation(before: pd.DataFrame, after: pd.DataFrame) -> float | None:
 
 
 def same_value(first: str | None, second: str | None) -> bool:
-    """Whether two texts of params mean one value: 0 is 0.0, spaces inside a list do not count."""
+    """Whether two texts of params mean the same value: 0 is 0.0, spaces inside a list do not count."""
     return first == second or (first is not None and second is not None and _value(first) == _value(second))
 
 
 def names_of(runs: list[Mapping[str, Any]]) -> list[str]:
-    """Every name that any of the runs has, in the order in which they first come."""
+    """Names that any of the runs has, in order of first appearance."""
     return list(dict.fromkeys(name for run in runs for name in run))
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a page that needs nothing else, and its short form for the terminal."""
+"""Comparison as a self-contained HTML page, and as a summary for the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class Section:
 
 
 def diff_page(comparison: RunDiff, before: str, after: str) -> str:
-    """The page of two runs, named as the user named them."""
+    """Page of the differences of two runs, named as the user named them."""
     names = (before, after)
     pictures = []
     if not comparison.changed_heads.empty:
@@ -36,38 +36,38 @@ def diff_page(comparison: RunDiff, before: str, after: str) -> str:
     return _page(
         "Two runs compared",
         f"{before} (first) and {after} (second). Each is one model from one seed: a difference between them need not "
-        "come from what was set otherwise; compare several seeds of each before you say so.",
+        "come from the params that differ; compare several seeds of each before concluding that.",
         [
-            Section("set", "What was set otherwise", tables=[tables.diff_params(comparison, names)]),
+            Section("set", "Params", tables=[tables.diff_params(comparison, names)]),
             Section("metrics", "Metrics", tables=[tables.diff_headline(comparison, names)]),
             Section("heads", "Heads", [tables.diff_agreement(comparison)], changed, pictures),
-            Section("labels", "What heads do", tables=[tables.diff_labels(comparison)]),
+            Section("labels", "Labels of heads", tables=[tables.diff_labels(comparison)]),
             Section("findings", "The article's findings", tables=[tables.diff_verdicts(comparison, names)]),
-            Section("all", "Every metric", tables=[tables.diff_metrics(comparison, names)]),
+            Section("all", "All metrics", tables=[tables.diff_metrics(comparison, names)]),
         ],
     )
 
 
 def stability_page(stability: Stability, names: Sequence[str]) -> str:
-    """The page of three runs or more."""
+    """Page of the spread over three runs or more."""
     with canvas.report_style(canvas.font_families(names)):
         picture = figures.stability_figure(stability)
     needed = [tables.stability_needed(stability)]
     return _page(
         f"{stability.runs} runs compared",
-        f"{', '.join(names)}: what stays the same from run to run, and what does not.",
+        f"{', '.join(names)}: stability of results over the runs.",
         [
-            Section("set", "What was set otherwise", tables=[tables.stability_params(stability)]),
+            Section("set", "Params", tables=[tables.stability_params(stability)]),
             Section("metrics", "Metrics", tables=[tables.stability_headline(stability)]),
             Section("heads", "Heads", tables.stability_agreement(stability), needed, [picture]),
             Section("findings", "The article's findings", tables=[tables.stability_verdicts(stability)]),
-            Section("all", "Every metric", tables=[tables.stability_metrics(stability)]),
+            Section("all", "All metrics", tables=[tables.stability_metrics(stability)]),
         ],
     )
 
 
 def diff_summary(comparison: RunDiff, before: str, after: str) -> str:
-    """The differences in short, for the terminal."""
+    """Summary of the differences for the terminal."""
     names = (shortened(before, NAME), shortened(after, NAME))
     return _summary(
         [tables.diff_agreement(comparison)],
@@ -82,7 +82,7 @@ def diff_summary(comparison: RunDiff, before: str, after: str) -> str:
 
 
 def stability_summary(stability: Stability) -> str:
-    """The spread over the runs in short, for the terminal."""
+    """Summary of the spread over the runs for the terminal."""
     return _summary(
         tables.stability_agreement(stability),
         [

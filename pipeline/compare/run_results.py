@@ -1,10 +1,9 @@
-"""A run's results, found by name: the working tree, a git revision, a DVC experiment, an MLflow run."""
+"""Results of a run by its name: the working tree, a git revision, a DVC experiment, an MLflow run."""
 
 import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,32 +15,24 @@ from pipeline.core import paths
 from pipeline.core.config import flatten_params
 from pipeline.core.errors import InputError
 from pipeline.core.heads import Head
+from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from pipeline.tracking import mlflow_reader
 
-STAGE_METRICS = {
-    "prepare": paths.PREPARE_METRICS,
-    "finetune": paths.FINETUNE_METRICS,
-    "baseline": paths.BASELINE_METRICS,
-    "attention": paths.ATTENTION_METRICS,
-    "head_ablation": paths.HEAD_METRICS,
-    "dependency": paths.DEPENDENCY_METRICS,
-    "group_ablation": paths.GROUP_METRICS,
-}
+MEASURING = tuple(stage for stage in METRIC_PREFIXES if stage != "report")
+STAGE_METRICS = {stage: paths.stage_metrics(stage) for stage in MEASURING} | {"report": paths.HEADLINE}
 # Everything that a run's results are read from.
 RESULT_FILES = (paths.PARAMS, *STAGE_METRICS.values(), paths.HEADS, paths.LABELS, paths.FINDINGS)
 
-ACCURACIES = ("test_accuracy", "baseline_test_accuracy")
 VERDICTS = ("needed", "harmful")  # on heads
 MOST_NAMED = 12  # heads in a line
 ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 
-Numbers = dict[str, float | int | None]
 ReadFile = Callable[[Path], bytes | None]  # a file of the run by its path in the project; None where there is none
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """One run.
+    """Results of a run.
 
     name: as the user named it. params: dotted name -> value as text. metrics: headline metrics of every stage.
     heads: a frame of layer, head, relative_accuracy_change (share of the unmasked accuracy), verdict.
@@ -58,7 +49,7 @@ class RunResults:
 
 
 def read_run(name: str, read: ReadFile) -> RunResults:
-    """The results of the run whose files `read` gives.
+    """Read the results of the run whose files `read` gives.
 
     Raises:
         InputError: a file that every finished run has is missing or damaged; the message names run and file.
@@ -66,7 +57,7 @@ def read_run(name: str, read: ReadFile) -> RunResults:
     # A revision from before a stage was added has none of its metrics, and can be compared all the same.
     written = {stage: path for stage, path in STAGE_METRICS.items() if read(path) is not None}
     try:
-        metrics = headline({stage: _parsed(name, read, path) for stage, path in written.items()})
+        metrics = run_metrics({stage: _parsed(name, read, path) for stage, path in written.items()})
         return RunResults(
             name,
             params=flatten_params(_parsed(name, read, paths.PARAMS)),
@@ -80,7 +71,7 @@ def read_run(name: str, read: ReadFile) -> RunResults:
 
 
 def run_in_folder(name: str, folder: Path) -> RunResults:
-    """The results in a project's working tree, or in a folder that mirrors its RESULT_FILES."""
+    """Results in a project's working tree, or in a folder that mirrors its RESULT_FILES."""
     return read_run(name, _files_below(folder))
 
 
@@ -89,27 +80,27 @@ def _files_below(folder: Path) -> ReadFile:
 
 
 def summary_lines(folder: Path = Path()) -> list[str]:
-    """The results in a project's working tree in a few lines; none where a file of a finished run is missing.
+    """Summary of the results in a project's working tree, in lines; none where a file of a finished run is missing.
 
     Reads without pandas, so that a `dvc repro` that has nothing to do ends with them at once.
     """
     name, read = "this run", _files_below(folder)
     try:
-        metrics = headline({stage: _parsed(name, read, path) for stage, path in STAGE_METRICS.items()})
+        headline = _parsed(name, read, paths.HEADLINE)
         heads = list(csv.DictReader(_bytes(name, read, paths.HEADS).decode("utf-8").splitlines()))
-        verdicts = Counter(finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS))
-        accuracy = " beside the BiLSTM's ".join(f"{metrics[metric]:.1%}" for metric in ACCURACIES)
+        accuracies = [f"{headline[name]:.1%}" for name in ("test_accuracy", "bilstm_test_accuracy")]
+        verdicts = {"agrees": "agree", "cannot_tell": "cannot tell", "differs": "differ"}
         needed, harmful = ([Head.of_row(row).short for row in heads if row["verdict"] == kind] for kind in VERDICTS)
+        return [
+            "test accuracy  " + ", BiLSTM ".join(accuracies),
+            f"needed heads   {headline['needed_heads']} of {headline['heads']}{_named(needed)}",
+            f"harmful heads  {headline['harmful_heads']}{_named(harmful)}",
+            f"findings       {', '.join(f'{headline[key]} {verb}' for key, verb in verdicts.items())}",
+            f"report         {headline['report']}",
+            "compare runs   make ui",
+        ]
     except (InputError, LookupError, TypeError, ValueError):
         return []
-    return [
-        f"test accuracy  {accuracy}",
-        f"needed heads   {len(needed)} of {len(heads)}{_named(needed)}",
-        f"harmful heads  {len(harmful)}{_named(harmful)}",
-        f"findings       {', '.join(f'{count} {verdict}' for verdict, count in sorted(verdicts.items()))}",
-        f"report         {paths.REPORT}",
-        "compare runs   make ui",
-    ]
 
 
 def _named(heads: Sequence[str]) -> str:
@@ -117,27 +108,15 @@ def _named(heads: Sequence[str]) -> str:
     return f": {', '.join(heads[:MOST_NAMED])}{more} (layer.head, from 0)" if heads else ""
 
 
-def headline(stages: Mapping[str, Mapping[str, Any]]) -> Numbers:
-    """Every stage's numbers under their plain names; `<stage>.<name>` where two stages use the same name."""
-    numbers = [
-        (stage, name, value)
-        for stage, values in stages.items()
-        for name, value in values.items()
-        if isinstance(value, int | float) or value is None
-    ]
-    uses = Counter(name for _, name, _ in numbers)
-    return {name if uses[name] == 1 else f"{stage}.{name}": value for stage, name, value in numbers}
-
-
 def head_effects(name: str, content: bytes) -> Any:
-    """heads.csv of the run `name` -> a frame of layer, head, relative_accuracy_change, verdict."""
+    """Effects of heads from heads.csv of the run `name`: a frame of layer, head, relative_accuracy_change, verdict."""
     return _table(name, paths.HEADS, content, ["layer", "head", "relative_accuracy_change", "verdict"])
 
 
 def head_labels(name: str, content: bytes) -> Any:
     """labels.csv of the run `name` -> a frame of layer, head, function of the labels that heads carry."""
-    frame = _table(name, paths.LABELS, content, ["layer", "head", "function", "label"])
-    return frame[frame["label"]][["layer", "head", "function"]].reset_index(drop=True)
+    frame = _table(name, paths.LABELS, content, ["layer", "head", "function", "is_labelled"])
+    return frame[frame["is_labelled"]][["layer", "head", "function"]].reset_index(drop=True)
 
 
 def _table(name: str, path: Path, content: bytes, columns: list[str]) -> Any:
@@ -165,7 +144,7 @@ def _parsed(name: str, read: ReadFile, path: Path) -> Any:
 
 
 def run_at_revision(name: str) -> RunResults | None:
-    """The run at a git revision or of a DVC experiment; None where it names neither.
+    """Results at a git revision or of a DVC experiment; None where it names neither.
 
     Raises:
         InputError: the revision lacks a file of a finished run.
@@ -212,27 +191,27 @@ FINDING_TAG = "finding."
 
 
 def run_in_mlflow(name: str) -> RunResults | None:
-    """The pipeline's row of this id, or whose id alone begins so; None where it is no id or there is no such row.
+    """Results of the MLflow parent run with this id or unique beginning of one; None where there is none.
 
     Raises:
-        InputError: the row lacks what a finished run has, several begin so, or MLflow does not answer.
+        InputError: the run lacks what a finished run has, several begin so, or MLflow does not answer.
     """
-    row = mlflow_reader.find_run_by_id(name) if RUN_ID.fullmatch(name) else None
-    if row is None:
+    run = mlflow_reader.find_run_by_id(name) if RUN_ID.fullmatch(name) else None
+    if run is None:
         return None
-    verdicts = {tag.removeprefix(FINDING_TAG): value for tag, value in row.tags.items() if tag.startswith(FINDING_TAG)}
-    heads, labels = (_stage_table(row, stage, path) for stage, path in STAGE_TABLES.items())
-    parts = {"metrics": row.metrics, "verdicts on the findings": verdicts, paths.HEADS: heads, paths.LABELS: labels}
+    verdicts = {tag.removeprefix(FINDING_TAG): value for tag, value in run.tags.items() if tag.startswith(FINDING_TAG)}
+    heads, labels = (_stage_table(run, stage, path) for stage, path in STAGE_TABLES.items())
+    parts = {"metrics": run.metrics, "verdicts on the findings": verdicts, paths.HEADS: heads, paths.LABELS: labels}
     missing = [str(part) for part, content in parts.items() if not content]
     if heads is None or labels is None or missing:
         raise InputError(
-            f"MLflow run {name} ({row.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
+            f"MLflow run {name} ({run.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
         )
-    return RunResults(name, row.params, row.metrics, head_effects(name, heads), head_labels(name, labels), verdicts)
+    return RunResults(name, run.params, run.metrics, head_effects(name, heads), head_labels(name, labels), verdicts)
 
 
-def _stage_table(row: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:
-    run_id = row.tags.get(f"stage.{stage}.run_id")
+def _stage_table(run: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:
+    run_id = run.tags.get(f"stage.{stage}.run_id")
     return mlflow_reader.read_artifact(run_id, path.relative_to("reports")) if run_id else None
 
 
@@ -240,7 +219,7 @@ WORKSPACE = "workspace"
 
 
 def find_run(name: str) -> RunResults:
-    """The run of this name: `workspace`, a git revision, a DVC experiment or an MLflow run, tried in this order.
+    """Find a run by its name: `workspace`, a git revision, a DVC experiment or an MLflow run, tried in this order.
 
     Raises:
         InputError: there is no such run, or it lacks what a finished run has.
@@ -251,6 +230,6 @@ def find_run(name: str) -> RunResults:
         if name and (found := find(name)):
             return found
     raise InputError(
-        f"{name!r} is no run: neither '{WORKSPACE}' nor a git revision (git log --oneline), a DVC experiment "
+        f"{name!r} names no run: neither '{WORKSPACE}' nor a git revision (git log --oneline), a DVC experiment "
         "(dvc exp list --all-commits) or the id of an MLflow run or its first six digits or more (make ui)"
     )

@@ -1,4 +1,4 @@
-"""Spread of results over several runs of one shape, such as the same settings from other seeds."""
+"""Stability of results over several runs of the same shape, such as the same params with other seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SPREAD = ["mean", "deviation", "minimum", "maximum"]
 
 @dataclass(frozen=True)
 class Stability:
-    """Several runs together. Deviations are the sample's (over runs - 1), NaN for a single value.
+    """Stability over several runs. Deviations are the sample's (over runs - 1), NaN for a single value.
 
     runs: how many.
     params: those that differ, one row a param (index: its name), one column a run; None where a run has it not.
@@ -38,12 +38,12 @@ class Stability:
 
     @property
     def always_needed(self) -> pd.DataFrame:
-        """The rows of `heads` that every run needs."""
+        """Rows of `heads` that are needed in every run."""
         return self.heads[self.heads["needed"] == self.runs]
 
 
 def stability(runs: Sequence[RunResults]) -> Stability:
-    """Several runs together.
+    """Compute the stability over several runs.
 
     Raises:
         InputError: the models of two runs do not have the same layers and heads.
@@ -61,7 +61,7 @@ def stability(runs: Sequence[RunResults]) -> Stability:
 
 
 def shape(run: RunResults) -> str:
-    """Such as "6 layers x 12 heads"."""
+    """Shape of the model as text, such as "6 layers x 12 heads"."""
     return f"{run.heads['layer'].nunique()} layers x {run.heads['head'].nunique()} heads"
 
 
@@ -70,7 +70,7 @@ def _check_shapes(first: RunResults, second: RunResults) -> None:
     if first_heads != second_heads:
         raise InputError(
             f"{first.name} has {shape(first)}, {second.name} {shape(second)}; "
-            "three runs or more must be of one shape, or compare two"
+            "three runs or more must have the same shape; compare two"
         )
 
 

@@ -1,4 +1,4 @@
-"""Tables of a comparison: what is set, measured and judged otherwise in two runs, and its spread over several."""
+"""Tables of a comparison: differing params, metrics and verdicts of two runs, and the spread over several."""
 
 import numpy as np
 import pandas as pd
@@ -11,23 +11,23 @@ from pipeline.report.heatmaps import signed
 from pipeline.report.tables import SHOWN, Table
 
 HEADLINE = (
-    "test_accuracy",
-    "test_qwk",
-    "test_mae",
-    "test_log_loss",
-    "baseline_test_accuracy",
-    "heads_baseline_accuracy",
-    "heads_needed",
-    "heads_harmful",
-    "heads_largest_loss",
-    "heads_within_1_percent",
-    "groups_lower_half",
-    "groups_upper_half",
-    "groups_term_match",
-    "groups_random_k",
-    "dependency_readers",
+    "headline/test_accuracy",
+    "headline/test_qwk",
+    "headline/bilstm_test_accuracy",
+    "headline/needed_heads",
+    "headline/harmful_heads",
+    "grading/test_mae",
+    "grading/test_log_loss",
+    "heads/unmasked_accuracy",
+    "heads/largest_loss",
+    "heads/within_1_percent",
+    "groups/lower_half",
+    "groups/upper_half",
+    "groups/term_match",
+    "groups/random_k",
+    "mediation/relay_heads",
 )
-ABSENT = "not there"
+ABSENT = "missing"
 HEAD_COLUMN = "head (from 0)"
 SPREAD_COLUMNS = ["mean", "standard deviation", "lowest", "highest"]
 
@@ -39,7 +39,7 @@ def diff_params(comparison: RunDiff, names: Names) -> Table:
 
 
 def diff_headline(comparison: RunDiff, names: Names) -> Table:
-    """The few metrics that say most, of those that either run has; no row where all are the same."""
+    """Headline metrics that either run has; no row where all are the same."""
     shown = comparison.metrics[comparison.metrics["metric"].isin(HEADLINE)]
     changed = comparison.changed_metrics["metric"].isin(HEADLINE).any()
     ordered = shown.sort_values("metric", key=lambda column: column.map(HEADLINE.index)) if changed else shown[:0]
@@ -47,7 +47,7 @@ def diff_headline(comparison: RunDiff, names: Names) -> Table:
 
 
 def diff_metrics(comparison: RunDiff, names: Names) -> Table:
-    return _metrics("Every metric", comparison.metrics, names)
+    return _metrics("All metrics", comparison.metrics, names)
 
 
 def diff_verdicts(comparison: RunDiff, names: Names) -> Table:
@@ -55,7 +55,7 @@ def diff_verdicts(comparison: RunDiff, names: Names) -> Table:
 
 
 def diff_needed(comparison: RunDiff, names: Names) -> Table:
-    """Heads that both runs have and judge otherwise, the largest difference first."""
+    """Heads of both runs whose verdict differs, the largest difference first."""
     heads = comparison.heads.dropna(subset=["verdict_before", "verdict_after"])
     changed = heads[heads["verdict_before"] != heads["verdict_after"]]
     return _heads("Heads whose verdict changed", changed, names)
@@ -69,7 +69,7 @@ def diff_largest(comparison: RunDiff, names: Names) -> Table:
 
 
 def diff_labels(comparison: RunDiff) -> Table:
-    """Each function with the heads that gained and lost it, as layer.head."""
+    """Heads that gained or lost a label, as layer.head, by function."""
     rows = [
         [str(function), *(_short_names(labels[labels["change"] == change]) for change in (GAINED, LOST))]
         for function, labels in comparison.labels.groupby("function", sort=True)
@@ -79,7 +79,7 @@ def diff_labels(comparison: RunDiff) -> Table:
 
 
 def diff_agreement(comparison: RunDiff) -> str:
-    """One sentence on whether both runs rank the heads alike."""
+    """Sentence on the rank correlation of head effects in both runs."""
     if comparison.rank_correlation is None:
         return (
             "Rank correlation (Spearman) of the heads' effects: undefined, since the models differ in layers or heads, "
@@ -94,7 +94,7 @@ def stability_params(stability: Stability) -> Table:
 
 
 def stability_headline(stability: Stability) -> Table:
-    """The few metrics that say most, of those that any run has."""
+    """Headline metrics that any run has."""
     table = stability_metrics(stability)
     rows = {row[0]: row for row in table.rows}
     shown = [rows[name] for name in HEADLINE if name in rows]
@@ -106,33 +106,33 @@ def stability_metrics(stability: Stability) -> Table:
         [row["metric"], *(_amount(row[name]) for name in SPREAD), str(row["runs"])]
         for row in stability.metrics.to_dict("records")
     ]
-    return Table("Every metric over the runs that have it", ["metric", *SPREAD_COLUMNS, "runs"], rows)
+    return Table("All metrics over the runs that have them", ["metric", *SPREAD_COLUMNS, "runs"], rows)
 
 
 def stability_needed(stability: Stability) -> Table:
-    """Heads that any run needs, those needed most often and most first."""
+    """Heads needed in any run, those needed most often and most first."""
     heads = stability.heads[stability.heads["needed"] > 0]
     rows = []
     for row in heads.sort_values(["needed", "mean"], ascending=[False, True], kind="stable").to_dict("records"):
         deviation = "undefined" if np.isnan(row["deviation"]) else f"{100 * row['deviation']:.1f} points"
         effect = [percent(row["mean"]), deviation, percent(row["minimum"]), percent(row["maximum"])]
         rows.append([Head.of_row(row).name, f"{row['needed']} of {stability.runs}", *effect])
-    caption = f"Heads that at least one run needs: relative accuracy change over {stability.runs} runs"
+    caption = f"Heads needed in at least one run: relative accuracy change over {stability.runs} runs"
     return Table(caption, [HEAD_COLUMN, "needed in", *SPREAD_COLUMNS], rows)
 
 
 def stability_verdicts(stability: Stability) -> Table:
     frame = stability.verdicts
-    return Table("Findings: in how many runs each verdict", list(frame.columns), _texts(frame))
+    return Table("Findings: number of runs by verdict", list(frame.columns), _texts(frame))
 
 
 def stability_agreement(stability: Stability) -> list[str]:
-    """Two sentences: whether the runs rank the heads alike, and which heads all of them need."""
+    """Sentences on the rank correlation of head effects over the runs, and on the heads needed in all."""
     mean = stability.rank_correlation
     correlation = "undefined, as a run's effects are all equal or undefined" if mean is None else f"{mean:.2f}"
     return [
         f"Mean rank correlation (Spearman) of the heads' effects over all pairs of runs: {correlation}.",
-        f"Heads (layer.head, from 0) that every run needs: {_short_names(stability.always_needed)}.",
+        f"Heads (layer.head, from 0) needed in every run: {_short_names(stability.always_needed)}.",
     ]
 
 
@@ -146,17 +146,10 @@ def _metrics(caption: str, metrics: pd.DataFrame, names: Names) -> Table:
 
 def _heads(caption: str, heads: pd.DataFrame, names: Names) -> Table:
     ordered = heads.sort_values("difference", key=lambda column: -column.abs(), kind="stable")
-    rows = [
-        [
-            Head.of_row(row).name,
-            percent(row["before"]),
-            percent(row["after"]),
-            signed(100 * row["difference"]),
-            row["verdict_before"],
-            row["verdict_after"],
-        ]
-        for row in ordered.to_dict("records")
-    ]
+    rows = []
+    for row in ordered.to_dict("records"):
+        effects = [percent(row["before"]), percent(row["after"]), signed(100 * row["difference"])]
+        rows.append([Head.of_row(row).name, *effects, row["verdict_before"], row["verdict_after"]])
     verdicts = [f"verdict in {name}" for name in names]
     return Table(caption, [HEAD_COLUMN, *names, "difference (points)", *verdicts], rows)
 
@@ -170,7 +163,7 @@ def _texts(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def _amount(value: float) -> str:
-    """Whole numbers as they are, others with four significant digits."""
+    """Amount as text: integers in full, others with four significant digits."""
     if np.isnan(value):
         return ABSENT
     return str(int(value)) if float(value).is_integer() else f"{value:.4g}"

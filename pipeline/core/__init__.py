@@ -1,1 +1,1 @@
-"""Params, paths, file formats, table schemas, the process: what every other package stands on."""
+"""Foundations of all other packages: params, paths, file formats, table schemas, processes."""

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all: under a temporary name beside its own, then renamed.
+"""Atomic file writing: under a temporary name in the same folder, then renamed.
 
 What the disk refuses is an InputError that names the file, the reason and the fix.
 """
@@ -17,9 +17,9 @@ from pipeline.core.errors import InputError
 
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary name (file or folder, not yet made) that takes `path`'s place on success.
+    """Replace atomically: yield a temporary name (file or folder, not yet made) that takes `path`'s place on success.
 
-    What a killed process left beside `path` under such a name is removed first.
+    What a killed process left under such a name is removed first.
 
     Raises:
         InputError: the disk refuses to take it; nothing half-written remains, and what stood at `path` still does.
@@ -54,7 +54,7 @@ def _explain_refusal(path: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         in_the_way = [folder for folder in path.parents if os.path.lexists(folder) and not folder.is_dir()]
         if in_the_way:
-            reason = f"{in_the_way[0]} is no folder: {reason}"
+            reason = f"{in_the_way[0]} is not a folder: {reason}"
         raise InputError(f"{path} cannot be written: {reason}; fix that and try again") from error
 
 
@@ -68,7 +68,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _rename(temporary: Path, path: Path) -> None:
-    """Rename. A folder makes way for a folder first, whole, since the system does not do that by itself."""
+    """Rename; an existing folder is moved out of the way first, since the system does not replace folders."""
     if not (temporary.is_dir() and path.is_dir()):
         os.replace(temporary, path)
         return

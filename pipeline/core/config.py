@@ -23,11 +23,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Base(Section):
+class Run(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda"]
     experiment: Annotated[str, Field(min_length=1, max_length=500)]
-    draws: Annotated[int, Field(ge=100)]
+    bootstrap_resamples: Annotated[int, Field(ge=100)]
 
 
 class Columns(Section):
@@ -85,21 +85,21 @@ class Scratch(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.hidden % self.heads:
-            raise ValueError(f"hidden {self.hidden} is no multiple of heads {self.heads}")
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
         return self
 
 
 class Model(Section):
     name: Annotated[str, Field(min_length=1)]
-    base: Annotated[str, Field(min_length=1)] | None
+    pretrained_from: Annotated[str, Field(min_length=1)] | None
     label_order: list[str] | None
     max_length: Annotated[int, Field(ge=8)]
     scratch: Scratch
 
     @property
     def is_local(self) -> bool:
-        """Whether loading the model, and the one it was fine-tuned from, never asks the model hub."""
-        names = [name for name in (self.name, self.base) if name is not None]
+        """Whether the model, and the one it was fine-tuned from, load without the model hub."""
+        names = [name for name in (self.name, self.pretrained_from) if name is not None]
         return all(name in (EMBEDDED, SCRATCH) or is_folder(name) for name in names)
 
 
@@ -118,7 +118,7 @@ class Finetune(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
-class Baseline(Section):
+class BiLSTM(Section):
     epochs: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Count
@@ -130,9 +130,9 @@ class Baseline(Section):
 class Attention(Section):
     max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
-    showcase_pairs: Annotated[int, Field(ge=0)]
-    label_margin: Share
-    broad: Share
+    example_pairs: Annotated[int, Field(ge=0)]
+    label_threshold: Share
+    broad_entropy: Share
     drift_null: bool
 
 
@@ -140,21 +140,21 @@ class Ablation(Section):
     max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
     precision: Literal["float32", "bfloat16"]
-    replaced_pairs: Count
-    margin: Share
+    mean_resample_pairs: Count
+    equivalence_margin: Share
 
 
 class GroupAblation(Section):
     k: Count
     random_shares: list[Share]
-    draws: Count
-    control_draws: Count
-    largest_k: Count
+    random_groups_per_share: Count
+    random_control_groups: Count
+    max_top_k: Count
     groups: dict[str, list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]]
 
 
 class Report(Section):
-    showcase_heads: Annotated[int, Field(ge=0)]
+    example_heads: Annotated[int, Field(ge=0)]
 
 
 class Limits(Section):
@@ -164,11 +164,11 @@ class Limits(Section):
 
 
 class Params(Section):
-    base: Base
+    run: Run
     data: Data
     model: Model
     finetune: Finetune
-    baseline: Baseline
+    bilstm: BiLSTM
     attention: Attention
     ablation: Ablation
     group_ablation: GroupAblation
@@ -182,8 +182,8 @@ class Params(Section):
                 f"finetune.epochs 0 analyses a checkpoint that is fine-tuned already, but model.name is "
                 f"{self.model.name!r}; name one below {paths.CHECKPOINTS}/ or on the hub"
             )
-        if self.finetune.epochs == 0 and self.model.base is None:
-            raise ValueError("finetune.epochs 0 needs model.base, the checkpoint that stands for 'before'")
+        if self.finetune.epochs == 0 and self.model.pretrained_from is None:
+            raise ValueError("finetune.epochs 0 needs model.pretrained_from, the checkpoint 'before' fine-tuning")
         order = self.model.label_order
         if order is not None and sorted(order) != sorted(self.data.grades):
             raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")
@@ -204,7 +204,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
 
 
 def flatten_params(values: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, str]:
-    """Params under dotted names; a value that is no text, the user's own groups as a whole, is written as JSON."""
+    """Flatten params to dotted names; values other than text, and the user's groups as a whole, are written as JSON."""
     flat: dict[str, str] = {}
     for key, value in dict(values).items():
         name = f"{prefix}{key}"
@@ -223,6 +223,23 @@ def _read(path: Path) -> Any:
     except Exception as error:  # a date out of range, a number too long, a nesting too deep: each of its own class
         raise InputError(f"{path} is not YAML: {str(error) or type(error).__name__}") from None
 
+
+# Old key -> new key, for the message to a params file from before a renaming.
+RENAMED = {
+    "base": "run, and its key draws to bootstrap_resamples",
+    "run.draws": "run.bootstrap_resamples",
+    "baseline": "bilstm",
+    "model.base": "model.pretrained_from",
+    "attention.showcase_pairs": "attention.example_pairs",
+    "attention.label_margin": "attention.label_threshold",
+    "attention.broad": "attention.broad_entropy",
+    "ablation.replaced_pairs": "ablation.mean_resample_pairs",
+    "ablation.margin": "ablation.equivalence_margin",
+    "group_ablation.draws": "group_ablation.random_groups_per_share",
+    "group_ablation.control_draws": "group_ablation.random_control_groups",
+    "group_ablation.largest_k": "group_ablation.max_top_k",
+    "report.showcase_heads": "report.example_heads",
+}
 
 # Kind of pydantic's error -> what the value must be.
 MUST_BE = {
@@ -246,17 +263,19 @@ MUST_BE = {
 
 
 def _explain(item: Any) -> str:
-    """One of pydantic's errors in a person's words: key, value, fix."""
+    """Message of a pydantic error: key, value, fix."""
     key, value, kind = ".".join(str(part) for part in item["loc"]), quote_value(item["input"]), item["type"]
     if kind == "value_error":
         return f"{key + ': ' if key else ''}{item['ctx']['error']}"
     if kind == "missing":
         return f"{key} is missing; add it"
+    if key in RENAMED:
+        return f"{key} was renamed to {RENAMED[key]}"
     if kind == "extra_forbidden":
         known, name = list(_known_keys(Params)), key.rpartition(".")[2]
         similar = [other for other in known if other.endswith(f".{name}")] or get_close_matches(key, known, n=1)
         fix = f"did you mean {similar[0]}?" if similar else "remove it or fix its name"
-        return f"{key} is no known key (value {value}); {fix}"
+        return f"{key} is not a known key (value {value}); {fix}"
     if key.startswith(f"{GROUPS}."):
         return f"{key} is {value}; write a group as [[layer, head], ...], whole numbers from 0"
     expected = MUST_BE[kind].format_map(item.get("ctx", {})) if kind in MUST_BE else f"valid: {item['msg']}"

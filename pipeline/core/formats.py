@@ -1,4 +1,4 @@
-"""The file formats that stages write and read: CSV, JSON, Parquet, safetensors; the same content gives the same bytes.
+"""File formats of the stages: CSV, JSON, Parquet, safetensors; the same content gives the same bytes.
 
 Every file is written atomically. A file that cannot be written or read is an InputError that names it, what is wrong
 and the fix. Texts of a .csv file that a spreadsheet would execute as formulas ("CSV injection") get an apostrophe in
@@ -33,12 +33,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Indented, in the given order, non-ASCII as it is. Raises ValueError for NaN: undefined is null."""
+    """Write JSON, indented, in the given order, non-ASCII unescaped. Raises ValueError for NaN: undefined is null."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, frame: pd.DataFrame, quoting: int = csv.QUOTE_MINIMAL) -> None:
-    """Six significant digits, no index, line feeds, an apostrophe before what a spreadsheet would execute.
+    """Write CSV: six significant digits, no index, line feeds, an apostrophe before what a spreadsheet would execute.
 
     Every text is quoted where one holds a carriage return, which would end the row otherwise.
     """
@@ -56,19 +56,19 @@ def _holds_return(frame: pd.DataFrame) -> bool:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """With a checksum a page, without which damage may read as other values."""
+    """Write Parquet with page checksums, without which damage may read as other values."""
     with replace_atomically(path) as temporary:
         frame.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Named arrays without metadata, whose order safetensors does not keep the same between processes."""
+    """Write named arrays without metadata, whose order safetensors does not keep the same between processes."""
     with replace_atomically(path) as temporary:
         safetensors.numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
 
 
 def read_csv(path: Path, columns: Kinds) -> pd.DataFrame:
-    """What `write_csv` wrote; a text is as it was given there, an empty one is missing.
+    """Read what `write_csv` wrote; a text is as it was given there, an empty one is missing.
 
     Args:
         columns: name -> kind (int64, float64, bool or str) of those that must be there; others are inferred.
@@ -87,7 +87,7 @@ def read_csv(path: Path, columns: Kinds) -> pd.DataFrame:
 
 
 def read_parquet(path: Path, columns: Kinds) -> pd.DataFrame:
-    """What `write_parquet` wrote.
+    """Read what `write_parquet` wrote.
 
     Args:
         columns: name -> kind (int64, float64, float32 or str) of those that must be there, without a missing value.
@@ -106,7 +106,7 @@ def read_parquet(path: Path, columns: Kinds) -> pd.DataFrame:
 
 
 def read_safetensors(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """Every array by its name. Raises InputError: missing, damaged, or without one of the names."""
+    """Read every array by its name. Raises InputError: missing, damaged, or without one of the names."""
     with _reading(path):
         arrays = safetensors.numpy.load_file(path)
     require(path, "array", names, list(arrays))
@@ -114,7 +114,7 @@ def read_safetensors(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndar
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError: missing or damaged."""
+    """Read JSON. Raises InputError: missing or damaged."""
     with _reading(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
@@ -155,12 +155,12 @@ def is_formula(text: str) -> bool:
 
 
 def escape_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with an apostrophe before every cell and column name that is a formula's text."""
+    """Escape formulas: an apostrophe before every cell and column name that is a formula's text."""
     return _map_texts(frame, lambda text: f"'{text}" if is_formula(text) else text)
 
 
 def unescape_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame that `inert` was given."""
+    """Undo `escape_formulas`."""
     return _map_texts(frame, lambda text: text[1:] if text.startswith("'") and is_formula(text[1:]) else text)
 
 

@@ -1,4 +1,4 @@
-"""An attention head's names: one way to write and to read "layer 2 head 9"."""
+"""Names of attention heads, written and read: "layer 2 head 9", "2.9"."""
 
 from typing import NamedTuple, Self
 
@@ -11,23 +11,23 @@ class Head(NamedTuple):
 
     @property
     def name(self) -> str:
-        """In sentences and tables: "layer 2 head 9"."""
+        """Long name, for sentences and tables: "layer 2 head 9"."""
         return f"layer {self.layer} head {self.head}"
 
     @property
     def short(self) -> str:
-        """In figures and lists: "2.9"."""
+        """Short name, for figures and lists: "2.9"."""
         return f"{self.layer}.{self.head}"
 
     @classmethod
     def from_short(cls, text: str) -> Self:
-        """The head that `short` wrote."""
+        """Read the head from its short name."""
         layer, head = text.split(".")
         return cls(int(layer), int(head))
 
     @classmethod
     def of_row(cls, row) -> Self:
-        """The head of a table's row with `layer` and `head` (a Series, a mapping or a named tuple)."""
+        """Read the head from a table's row with `layer` and `head` (a Series, a mapping or a named tuple)."""
         layer, head = (row.layer, row.head) if hasattr(row, "_fields") else (row["layer"], row["head"])
         return cls(int(layer), int(head))
 

@@ -1,4 +1,4 @@
-"""A command that was started without the project's virtual environment goes on inside it, or says what to do.
+"""Restart of a command inside the project's virtual environment, or advice where there is none.
 
 `.venv/bin/dvc repro` in a shell that has not activated it starts every stage with the system's `python`. Nothing here
 needs a package.
@@ -15,7 +15,7 @@ RESTARTED = "PIPELINE_RESTARTED"
 
 
 def use_project_interpreter() -> None:
-    """Start this command anew with .venv's interpreter where the running one lacks packages.
+    """Restart this command with .venv's interpreter where the running one lacks packages.
 
     Without such an interpreter, or where it lacks them too, exits with code 2 and one line.
     """
@@ -37,7 +37,7 @@ def use_project_interpreter() -> None:
 
 
 def _project_interpreter() -> Path | None:
-    """That of the clone; of the original one where this runs in a copy that DVC made for an experiment."""
+    """Interpreter of the clone, or of the original one where this runs in a copy that DVC made for an experiment."""
     roots = [Path(os.environ["DVC_ROOT"])] if "DVC_ROOT" in os.environ else []
     candidates = [root / ".venv/bin/python" for root in [*roots, Path(__file__).resolve().parents[2]]]
     return next((path for path in candidates if path.is_file()), None)

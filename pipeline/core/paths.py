@@ -1,4 +1,4 @@
-"""Every artifact's path, once. All are relative to the project's root, where every command runs."""
+"""Paths of all artifacts, relative to the project's root, where every command runs."""
 
 from pathlib import Path
 
@@ -16,34 +16,29 @@ TRAIN = PREPARED / "train.parquet"
 DEV = PREPARED / "dev.parquet"
 TEST = PREPARED / "test.parquet"
 REJECTED = PREPARED / "rejected.csv"
-PREPARE_METRICS = Path("reports/prepare/metrics.json")
 
 # finetune
 MODEL = Path("data/model")
-PREDICTIONS = Path("data/predictions")
-FINETUNE_METRICS = Path("reports/finetune/metrics.json")
+TEST_PREDICTIONS = Path("data/predictions/test.parquet")
 CURVE = Path("reports/finetune/curve.csv")
 
-# baseline
-BASELINE_PREDICTIONS = PREDICTIONS / "baseline_test.parquet"
-BASELINE_METRICS = Path("reports/baseline/metrics.json")
+# bilstm
+BILSTM_PREDICTIONS = Path("data/predictions/bilstm_test.parquet")
 
 # attention
 MAPS = Path("data/attention/maps.safetensors")
-SHOWCASE = Path("data/attention/showcase.json")
+EXAMPLE_PAIRS = Path("data/attention/example_pairs.json")
 PROFILES = Path("reports/attention/profiles.csv")
 LABELS = Path("reports/attention/labels.csv")
-MOVES = Path("reports/attention/moves.csv")
-PLACES = Path("reports/attention/places.csv")
-MEAN_MOVES = Path("reports/attention/mean_moves.csv")
-ATTENTION_METRICS = Path("reports/attention/metrics.json")
+ATTENTION_SHIFT = Path("reports/attention/attention_shift.csv")
+HEAD_EMBEDDING = Path("reports/attention/head_embedding.csv")
+ATTENTION_SHIFT_MEAN = Path("reports/attention/attention_shift_mean.csv")
 
 # head_ablation
 HEAD_LOGITS = Path("data/ablation/heads.safetensors")
 HEAD_ROWS = Path("data/ablation/head_rows.safetensors")
 HEADS = Path("reports/head_ablation/heads.csv")
-ALONE = Path("reports/head_ablation/alone.csv")
-HEAD_METRICS = Path("reports/head_ablation/metrics.json")
+KEPT_HEADS = Path("reports/head_ablation/kept_heads.csv")
 
 # group_ablation
 GROUP_LOGITS = Path("data/ablation/groups.safetensors")
@@ -52,19 +47,18 @@ GROUPS = Path("reports/group_ablation/groups.csv")
 CONTROLS = Path("reports/group_ablation/controls.csv")
 CONTRASTS = Path("reports/group_ablation/contrasts.csv")
 SLICES = Path("reports/group_ablation/slices.csv")
-GROUP_METRICS = Path("reports/group_ablation/metrics.json")
 
 # dependency
-SHOWN = Path("data/dependency/shown.json")
+EXAMPLE_CLS_ATTENTION = Path("data/dependency/example_cls_attention.json")
 EDGES = Path("reports/dependency/edges.csv")
-GROUP_EDGES = Path("reports/dependency/group.csv")
-READERS = Path("reports/dependency/readers.csv")
-DEPENDENCY_METRICS = Path("reports/dependency/metrics.json")
+EDGES_TERM_MATCH = Path("reports/dependency/edges_term_match.csv")
+MEDIATION = Path("reports/dependency/mediation.csv")
 
 # report
 REPORT = Path("reports/report.html")
 FIGURES = Path("reports/figures")
 FINDINGS = Path("reports/findings.json")
+HEADLINE = Path("reports/headline.json")
 
 # rerun
 RERUN = Path("reports/rerun.md")
@@ -77,3 +71,8 @@ SWEEPS = CACHE / "sweeps"  # finished chunks of an ablation that is not done
 DATABASE = Path("mlflow.db")
 RUN_ARTIFACTS = Path("mlartifacts")
 TRACKING = Path(".tracking")
+
+
+def stage_metrics(stage: str) -> Path:
+    """The numbers that a stage measured."""
+    return Path(f"reports/{stage}/metrics.json")

@@ -1,4 +1,4 @@
-"""A stage's process among others: it ends with the dvc that started it, and no second one runs its stage beside it."""
+"""Process control of a stage: it ends with the dvc that started it, and runs once at a time."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ LOCK_TIMEOUT = 10.0  # seconds that a process which is being killed may hold its
 
 
 def nearest_dvc() -> psutil.Process | None:
-    """The dvc below which this process runs."""
+    """The dvc process that is an ancestor of this one."""
     with suppress(psutil.Error):  # an ancestor may end meanwhile, or be another user's
         return next((ancestor for ancestor in psutil.Process().parents() if _is_dvc(ancestor)), None)
     return None
 
 
 def _is_dvc(process: psutil.Process) -> bool:
-    """As a program or a script of this name, or as a module."""
+    """Whether the process is dvc: a program or script of this name, or the module."""
     words = process.cmdline()
     return any(Path(word).name == "dvc" for word in words[:2]) or ("-m", "dvc") in pairwise(words)
 
@@ -38,7 +38,7 @@ def _is_dvc(process: psutil.Process) -> bool:
 def end_with_dvc() -> None:
     """Kill this process as soon as the dvc that started it is gone, however that ended.
 
-    It would live on and write beside the next run's stage, and dvc.lock would accept the mixture.
+    It would live on and write at the same time as the next run's stage, and dvc.lock would accept the mixture.
     """
     dvc = nearest_dvc()
     if dvc is None:
@@ -61,7 +61,7 @@ def _kill_after(dvc: psutil.Process) -> None:
 
 
 def raise_on_sigterm() -> None:
-    """Have SIGTERM end this process as an exception does, so that what is open is closed."""
+    """Turn SIGTERM into an exception, so that what is open is closed."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 

@@ -12,19 +12,21 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
 from pipeline.core import formats
 from pipeline.core.errors import InputError
 
-Arrays = TypeVar("Arrays")
+Fields = TypeVar("Fields")
 
 GRADE = "<grade>"  # in a column's name: there is such a column for every grade, named 0 (the worst), 1, ...
 SHARE, CHANGE_OF_SHARE, POSITIVE, ANY = (0.0, 1.0), (-1.0, 1.0), (0.0, inf), (-inf, inf)
 ROUNDING = 1e-4  # what a value may lie outside its range by: scores are sums in float32
 HAS_KIND = {
     "int64": types.is_integer_dtype,
+    "Int64": types.is_integer_dtype,  # values may be missing
     "float64": types.is_float_dtype,
     "float32": types.is_float_dtype,
     "bool": types.is_bool_dtype,
@@ -48,7 +50,7 @@ class Column:
     """
 
     name: str
-    kind: Literal["int64", "float64", "float32", "bool", "str"]
+    kind: Literal["int64", "Int64", "float64", "float32", "bool", "str"]
     meaning: str
     unit: str = ""
     range: tuple[float, float] = ANY
@@ -75,15 +77,14 @@ class Column:
         elif self.values:
             wrong = ~missing & ~values.isin(self.values)
         if wrong.any():
-            row = int(wrong.to_numpy().argmax())
+            row = int(wrong.to_numpy(bool, na_value=False).argmax())
             allowed = " ".join(self.values) or f"in {self.range[0]:g} to {self.range[1]:g}"
-            raise ValueError(
-                f"{where}: column {self.name!r} holds {values.iloc[row]!r} in row {row}; values are {allowed}"
-            )
+            held = f"column {self.name!r} holds {values.iloc[row]!r} in row {row}"
+            raise ValueError(f"{where}: {held}; values are {allowed}")
 
 
-def integer(name: str, meaning: str, unit: str = "", low: float = 0) -> Column:
-    return Column(name, "int64", meaning, unit, (low, inf))
+def integer(name: str, meaning: str, unit: str = "", low: float = 0, *, missing: bool = False) -> Column:
+    return Column(name, "Int64" if missing else "int64", meaning, unit, (low, inf), missing=missing)
 
 
 def number(
@@ -101,19 +102,25 @@ def flag(name: str, meaning: str) -> Column:
 
 
 def estimate(column: Column) -> tuple[Column, ...]:
-    """The column and the ends of its 95% interval: <name>_low and <name>_high."""
-    return column, *interval(column, f"{column.name}_low", f"{column.name}_high")
+    """The column and the ends of its 95% interval, which a resample that does not define it leaves undefined."""
+    meaning, names = f"lower and upper end of the 95% interval of `{column.name}`", ("low", "high")
+    return column, *(replace(column, name=f"{column.name}_{end}", meaning=meaning, missing=True) for end in names)
 
 
-def interval(column: Column, low: str, high: str) -> tuple[Column, ...]:
-    """The ends of a column's 95% interval; undefined where a resample of the queries does not define the column."""
-    meaning = f"lower and upper end of the 95% interval of `{column.name}`"
-    return tuple(replace(column, name=name, meaning=meaning, missing=True) for name in (low, high))
+def head_columns(prefix: str, role: str) -> tuple[Column, Column]:
+    """The columns <prefix>layer and <prefix>head, which name the head in a role."""
+    return (
+        integer(f"{prefix}layer", f"layer of {role}, from 0"),
+        integer(f"{prefix}head", f"number of {role} in its layer, from 0"),
+    )
+
+
+HEAD = head_columns("", "the head")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A .csv or .parquet file.
+    """Table in a .csv or .parquet file.
 
     Attributes:
         title: what a row is.
@@ -152,7 +159,7 @@ class Table:
             column.check(str(self.path), frame[column.name])
 
     def read(self) -> pd.DataFrame:
-        """The table as it was written.
+        """Read the table as it was written.
 
         Raises:
             InputError: as `formats.read_csv` or `formats.read_parquet`.
@@ -167,7 +174,7 @@ class Table:
         return {column.name: column.kind for column in self.expanded(names) if column.name in names}
 
     def _expected(self, names: Sequence[str], empty: bool) -> list[Column]:
-        """The columns of a frame that has at least these names."""
+        """Expected columns of a frame that has at least these names."""
         return [
             column
             for column in self.expanded(names)
@@ -175,7 +182,7 @@ class Table:
         ]
 
     def expanded(self, names: Sequence[str]) -> list[Column]:
-        """The columns for as many grades as `names` shows: those with GRADE in their names once for each grade."""
+        """Columns for as many grades as `names` has: those with GRADE in their names once for each grade."""
         patterns = [re.compile(one.name.replace(GRADE, r"\d+")) for one in self.columns if GRADE in one.name]
         grades = max((sum(bool(pattern.fullmatch(name)) for name in names) for pattern in patterns), default=0)
         found: list[Column] = []
@@ -188,7 +195,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Records:
-    """A .json file that is a list of records. `title`: what a record is; `keys`: name -> meaning, in order."""
+    """List of records in a .json file. `title`: what a record is; `keys`: name -> meaning, in order."""
 
     path: Path
     title: str
@@ -204,16 +211,29 @@ class Records:
     def read(self) -> list[dict[str, Any]]:
         """Raises InputError: as `formats.read_json`; another content."""
         records = formats.read_json(self.path)
-        if not isinstance(records, list) or any(
-            not isinstance(one, dict) or set(self.keys) - set(one) for one in records
+        if isinstance(records, list) and all(
+            isinstance(one, dict) and self.keys.keys() <= one.keys() for one in records
         ):
-            raise InputError(
-                f"{self.path} holds no list of records with {', '.join(self.keys)}; {formats.RERUN_ADVICE}"
-            )
-        return records
+            return records
+        raise InputError(f"{self.path} holds no list of records with {', '.join(self.keys)}; {formats.RERUN_ADVICE}")
 
 
-def arrays(path: Path, kind: type[Arrays]) -> Arrays:
+@dataclass(frozen=True)
+class Arrays:
+    """A .safetensors file of named arrays. `title`: what they are; `keys`: name -> meaning, kind and axes."""
+
+    path: Path
+    title: str
+    keys: Mapping[str, str]
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raises ValueError: arrays of other names."""
+        if list(arrays) != list(self.keys):
+            raise ValueError(f"{self.path}: its arrays are {list(arrays)}, not {list(self.keys)}")
+        formats.write_safetensors(self.path, arrays)
+
+
+def read_arrays(path: Path, kind: type[Fields]) -> Fields:
     """A dataclass of arrays as written by its fields' names. Raises InputError as `formats.read_safetensors`."""
     names = [field.name for field in fields(cast(Any, kind))]
     found = formats.read_safetensors(path, names)
@@ -221,7 +241,7 @@ def arrays(path: Path, kind: type[Arrays]) -> Arrays:
 
 
 def metrics(path: Path, keys: tuple[str, ...] = ()) -> dict:
-    """A stage's metrics.json with these keys.
+    """Read a stage's metrics.json with these keys.
 
     Raises:
         InputError: as `formats.read_json`; another content.

@@ -14,7 +14,7 @@ REASONS = (EMPTY_QUERY, EMPTY_TITLE, CONFLICT, DUPLICATE)
 
 
 def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
-    """Why each pair is set aside, "" where it is not.
+    """Reason why each pair is rejected, "" where it is not.
 
     Two pairs are the same when their queries and their titles are, by `text_key`. Of the same pair with
     one grade the first is kept; with several grades none is, since nothing says which of them is right.
@@ -48,26 +48,19 @@ def _digest(query: str, title: str) -> bytes:
 
 
 def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, grades: list[str]) -> pd.DataFrame:
-    """The pairs set aside as a person looks them up: line, reason, query, title, grade (its label)."""
-    rejected = pairs[reasons != ""]
-    return pd.DataFrame(
-        {
-            "line": rejected.index.to_numpy(dtype="int64"),
-            "reason": reasons[reasons != ""].to_numpy(),
-            "query": rejected["query"].to_numpy(),
-            "title": rejected["title"].to_numpy(),
-            "grade": [grades[grade] for grade in rejected["grade"]],
-        }
-    )
+    """The pairs set aside, as `pipeline.tables.prepare.REJECTED`; the index of `pairs` holds their lines."""
+    rejected = pairs[reasons != ""].assign(reason=reasons[reasons != ""].to_numpy())
+    rejected["grade"] = [grades[grade] for grade in rejected["grade"]]
+    return rejected.rename_axis("line").reset_index()[["line", "reason", "query", "title", "grade"]]
 
 
 def text_key(text: str) -> str:
-    """Equal for texts that differ only in case or in surrounding white space; empty for a blank text."""
+    """Key of a text, equal for texts that differ only in case or surrounding white space; empty for a blank text."""
     return text.strip().casefold()
 
 
 def dense_ids(keys: Iterable[Hashable]) -> np.ndarray:
-    """Number equal keys alike, from 0, in the order of first appearance: int64 [key]."""
+    """Number keys from 0, equal keys alike, in the order of first appearance: int64 [key]."""
     ids: dict[Hashable, int] = {}
     return np.fromiter((ids.setdefault(key, len(ids)) for key in keys), dtype=np.int64)
 

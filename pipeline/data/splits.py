@@ -1,12 +1,13 @@
-"""Train, dev and test splits by query: as the table says, or stratified at random."""
+"""Train, dev and test splits by query: given by the table, or stratified at random."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import InputError, quote_value
-from pipeline.data.deduplication import text_key
+from pipeline.data.deduplication import REASONS, text_key
 
 SPLITS = ("train", "dev", "test")
 
@@ -87,3 +88,38 @@ def check_complete_splits(splits: dict[str, pd.DataFrame], grades: list[str], so
                 f"{source}: grade {label!r} does not occur in the training split (pairs: {sizes}); give it pairs of "
                 "this grade, or remove the grade from data.grades"
             )
+
+
+LONGEST_LABEL = 100  # characters; MLflow takes names of 250
+
+
+def summarize(splits: dict[str, pd.DataFrame], reasons: pd.Series, grades: list[str]) -> dict[str, int | float]:
+    """Count the pairs read, rejected and kept.
+
+    Args:
+        splits: name -> pairs with query_id and grade, each with at least one pair.
+        reasons: why each pair read was set aside, "" where it was not.
+        grades: the labels from worst to best.
+
+    Returns:
+        ``pairs_read``, ``rejected`` and one ``rejected_<reason>`` for each reason; for each split ``<split>_pairs``,
+        ``<split>_queries``, ``<split>_titles_per_query`` (mean) and one ``<split>_share_of_grade_<label>`` a grade.
+    """
+    counts = reasons.value_counts()
+    numbers: dict[str, int | float] = {"pairs_read": len(reasons), "rejected": int((reasons != "").sum())}
+    numbers |= {f"rejected_{reason.replace(' ', '_')}": int(counts.get(reason, 0)) for reason in REASONS}
+    for name, pairs in splits.items():
+        queries = pairs["query_id"].nunique()
+        numbers[f"{name}_pairs"] = len(pairs)
+        numbers[f"{name}_queries"] = queries
+        numbers[f"{name}_titles_per_query"] = len(pairs) / queries
+        for grade, label in enumerate(_metric_labels(grades)):
+            numbers[f"{name}_share_of_grade_{label}"] = float((pairs["grade"] == grade).mean())
+    return numbers
+
+
+def _metric_labels(grades: list[str]) -> list[str]:
+    """Labels as parts of metric names; their numbers where that makes two alike or one too long."""
+    labels = [re.sub(r"[^\w.-]+", "_", label).strip("_").lower() for label in grades]
+    fit = all(0 < len(label) <= LONGEST_LABEL for label in labels) and len(set(labels)) == len(labels)
+    return labels if fit else [str(grade) for grade in range(len(grades))]

@@ -38,7 +38,7 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
         number in the file, from 1.
 
     Raises:
-        InputError: what `read_records` raises; an unknown or missing grade; a value that is no text; a slice with
+        InputError: what `read_records` raises; an unknown or missing grade; a value that is not text; a slice with
             a name the pipeline uses itself; no records. The message names file, line and value.
     """
     _check_slices(slices)
@@ -72,7 +72,7 @@ def _check_slices(slices: list[str]) -> None:
 
 
 def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
-    """The frame's columns, each with its name in the table and how a value of it is read."""
+    """Parsers of the frame's columns, with their names in the table."""
     grade = partial(_grade, numbers={label: number for number, label in enumerate(grades)})
     parsers: Parsers = {
         "query": (columns.query, _text),
@@ -85,7 +85,7 @@ def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
 
 
 def _text(value: Any) -> str:
-    """The value as text that UTF-8 can hold."""
+    """Value as text that UTF-8 can encode."""
     text = value if isinstance(value, str) else _written(value)
     try:
         text.encode("utf-8")
@@ -97,16 +97,16 @@ def _text(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """What is missing is empty, a whole number has no decimal point."""
+    """Value as written: empty where missing, integers without a decimal point."""
     if isinstance(value, (list, dict, tuple, bytes)):
-        raise InputError(f"{quote_value(value)} is no text; write one text or number a field")
+        raise InputError(f"{quote_value(value)} is not text; write one text or number a field")
     if pd.isna(value):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _grade(value: Any, numbers: dict[str, int]) -> int:
-    """The number of the grade's label."""
+    """Index of the grade's label."""
     label = _text(value).strip()
     if not label:
         raise InputError(f"the grade is missing; give one of data.grades {list(numbers)} or remove the record")
@@ -125,7 +125,7 @@ LISTED = 1000  # characters of the list of a table's columns
 
 
 def record_unit(path: Path) -> str:
-    """What a record's number counts: the lines of a text file, the rows of a parquet file."""
+    """Unit of a record's number: the lines of a text file, the rows of a parquet file."""
     return "row" if path.suffix == ".parquet" else "line"
 
 
@@ -191,7 +191,7 @@ def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0,
 
 
 def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line on which it starts: a quoted field may hold line ends."""
+    """Rows with the line on which each starts: a quoted field may hold line ends."""
     while True:
         start = reader.line_num + 1
         try:
@@ -215,7 +215,7 @@ def _json_lines(path: Path, names: list[str]) -> NumberedRecord:
                 raise InputError(f"{path}, line {number}: not JSON ({error}); fix the line") from None
             if not isinstance(record, dict):
                 raise InputError(
-                    f"{path}, line {number}: {quote_value(record)} is no JSON object; write one object a line"
+                    f"{path}, line {number}: {quote_value(record)} is not a JSON object; write one object a line"
                 )
             _require_columns(f"{path}, line {number}", names, list(record))
             yield number, [record[name] for name in names]
@@ -227,7 +227,7 @@ def _parquet(path: Path, names: list[str]) -> NumberedRecord:
         table = pyarrow.parquet.read_table(path, columns=names)
         columns = [_values(path, table.column(name)) for name in names]
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no readable parquet file: {error}") from None
+        raise InputError(f"{path} is not a readable parquet file: {error}") from None
     for number, values in enumerate(zip(*columns, strict=True), 1):
         yield number, list(values)
 

@@ -1,1 +1,1 @@
-"""The article's findings judged on this run."""
+"""Verdicts on the article's findings in this run."""

@@ -1,4 +1,4 @@
-"""Dependence of relay heads, the high heads that read through [CLS], on the term-match heads (D1, D1-direction)."""
+"""Dependence of the [CLS] attention of relay heads on the term-match heads: findings D1 and D1-direction."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Finding, Part, conclude
 from pipeline.stats.bootstrap import SIGNIFICANCE
 
 MOST = 0.5  # share of the relay heads that decides
-NO_RELAY_HEAD = Part(None, "dev names no high head whose reading of shared terms is far from chance and that matters")
+NO_RELAY_HEAD = Part(None, "on dev no high head both attends to shared terms differently from chance and matters")
 
 
 def dependence(mediation: pd.DataFrame) -> Finding:
@@ -18,20 +18,20 @@ def dependence(mediation: pd.DataFrame) -> Finding:
     """
     relays = relay_heads(mediation)
     if relays.empty:
-        return conclude("D1", "no reader head", [NO_RELAY_HEAD])
-    dependent, random_groups = relays["p"] <= SIGNIFICANCE, int(relays["control_draws"].min())
+        return conclude("D1", "no relay head", [NO_RELAY_HEAD])
+    dependent, random_groups = relays["p"] <= SIGNIFICANCE, int(relays["random_groups"].min())
     strongest = relays.iloc[int(relays["share_change"].abs().to_numpy().argmax())]
     measured = (
-        f"{dependent.sum()} of {len(relays)} readers depend; most: {Head.of_row(strongest).name}, share on shared "
-        f"terms {strongest['share']:.2f} {_share_change(strongest)}; random heads {strongest['control_median']:+.2f}"
+        f"{dependent.sum()} of {len(relays)} relay heads depend; most: {Head.of_row(strongest).name}, share on shared "
+        f"terms {strongest['share']:.2f} {_share_change(strongest)}; random heads {strongest['random_median']:+.2f}"
     )
     if random_groups < MIN_RANDOM_GROUPS:
         return conclude("D1", measured, [Part(None, "too few random groups to compare with")])
     part = Part.of(
         True if dependent.mean() >= MOST else False if not dependent.any() else None,
-        yes="most readers depend on the term-match heads",
-        no="no reader depends on the term-match heads more than on random ones",
-        unsure="fewer than half of the readers depend on the term-match heads",
+        yes="most relay heads depend on the term-match heads",
+        no="no relay head depends on the term-match heads more than on random ones",
+        unsure="fewer than half of the relay heads depend on the term-match heads",
         figures=f"{dependent.sum()} of {len(relays)} at p <= {SIGNIFICANCE}, {random_groups} random groups",
     )
     return conclude("D1", measured, [part, _mediated(relays)])
@@ -45,7 +45,7 @@ def _mediated(relays: pd.DataFrame) -> Part:
     """Share of the term-match heads' effect that each relay head mediates: a remark."""
     mediated = relays["mediated"].dropna()
     if mediated.empty:
-        return Part(True, "what they mediate is not told, since the total effect may be nothing")
+        return Part(True, "the mediated share is undefined: the total effect is not shown to differ from 0")
     return Part(True, f"each mediates {mediated.min():.0%} to {mediated.max():.0%} of the term-match heads' effect")
 
 
@@ -53,14 +53,14 @@ def direction(mediation: pd.DataFrame) -> Finding:
     """D1-direction: unmasked, most relay heads' [CLS] attention falls on shared terms, more than by chance."""
     relays = relay_heads(mediation)
     if relays.empty:
-        return conclude("D1-direction", "no reader head", [NO_RELAY_HEAD])
+        return conclude("D1-direction", "no relay head", [NO_RELAY_HEAD])
     above, below = relays["difference_low"] > 0, relays["difference_high"] < 0
     part = Part.of(
         True if above.mean() > MOST else False if below.mean() > MOST else None,
-        yes="the readers look at what both texts share",
-        no="the readers look away from what both texts share",
-        unsure="some readers look at what both texts share and some away from it",
-        figures=f"{above.sum()} readers above chance, {below.sum()} below, of {len(relays)}",
+        yes="the relay heads attend more to shared terms than by chance",
+        no="the relay heads attend less to shared terms than by chance",
+        unsure="relay heads do not agree in attending more or less to shared terms than by chance",
+        figures=f"{above.sum()} relay heads above chance, {below.sum()} below, of {len(relays)}",
     )
     share, chance = relays["share"].mean(), relays["chance"].mean()
     measured = f"share of [CLS]'s attention to terms on shared ones: mean {share:.2f}, chance {chance:.2f}"

@@ -40,16 +40,16 @@ def _low_function(name: str, group: str, functions: Sequence[str], tables: selec
 
 def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
     """Whether some head of the lower half is labelled with one of the functions."""
-    low = labels["layer"] < (labels["layer"].max() + 1) / 2
-    heads = labels[low & labels["function"].isin(functions)].dropna(subset=["low"])
+    low = labels["layer"] < max(1, (labels["layer"].max() + 1) // 2)  # as `head_groups.lower_half`
+    heads = labels[low & labels["function"].isin(functions)].dropna(subset=["difference_low"])
     if heads.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
-    best, labelled = heads.loc[heads["low"].idxmax()], int(heads["label"].sum())
+    best, labelled = heads.loc[heads["difference_low"].idxmax()], int(heads["is_labelled"].sum())
     return Part.of(
-        True if labelled else False if (heads["high"] < threshold).all() else None,
-        yes=f"{labelled} head{'s' if labelled > 1 else ''} of the low layers do so",
-        no="no low head attends so",
-        unsure="low heads attend so too little for a label",
+        True if labelled else False if (heads["difference_high"] < threshold).all() else None,
+        yes=f"{labelled} low head{'s are' if labelled > 1 else ' is'} labelled",
+        no="no low head is labelled",
+        unsure="scores of low heads are not clearly below the label threshold",
         figures=f"{Head.of_row(best).name}, {best['function']}: {best['score']:.2f}, control {best['control']:.2f}",
     )
 
@@ -57,17 +57,17 @@ def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: flo
 def _against_random(tables: select.Tables, function: str) -> str:
     masked = select.estimate(tables.groups, "function", function)
     random = "; ".join(control.text() for control in select.controls(tables.controls, function))
-    return f"best heads masked: {masked.text()}; as many at random: {random or 'none drawn'}"
+    return f"best heads masked: {masked.text()}; as many at random: {random or 'none'}"
 
 
 def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
-    """Whether masking a function's heads costs what layer-matched random groups hardly ever do, and `extra` more.
+    """Whether masking a function's heads costs more than layer-matched random groups, by at least `extra`.
 
     Where every such group was masked, none of them may cost as much.
     """
     masked = select.estimate(tables.groups, "function", function)
     control = select.layer_matched(tables.controls, function)
-    if control is None or control.draws < MIN_RANDOM_GROUPS or np.isnan(masked.value):
+    if control is None or control.random_groups < MIN_RANDOM_GROUPS or np.isnan(masked.value):
         return Part(None, f"masking them ({masked.text()}) has too few random groups to compare with")
     rare = control.p <= SIGNIFICANCE or (control.exhaustive and control.percentile == 0)
     usual = control.percentile >= 0.5 or masked.within(tables.equivalence_margin)
@@ -76,8 +76,8 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
         True if rare and control.median - masked.value >= extra else False if usual else None,
         yes="masking them costs more than random groups",
         no="masking them costs no more than most random groups",
-        unsure="masking them costs hardly more than random groups",
-        figures=f"p {control.p:.3f} among {every}{control.draws} groups of as many heads in each layer",
+        unsure="masking them is not shown to cost more than random groups",
+        figures=f"p {control.p:.3f} among {every}{control.random_groups} groups of as many heads in each layer",
     )
 
 
@@ -91,17 +91,17 @@ def term_match(tables: select.Tables) -> Finding:
 
 
 def _spared(tables: select.Tables) -> Part:
-    """Whether the lower half of the layers costs less where the term-match heads in it stay."""
+    """Whether masking the lower half costs less where its term-match heads stay unmasked."""
     if select.has_one_layer(tables.groups):
         return Part(None, "a model of one layer has no lower half")
     if select.heads_masked(tables.groups, "lower_except", "term_match") == 0:
-        return Part(None, "they are the whole lower half, so that nothing is left to mask but them")
+        return Part(None, "they are the whole lower half")
     spared = select.contrast(tables.contrasts, "lower_except_term_match_minus_lower")
     return Part.of(
         spared.above(0.0),
-        yes="the lower half costs less where they stay",
-        no="the lower half costs as much where they stay",
-        unsure="the lower half is not shown to cost less where they stay",
+        yes="the lower half costs less where they stay unmasked",
+        no="the lower half costs as much where they stay unmasked",
+        unsure="the lower half is not shown to cost less where they stay unmasked",
         figures=f"difference {spared.text()}",
     )
 
@@ -109,15 +109,15 @@ def _spared(tables: select.Tables) -> Part:
 def _random_cost(tables: select.Tables) -> Part:
     """Accuracy change of as many random heads: a remark, since the finding is about the difference."""
     median, margin = select.contrast(tables.contrasts, "random_k random"), tables.equivalence_margin
-    outcome = f"within {margin:.0%} of nothing" if median.within(margin) else "not shown to be nothing"
-    return Part(True, f"the median random group costs {median.text()}, {outcome}")
+    outcome = "equivalent" if median.within(margin) else "not equivalent"
+    return Part(True, f"the median change of random groups is {median.text()}, {outcome} to 0 within {margin:.0%}")
 
 
 def fine_tuning(attention_shift: pd.DataFrame) -> Finding:
     """T1: averaged over heads, term_match grew, self and sep shrank; beyond the drift null where there is one.
 
     Args:
-        attention_shift: one row a function (mean_moves.csv).
+        attention_shift: one row per function (attention_shift_mean.csv).
     """
     rows = {row["function"]: row for _, row in attention_shift.iterrows() if row["function"] in SHIFTS}
     measured = [f"{name} {rows[name]['before']:.3f} -> {rows[name]['after']:.3f}" for name in SHIFTS if name in rows]
@@ -129,15 +129,15 @@ def _shifted(function: str, row: pd.Series | None) -> Part:
     if row is None or np.isnan(row["change"]):
         return Part(None, f"{function} is undefined in this data")
     sign, target, did, did_not = SHIFTS[function]
-    change = Estimate(row["change"], row["low"], row["high"])
+    change = Estimate(row["change"], row["change_low"], row["change_high"])
     shifted = change.above(0.0) if sign > 0 else change.below(0.0)
-    figures = f"{row['change']:+.4f}, {row['low']:+.4f} to {row['high']:+.4f}"
+    figures = f"{row['change']:+.4f}, {row['change_low']:+.4f} to {row['change_high']:+.4f}"
     if shifted and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
         return Part(None, f"attention to {target} {did} no more than under shuffled grades ({figures})")
     return Part.of(
         shifted,
         yes=f"attention to {target} {did}",
         no=f"attention to {target} {did_not}",
-        unsure=f"whether attention to {target} {did} stays open",
+        unsure=f"whether attention to {target} {did} is not decided",
         figures=figures,
     )

@@ -8,7 +8,7 @@ from pipeline.findings import cls_dependence, functional_heads, redundancy, sele
 from pipeline.findings.verdict import CANNOT_TELL, Estimate, Finding, Part, conclude
 from pipeline.stats.bootstrap import QuerySample
 
-WITHOUT_MASKING = ("R0", "T1")  # findings that hold or fail whatever the masked model predicts
+WITHOUT_MASKING = ("R0", "T1")  # findings about the unmasked model
 
 
 def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding]:
@@ -32,7 +32,7 @@ def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding
 
 
 def _undecided(finding: Finding) -> Finding:
-    reason = f"Unmasked, the model already puts {select.COLLAPSED:.0%} or more of the pairs on one grade."
+    reason = f"Unmasked, the model already predicts one grade for {select.COLLAPSED:.0%} or more of the pairs."
     return replace(finding, verdict=CANNOT_TELL, reason=reason)
 
 
@@ -51,7 +51,7 @@ def bert_against_bilstm(bert: pd.DataFrame, bilstm: pd.DataFrame, resamples: int
         estimate.above(0.0),
         yes="BERT grades more pairs right",
         no="BERT grades fewer pairs right",
-        unsure="neither clearly grades more pairs right",
+        unsure="neither is shown to grade more pairs right",
         figures=f"{bert_right.mean():.3f} against {bilstm_right.mean():.3f}; difference {estimate.text()} of all pairs",
     )
     return conclude("R0", f"test accuracy: BERT {bert_right.mean():.3f}, BiLSTM {bilstm_right.mean():.3f}", [part])

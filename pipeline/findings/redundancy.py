@@ -14,20 +14,20 @@ from pipeline.stats.bootstrap import equivalent
 
 STEADY = 0.8  # rank correlation of share and mean loss from which the fall is steady
 LAYER_LITTLE = -0.10  # a layer's change that still counts as little
-MOST_EQUIVALENT = 2 / 3  # S1: share of heads shown to change nothing from which it is most of them
-MANY_MATTER = 1 / 2  # S1: share of heads that matter from which most do not change nothing
+MOST_EQUIVALENT = 2 / 3  # S1: share of heads equivalent to no change from which they are most
+MANY_MATTER = 1 / 2  # S1: share of heads that matter from which most are not equivalent
 FEW_MATTER = 0.20  # S1: share of heads up to which those that matter are a few
-UNDEFINED_CHANGES = Part(None, "the baseline accuracy is zero, so no change is defined")
+UNDEFINED_CHANGES = Part(None, "the unmasked accuracy is zero, so no change is defined")
 
 
 def random_heads(contrasts: pd.DataFrame, margin: float) -> Finding:
-    """R1: under 20% of the heads at random cost nothing on average; from there on accuracy falls, and steadily."""
+    """R1: under 20% of the heads at random cost nothing on average; beyond that accuracy falls steadily."""
     shares = select.share_estimates(contrasts)
     measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
     few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
     parts = [_safe_below(shares, margin), _falls_beyond(shares, margin)]
     if few:
-        parts = [Part(None, f"fewer than {MIN_RANDOM_GROUPS} random draws of {', '.join(few)} of the heads")]
+        parts = [Part(None, f"fewer than {MIN_RANDOM_GROUPS} random groups of {', '.join(few)} of the heads")]
     return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
 
 
@@ -58,7 +58,7 @@ def _falls_beyond(shares: dict[float, Estimate], margin: float) -> Part:
         steady if fell else fell,
         yes="beyond 20% accuracy falls steadily",
         no="beyond 20% accuracy does not fall steadily",
-        unsure="beyond 20% no clear fall shows",
+        unsure="beyond 20% a fall is not shown",
         figures=f"{beyond[largest].text()} at {largest:.0%}, rank correlation of share and loss {steadiness:.2f}",
     )
 
@@ -88,7 +88,7 @@ def _halves(groups: pd.DataFrame, difference: Estimate) -> Part:
         difference.below(0.0),
         yes="the lower half costs more than the upper",
         no="the lower half costs less than the upper",
-        unsure="neither half clearly costs more",
+        unsure="neither half is shown to cost more",
         figures=f"difference {difference.text()}",
     )
 
@@ -106,10 +106,10 @@ def _each_layer(single: dict[str, Estimate]) -> Part:
 
 
 def single_heads(heads: pd.DataFrame, margin: float) -> Finding:
-    """S1: most heads masked alone are shown to change about nothing, and some, but few, matter.
+    """S1: most heads masked alone are equivalent to no change, and a few matter.
 
     Args:
-        heads: one row a head (heads.csv).
+        heads: one row per head (heads.csv).
     """
     ranked = heads.dropna(subset=[select.CHANGE]).sort_values([select.CHANGE, "layer", "head"])
     if ranked.empty:
@@ -123,10 +123,10 @@ def single_heads(heads: pd.DataFrame, margin: float) -> Finding:
     )
     most = Part.of(
         True if equal.mean() >= MOST_EQUIVALENT else False if matter.mean() >= MANY_MATTER else None,
-        yes="most heads change about nothing",
+        yes="most heads are equivalent to no change",
         no="at least half of the heads matter",
-        unsure="this sample does not show that most heads change nothing",
-        figures=f"{equal.mean():.0%} stay within {margin:.0%}",
+        unsure="most heads are not shown to be equivalent to no change",
+        figures=f"{equal.mean():.0%} of the heads within {margin:.0%}",
     )
     return conclude("S1", measured, [most, _a_few_matter(ranked, matter, margin)])
 
@@ -137,12 +137,12 @@ def _head_change(row: pd.Series) -> str:
 
 def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Part:
     """Whether some heads, but no more than FEW_MATTER of them, matter; undecided where the sample is too small."""
-    underpowered = not matter.any() and heads["detectable"].median() > margin
+    underpowered = not matter.any() and heads["min_detectable_change"].median() > margin
     return Part.of(
         None if underpowered else bool(0 < matter.mean() <= FEW_MATTER),
-        yes="a few matter",
-        no="none matters" if not matter.any() else "more than a few matter",
-        unsure=f"an effect of {margin:.0%} would not have been found",
+        yes="a few heads matter",
+        no="more than a few heads matter" if matter.any() else "no head matters",
+        unsure=f"an effect of {margin:.0%} would not have been detected",
         figures=f"{matter.sum()} of {len(heads)} heads, corrected for their number",
     )
 
@@ -156,9 +156,9 @@ def harmful_heads(heads: pd.DataFrame, margin: float) -> Finding:
     best, harmful = ranked.iloc[0], int((ranked["verdict"] == HARMFUL).sum())
     part = Part.of(
         True if harmful else False if (ranked[f"{select.CHANGE}_high"] < margin).all() else None,
-        yes=f"{harmful} heads' removal helps",
+        yes=f"removing {harmful} head{'s' if harmful > 1 else ''} helps",
         no=f"no head's removal helps by {margin:.0%}",
-        unsure="no head's removal is shown to help, nor that none's does",
-        figures=f"at best {_head_change(best)}",
+        unsure="neither shown that some head's removal helps nor that none's does",
+        figures=f"largest gain {_head_change(best)}",
     )
     return conclude("S2", f"{harmful} of {len(ranked)} heads harmful; best {percent(best[select.CHANGE])}", [part])

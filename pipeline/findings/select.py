@@ -1,6 +1,6 @@
-"""Figures and rows selected from the stages' result tables, such as one group's accuracy change in groups.csv."""
+"""Selection of rows and estimates from the result tables, such as a group's accuracy change in groups.csv."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.findings.verdict import UNDEFINED, Estimate, percent
 
 CHANGE = "relative_accuracy_change"  # (masked - unmasked) / unmasked accuracy, a fraction: -0.5 loses half of it
-COLLAPSED = 0.9  # share of all predictions on one grade from which a model no longer grades
+COLLAPSED = 0.9  # share of all predictions on one grade from which a model has collapsed
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Tables:
     controls: pd.DataFrame
     contrasts: pd.DataFrame
     labels: pd.DataFrame
-    attention_shift: pd.DataFrame  # mean_moves.csv
-    mediation: pd.DataFrame  # readers.csv
+    attention_shift: pd.DataFrame  # attention_shift_mean.csv
+    mediation: pd.DataFrame  # mediation.csv
     equivalence_margin: float  # a relative accuracy change whose interval lies within it counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
 
@@ -30,8 +30,8 @@ class Tables:
 class Control(NamedTuple):
     """A functional group compared with random groups, see `random_controls.compare_with_random`."""
 
-    control: str
-    draws: int
+    null_type: str
+    random_groups: int
     median: float
     lowest: float
     highest: float
@@ -42,8 +42,8 @@ class Control(NamedTuple):
     def text(self) -> str:
         """The random groups' median, number and range, in percent."""
         return (
-            f"{self.control} median {percent(self.median)} ({self.draws} draws, {percent(self.lowest)} to "
-            f"{percent(self.highest)})"
+            f"{self.null_type} median {percent(self.median)} ({self.random_groups} random groups, "
+            f"{percent(self.lowest)} to {percent(self.highest)})"
         )
 
 
@@ -55,12 +55,12 @@ def controls(frame: pd.DataFrame, group: str) -> list[Control]:
 
 def layer_matched(frame: pd.DataFrame, group: str) -> Control | None:
     """The group's layer-matched control, None without one."""
-    return next((control for control in controls(frame, group) if control.control == "layer_matched"), None)
+    return next((control for control in controls(frame, group) if control.null_type == "layer_matched"), None)
 
 
 def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
     """The rows of relay heads; none where the model has no head that could be one."""
-    return mediation[mediation["reader"]] if len(mediation) else mediation
+    return mediation[mediation["is_relay_head"]] if len(mediation) else mediation
 
 
 def row_estimate(row: pd.Series) -> Estimate:
@@ -68,29 +68,29 @@ def row_estimate(row: pd.Series) -> Estimate:
     return Estimate(float(row[CHANGE]), float(row[f"{CHANGE}_low"]), float(row[f"{CHANGE}_high"]))
 
 
-def select_rows(groups: pd.DataFrame, experiment: str) -> pd.DataFrame:
-    return groups[groups["experiment"] == experiment]
+def select_rows(groups: pd.DataFrame, group_type: str) -> pd.DataFrame:
+    return groups[groups["group_type"] == group_type]
 
 
 def unmasked(groups: pd.DataFrame) -> pd.DataFrame:
-    """The one row of the model with nothing masked."""
-    return select_rows(groups, "baseline")
+    """The unmasked model's row."""
+    return select_rows(groups, "unmasked")
 
 
-def estimates(groups: pd.DataFrame, experiment: str) -> dict[str, Estimate]:
+def estimates(groups: pd.DataFrame, group_type: str) -> dict[str, Estimate]:
     """Group -> its relative accuracy change, NaN where undefined."""
-    return {str(row["group"]): row_estimate(row) for _, row in select_rows(groups, experiment).iterrows()}
+    return {str(row["group"]): row_estimate(row) for _, row in select_rows(groups, group_type).iterrows()}
 
 
-def estimate(groups: pd.DataFrame, experiment: str, group: str) -> Estimate:
+def estimate(groups: pd.DataFrame, group_type: str, group: str) -> Estimate:
     """The group's relative accuracy change, NaN where it was not masked."""
-    return estimates(groups, experiment).get(group, UNDEFINED)
+    return estimates(groups, group_type).get(group, UNDEFINED)
 
 
 def contrast(contrasts: pd.DataFrame, name: str) -> Estimate:
     """A row of contrasts.csv, NaN where there is none."""
-    for row in contrasts[contrasts["name"] == name].to_dict("records"):
-        return Estimate(float(row[CHANGE]), float(row["low"]), float(row["high"]), int(row["draws"]))
+    for _, row in contrasts[contrasts["name"] == name].iterrows():
+        return replace(row_estimate(row), random_groups=int(row["random_groups"]))
     return UNDEFINED
 
 
@@ -107,9 +107,9 @@ def has_one_layer(groups: pd.DataFrame) -> bool:
     return len(select_rows(groups, "layer")) == 1
 
 
-def heads_masked(groups: pd.DataFrame, experiment: str, group: str) -> float:
-    """How many heads the group masks, NaN where the group was not masked."""
-    rows = select_rows(groups, experiment)
+def heads_masked(groups: pd.DataFrame, group_type: str, group: str) -> float:
+    """Number of heads of the group, NaN where the group was not masked."""
+    rows = select_rows(groups, group_type)
     return float(rows.loc[rows["group"] == group, "heads_masked"].max())
 
 
@@ -126,18 +126,18 @@ def random_shares(groups: pd.DataFrame) -> dict[float, np.ndarray]:
 
 
 def pair_count(groups: pd.DataFrame) -> int:
-    """How many pairs every group was tested on."""
+    """Number of pairs of the ablations."""
     return int(_grade_counts(unmasked(groups)).sum(axis=1).iloc[0])
 
 
 def grade_shares(groups: pd.DataFrame) -> pd.DataFrame:
-    """Share of the predictions on each grade, one row a group, one column a grade (`predicted_0`, ...)."""
+    """Share of the predictions on each grade, a row per group, a column per grade (`predicted_0`, ...)."""
     counts = _grade_counts(groups)
     return counts.div(counts.sum(axis=1), axis=0)
 
 
 def collapsed(groups: pd.DataFrame) -> pd.Series:
-    """Which groups leave a model that puts nearly every pair on one grade."""
+    """Whether a masked model has collapsed: it predicts one grade for nearly every pair."""
     return grade_shares(groups).max(axis=1) >= COLLAPSED
 
 

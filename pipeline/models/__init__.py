@@ -1,1 +1,1 @@
-"""Checkpoints, tokens, fine-tuning, inference, and the baselines that BERT is compared with."""
+"""Models: checkpoints, tokenization, fine-tuning, inference."""

@@ -1,4 +1,4 @@
-"""Where a checkpoint's files lie, checked before a library reads them."""
+"""Files of a checkpoint, located and checked before a library reads them."""
 
 import hashlib
 import importlib.resources
@@ -32,7 +32,7 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def locate(name: str) -> str:
-    """The folder (or hub name) to load `name` from.
+    """Locate the folder (or hub name) to load `name` from.
 
     Raises:
         InputError: the embedded weights are not the authors', the folder or a file in it is missing, or the
@@ -52,9 +52,9 @@ def locate(name: str) -> str:
 
 
 def check_folder(folder: Path) -> Path:
-    """The folder itself, where it holds a configuration and safetensors weights. Raises InputError otherwise."""
+    """Check that a folder holds a configuration and safetensors weights; returns it. Raises InputError otherwise."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; put the checkpoint's files there")
+        raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
     if any((folder / weights).is_file() for weights in WEIGHTS):
@@ -64,12 +64,12 @@ def check_folder(folder: Path) -> Path:
             f"{folder} holds pickled weights only ({', '.join(sorted(file.name for file in folder.glob('*.bin')))}), "
             f"which are never loaded; save the model again as {WEIGHTS[0]} (save_pretrained of transformers 5 does)"
         )
-    raise InputError(f"{folder}/{WEIGHTS[0]} is missing; copy it beside config.json")
+    raise InputError(f"{folder}/{WEIGHTS[0]} is missing; copy it into the folder of config.json")
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Without the library's reports and progress bars."""
+    """Silence the library's reports and progress bars."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -130,7 +130,7 @@ OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert")
 
 
 def read_config(name: str, source: str) -> PretrainedConfig:
-    """The configuration at `source`. Raises InputError where it cannot be read or names an unknown architecture."""
+    """Read the configuration at `source`. Raises InputError where it is unreadable or of an unknown architecture."""
     with explain_failures(name):
         values, _ = PretrainedConfig.get_config_dict(source)
         family = values.pop("model_type", None)
@@ -142,7 +142,7 @@ def read_config(name: str, source: str) -> PretrainedConfig:
 
 
 def check_family(name: str, family: str | None) -> None:
-    """Raise InputError where the architecture is none of FAMILIES."""
+    """Raise InputError unless the architecture is one of FAMILIES."""
     if family not in FAMILIES:
         raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
 
@@ -157,7 +157,7 @@ def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
 
 
 def read_weights(name: str, source: str, config: PretrainedConfig) -> tuple[PreTrainedModel, list[str]]:
-    """The model, and the names of the classifier's weights that the checkpoint has not, or not in this shape.
+    """Read the model, and the names of classifier weights that the checkpoint lacks or has in another shape.
 
     Raises:
         InputError: weights of the encoder are missing or of another shape, or a weight is not finite.
@@ -186,7 +186,7 @@ def read_weights(name: str, source: str, config: PretrainedConfig) -> tuple[PreT
 
 
 def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrainedTokenizerFast:
-    """The tokenizer beside the weights. Raises InputError where it is missing, slow, or another model's."""
+    """Read the tokenizer of the checkpoint. Raises InputError where it is missing, slow, or another model's."""
     with explain_failures(name):
         tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -195,12 +195,12 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
             "offsets; convert it to a tokenizer.json"
         )
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
-        raise InputError(f"checkpoint {name} has no tokenizer files; copy tokenizer.json or the vocabulary beside it")
+        raise InputError(f"checkpoint {name} has no tokenizer files; add tokenizer.json or the vocabulary")
     if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
         raise InputError(
             f"checkpoint {name}: its tokenizer ({len(tokenizer)} tokens, padding token {tokenizer.pad_token!r}) does "
             f"not belong to its weights ({config.vocab_size} tokens); copy both from one place"
         )
-    if config.type_vocab_size < 2:  # some checkpoints pair such weights with a tokenizer that tells the texts apart
+    if config.type_vocab_size < 2:  # some checkpoints have such weights and a tokenizer with two types
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     return cast(PreTrainedTokenizerFast, tokenizer)

@@ -1,4 +1,4 @@
-"""The models that stages work with: before fine-tuning, fine-tuned elsewhere, fine-tuned here."""
+"""Loading and saving of models: before fine-tuning, fine-tuned elsewhere, fine-tuned here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
 
 def load_start(params: Params, train_texts: list[str], device: torch.device) -> Loaded:
-    """What the finetune stage begins with: the model to train, or with finetune.epochs 0 the one trained already.
+    """Load the start of the finetune stage: the model to train, or with finetune.epochs 0 the one trained already.
 
     Raises:
         InputError: as `load_before` and `load_labelled`.
@@ -30,12 +30,12 @@ def load_start(params: Params, train_texts: list[str], device: torch.device) -> 
 def load_before(
     params: Params, train_texts: list[str], device: torch.device, attn_implementation: str = "sdpa"
 ) -> Loaded:
-    """The model before fine-tuning, its classifier of one output a grade new where the checkpoint has none that fits.
+    """Load the model before fine-tuning, with a new classifier where the checkpoint has none that fits.
 
-    That is model.name, or model.base where finetune.epochs is 0. The same params give the same weights every time.
+    That is model.name, or model.pretrained_from where finetune.epochs is 0. The same params give the same weights.
 
     Args:
-        params: model, data.grades, base.seed and finetune.epochs are read.
+        params: model, data.grades, run.seed and finetune.epochs are read.
         train_texts: the training split's texts, which the vocabulary of `scratch` is built from.
         device: where the model is put.
         attn_implementation: "sdpa", or "eager" where attention maps are wanted.
@@ -46,19 +46,20 @@ def load_before(
     Raises:
         InputError: the checkpoint cannot be had or read, is of another architecture, or too short for max_length.
     """
-    name = params.model.name if params.finetune.epochs else params.model.base
-    assert name is not None, "params are checked: finetune.epochs 0 needs model.base"
-    with _seeded(params.base.seed):
-        model, tokenizer = _scratch(params, train_texts) if name == SCRATCH else _load_for_grades(name, params)
+    name = params.model.name if params.finetune.epochs else params.model.pretrained_from
+    assert name is not None, "params are checked: finetune.epochs 0 needs model.pretrained_from"
+    scratch = (params.model.scratch, params.model.max_length, params.data.grades, train_texts)
+    with _seeded(params.run.seed):
+        model, tokenizer = build_scratch(*scratch) if name == SCRATCH else _load_for_grades(name, params)
     return _ready(model, device, attn_implementation), tokenizer
 
 
 def load_labelled(params: Params, device: torch.device) -> Loaded:
-    """The checkpoint model.name, fine-tuned already, its outputs put in the order of data.grades.
+    """Load the checkpoint model.name, already fine-tuned, its outputs put in the order of data.grades.
 
     Raises:
         InputError: as `load_before`; no trained classifier, a regression head, another number of labels than
-            grades, labels in another order, or other dimensions than model.base.
+            grades, labels in another order, or other dimensions than model.pretrained_from.
     """
     name, grades = params.model.name, params.data.grades
     source, config = _configuration(name, params.model.max_length)
@@ -76,7 +77,7 @@ def load_labelled(params: Params, device: torch.device) -> Loaded:
 
 
 def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "sdpa") -> Loaded:
-    """The model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i.
+    """Load the model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i.
 
     Raises:
         InputError: the folder is missing or damaged.
@@ -94,7 +95,7 @@ def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "s
 
 
 def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write both by save_pretrained; nothing in the files tells where or how the checkpoint was loaded."""
+    """Save model and tokenizer by save_pretrained, without a trace of where the checkpoint was loaded."""
     tokenizer.backend_tokenizer.no_truncation()
     for circumstance in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(circumstance, None)
@@ -104,16 +105,16 @@ def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folde
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for base.device. Raises InputError for cuda where there is none."""
+    """Device for run.device. Raises InputError for cuda where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("base.device is 'cuda' but torch finds no such device; set it to 'cpu' or 'auto'")
+        raise InputError("run.device is 'cuda' but torch finds no such device; set it to 'cpu' or 'auto'")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
 def dimensions(model: PreTrainedModel) -> tuple[int, int]:
-    """Layers, and heads a layer."""
+    """Layers, and heads per layer."""
     return model.config.num_hidden_layers, model.config.num_attention_heads
 
 
@@ -122,10 +123,6 @@ def _configuration(name: str, max_length: int) -> tuple[str, PretrainedConfig]:
     config = read_config(name, source)
     check_length(name, config, max_length)
     return source, config
-
-
-def _scratch(params: Params, train_texts: list[str]) -> Loaded:
-    return build_scratch(params.model.scratch, params.model.max_length, params.data.grades, train_texts)
 
 
 def _load_for_grades(name: str, params: Params) -> Loaded:
@@ -139,8 +136,8 @@ def _load_for_grades(name: str, params: Params) -> Loaded:
 
 
 def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
-    base, scratch = params.model.base, params.model.scratch
-    assert base is not None, "params are checked: finetune.epochs 0 needs model.base"
+    base, scratch = params.model.pretrained_from, params.model.scratch
+    assert base is not None, "params are checked: finetune.epochs 0 needs model.pretrained_from"
     if base == SCRATCH:
         before = (scratch.layers, scratch.heads)
     else:
@@ -148,8 +145,8 @@ def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
         before = (config.num_hidden_layers, config.num_attention_heads)
     if before != dimensions(model):
         raise InputError(
-            f"model.base {base} has (layers, heads) {before}, model.name {params.model.name} {dimensions(model)}; "
-            "name the checkpoint it was fine-tuned from"
+            f"model.pretrained_from {base} has (layers, heads) {before}, model.name {params.model.name} "
+            f"{dimensions(model)}; name the checkpoint it was fine-tuned from"
         )
 
 

@@ -1,4 +1,4 @@
-"""A classifier's outputs and the grades they stand for."""
+"""Outputs of a classifier and the grades they represent."""
 
 from typing import cast
 
@@ -9,7 +9,7 @@ from pipeline.core.errors import InputError
 
 
 def name_outputs(config: PretrainedConfig, grades: list[str]) -> None:
-    """Make the configuration say that there is one output a grade, in this order, and that one of them is right."""
+    """Set the configuration to one output per grade, in this order, for single-label classification."""
     config.id2label = dict(enumerate(grades))
     config.label2id = {grade: index for index, grade in enumerate(grades)}
     config.problem_type = "single_label_classification"
@@ -33,7 +33,7 @@ def check_labels(name: str, config: PretrainedConfig, order: list[str] | None, g
         )
     if config.problem_type == "multi_label_classification":
         raise InputError(
-            f"model.name {name} has a multi-label head, whose outputs are no choice between grades; "
+            f"model.name {name} has a multi-label head, whose outputs are not a choice between grades; "
             "name a single-label classifier, or set finetune.epochs above 0"
         )
     if config.num_labels != len(grades):

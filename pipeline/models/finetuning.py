@@ -1,4 +1,4 @@
-"""Fine-tuning of a sequence classifier, its best epoch chosen on dev; and the same on shuffled grades."""
+"""Fine-tuning of a sequence classifier, with the best epoch on dev; and on shuffled grades, as a null."""
 
 import math
 import sys
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training pairs (number 0: none yet), with the dev scores after it."""
+    """Epoch of training (number 0: before the first), with the dev scores after it."""
 
     number: int
     train_loss: float | None
@@ -48,7 +48,7 @@ def fine_tune(
         model: on the device it is to be trained on; its loss is the cross-entropy of one output a grade.
         pairs: the training pairs; grades: int [pair].
         pad_id: index of the padding token.
-        judge: scores the model, as it stands, on dev; the best epoch is the one of highest "qwk" (then lowest
+        judge: scores the model, in its current state, on dev; the best epoch is the one of highest "qwk" (then lowest
             "log_loss", then the earlier).
         settings: epochs 0 trains nothing: the one epoch returned has number 0.
         seed: of the order of batches and of dropout. On a CPU the same seed gives the same weights, bit for bit.
@@ -61,14 +61,16 @@ def fine_tune(
     """
     if settings.epochs == 0:
         return [Epoch(0, None, judge())], 0
-    _set_dropout(model, settings.dropout)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = settings.dropout
     watch = _EpochCallback(judge)
     with tempfile.TemporaryDirectory(prefix="finetune-") as folder:
         trainer = _Trainer(
             LengthGroupedSampler(pairs.lengths, settings.batch_size, seed),
             model=model,
             args=_arguments(settings, model.device, seed, folder),
-            train_dataset=_PairNumbers(pairs),
+            train_dataset=[{"pair": pair} for pair in range(len(pairs))],
             data_collator=lambda items: _batch(items, pairs, grades, pad_id),
             callbacks=[watch],
         )
@@ -82,7 +84,7 @@ def fine_tune(
 def fine_tune_on_shuffled_grades(
     start: Loaded, train: pd.DataFrame, dev: pd.DataFrame, max_length: int, settings: Finetune, seed: int
 ) -> PreTrainedModel:
-    """The null of what fine-tuning changes: `fine_tune` on the same pairs, their grades shuffled.
+    """Drift null of fine-tuning: `fine_tune` on the same pairs, their grades shuffled.
 
     Args:
         start: the model before fine-tuning, trained in place, and its tokenizer.
@@ -103,14 +105,14 @@ def fine_tune_on_shuffled_grades(
 
 
 def curve_table(epochs: list[Epoch]) -> pd.DataFrame:
-    """One row an epoch: epoch, train_loss, dev_<metric>; empty where undefined."""
+    """Table of the learning curve, a row per epoch: epoch, train_loss, dev_<metric>; empty where undefined."""
     table = pd.DataFrame([_flat(epoch) for epoch in epochs]).astype(float)
     table.insert(0, "epoch", [epoch.number for epoch in epochs])
     return table
 
 
 def curve_points(epochs: list[Epoch]) -> list[tuple[str, float, int]]:
-    """The same as (metric, value, epoch), the undefined left out."""
+    """Points of the learning curve (metric, value, epoch), without undefined ones."""
     return [
         (name, value, epoch.number) for epoch in epochs for name, value in _flat(epoch).items() if value is not None
     ]
@@ -118,12 +120,6 @@ def curve_points(epochs: list[Epoch]) -> list[tuple[str, float, int]]:
 
 def _flat(epoch: Epoch) -> Scores:
     return {"train_loss": epoch.train_loss, **{f"dev_{name}": value for name, value in epoch.dev.items()}}
-
-
-def _set_dropout(model: PreTrainedModel, share: float) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = share
 
 
 def _arguments(settings: Finetune, device: torch.device, seed: int, folder: str) -> TrainingArguments:
@@ -152,7 +148,7 @@ def _arguments(settings: Finetune, device: torch.device, seed: int, folder: str)
 
 
 class LengthGroupedSampler(torch.utils.data.Sampler[int]):
-    """Pairs in an order whose successive batches hold pairs of like length, the batches themselves in random order.
+    """Sampler of batches of pairs of similar length, in random order of batches.
 
     The Trainer's own grouping runs from long to short batches within each block, so that successive steps see the same
     kinds of pair: on the default corpus that costs much of an epoch's learning.
@@ -185,19 +181,6 @@ class _Trainer(Trainer):
         return self.sampler
 
 
-class _PairNumbers(torch.utils.data.Dataset):
-    """Pair numbers."""
-
-    def __init__(self, pairs: EncodedPairs):
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, pair: int) -> dict[str, Any]:
-        return {"pair": pair}
-
-
 def _batch(
     items: list[dict[str, Any]], pairs: EncodedPairs, grades: np.ndarray, pad_id: int
 ) -> dict[str, torch.Tensor]:
@@ -207,7 +190,7 @@ def _batch(
 
 
 class _EpochCallback(TrainerCallback):
-    """Scores each epoch, keeps the best one's weights, and prints how far the training is."""
+    """Callback that scores each epoch, keeps the weights of the best, and prints progress."""
 
     def __init__(self, judge: Callable[[], Scores]):
         self.judge = judge
@@ -241,6 +224,6 @@ class _EpochCallback(TrainerCallback):
 
 
 def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Higher is better; an undefined score is the lowest."""
+    """Rank of an epoch, higher is better; an undefined score is the lowest."""
     qwk, log_loss = epoch.dev["qwk"], epoch.dev["log_loss"]
     return -math.inf if qwk is None else qwk, -math.inf if log_loss is None else -log_loss

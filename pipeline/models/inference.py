@@ -1,4 +1,4 @@
-"""Logits of encoded pairs."""
+"""Inference: logits of encoded pairs."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ BATCH_TOKENS = 4096
 
 
 def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.ndarray:
-    """Logits float32 [pair, grade] in the pairs' own order; the model is left in evaluation mode.
+    """Predict logits float32 [pair, grade] in the order of the pairs; the model is left in evaluation mode.
 
     Raises:
         InputError: a logit is not finite.
@@ -34,7 +34,7 @@ def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.nd
 
 
 def prediction_table(split: pd.DataFrame, logits: np.ndarray) -> pd.DataFrame:
-    """One row a pair: query_id, grade, predicted, and logit_0.. of `logits` [pair, grade]."""
+    """Table of predictions, a row per pair: query_id, grade, predicted, and logit_0.. of `logits` [pair, grade]."""
     table = split[["query_id", "grade"]].reset_index(drop=True)
     table["predicted"] = logits.argmax(axis=1)
     for grade in range(logits.shape[1]):

@@ -1,4 +1,4 @@
-"""A small random BERT whose vocabulary comes from the training texts, the same on every run and machine.
+"""Randomly initialised small BERT with a vocabulary from the training texts, reproducible on every machine.
 
 The tokenizers library's own WordPiece trainer gives another vocabulary every time; this one counts and sorts.
 """
@@ -17,7 +17,7 @@ CONTINUATION = "##"
 def build_scratch(
     scratch: Scratch, max_length: int, grades: list[str], texts: list[str]
 ) -> tuple[BertForSequenceClassification, BertTokenizer]:
-    """A BERT with random weights and its tokenizer.
+    """Build a BERT with random weights, and its tokenizer.
 
     Args:
         scratch: layers, heads, hidden size, and tokens at most.
@@ -44,7 +44,7 @@ def build_scratch(
 
 
 def build_wordpiece_vocabulary(texts: list[str], size: int) -> dict[str, int]:
-    """WordPiece vocabulary of at most `size` tokens, token -> index.
+    """Build a WordPiece vocabulary of at most `size` tokens, token -> index.
 
     In this order, each by falling frequency, ties by code point: special tokens; characters, also as continuations
     where words hold them, so that every word of known characters can be spelled; words seen twice or more.
@@ -65,7 +65,7 @@ _SPLITTER = BertTokenizer().backend_tokenizer
 
 
 def _words(text: str) -> list[str]:
-    """The text's words as BERT's tokenizer splits it: lower case, punctuation and CJK characters on their own."""
+    """Words of a text as BERT's tokenizer splits it: lower case, punctuation and CJK characters on their own."""
     normal = _SPLITTER.normalizer.normalize_str(text)
     return [word for word, _ in _SPLITTER.pre_tokenizer.pre_tokenize_str(normal)]
 

@@ -1,4 +1,4 @@
-"""Pairs as tokens: encoded once without padding, then batched by length."""
+"""Tokenization of pairs: encoded once without padding, then batched by length."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,18 +33,18 @@ class EncodedPairs:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each pair, int64 [pair]."""
+        """Number of tokens of each pair, int64 [pair]."""
         return np.diff(self.starts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def tokens(self, pair: int) -> slice:
-        """The pair's part of the token axis."""
+        """Slice of the pair on the token axis."""
         return slice(int(self.starts[pair]), int(self.starts[pair + 1]))
 
     def take(self, pairs: np.ndarray) -> "EncodedPairs":
-        """The pairs of these numbers alone, in their order."""
+        """Subset of the pairs by index, in this order."""
         tokens = np.concatenate([np.arange(self.starts[pair], self.starts[pair + 1]) for pair in pairs])
         return EncodedPairs(
             ids=self.ids[tokens],
@@ -94,7 +94,7 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, split: pd.DataFrame, max_le
 
 
 def length_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Pair indices in batches of like length, at most `max_tokens` with padding (a longer pair goes alone)."""
+    """Batches of pair indices of similar length, at most `max_tokens` with padding (a longer pair goes alone)."""
     order = np.argsort(lengths, kind="stable")[::-1]
     start = 0
     while start < len(order):
@@ -104,7 +104,7 @@ def length_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]
 
 
 def collate(encoded: EncodedPairs, pairs: np.ndarray, pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """The pairs as model inputs [pair, position], padded at the right to the longest of them."""
+    """Collate pairs as model inputs [pair, position], padded at the right to the longest of them."""
     lengths = encoded.lengths[pairs]
     filled = np.arange(lengths.max())[None, :] < lengths[:, None]
     source = np.concatenate([np.arange(encoded.starts[pair], encoded.starts[pair + 1]) for pair in pairs])

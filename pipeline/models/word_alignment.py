@@ -1,4 +1,4 @@
-"""Words inside a text, and the word that each token of a sentence pair lies in.
+"""Alignment of tokens with words: words of a text, and the word of each token of a sentence pair.
 
 A run of letters and digits is a word; a run of Chinese characters is cut into words by jieba. Nothing else needs to
 be said about the language, and a text may mix both. jieba and its dictionary are loaded by the first Chinese text.
@@ -23,18 +23,18 @@ RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?:(?![{HAN}])[\w\u0300-\u036f])+")
 
 def term_spans(text: str) -> list[tuple[int, int]]:
     """Start and end character of each word of the text, in its order."""
-    return list(_spans(text))
-
-
-def _spans(text: str) -> Iterator[tuple[int, int]]:
+    spans = []
     for run in RUN.finditer(text):
-        if run["han"] is None:
-            yield run.span()
-            continue
         start = run.start()
-        for word in _segmenter()(run["han"]):
-            yield start, start + len(word)
+        for word in [run[0]] if run["han"] is None else _segmenter()(run["han"]):
+            spans.append((start, start + len(word)))
             start += len(word)
+    return spans
+
+
+def terms(text: str) -> list[str]:
+    """The text's words, in its order and without case."""
+    return [text[start:end].casefold() for start, end in term_spans(text)]
 
 
 @cache
@@ -56,7 +56,7 @@ def _segmenter() -> Callable[[str], Iterator[str]]:
 
 
 def token_terms(texts: tuple[str, str], offsets: np.ndarray, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The word and the term of each token of one pair.
+    """Word and term of each token of a pair.
 
     A token lies in the word that holds its first character other than white space: byte-level and SentencePiece
     tokens may begin with the space before the word.

@@ -33,39 +33,39 @@ class Bar:
 
 
 def layers_and_halves(results: Results) -> RenderedFigure:
-    """R2: each layer masked whole, and the lower and upper half of them where there are two layers or more."""
-    layers, halves = (select.estimates(results.groups, experiment) for experiment in ("layer", "half"))
+    """R2: bars of whole layers masked, and of the lower and upper half where there are two layers or more."""
+    layers, halves = (select.estimates(results.groups, group_type) for group_type in ("layer", "half"))
     bars = [_bar(f"layer {layer}", change, BLUE) for layer, change in layers.items()]
     theirs = {"lower": article.LOWER_HALF}
     bars += [_bar(f"{half} half", change, ORANGE, theirs.get(half)) for half, change in halves.items()]
     figure, _ = bar_chart(bars)
     text = FigureText(
         name="layers_and_halves",
-        title="Whole layers masked, and halves of them",
+        title="Layers and halves masked",
         alt=f"Bars of the accuracy change. {describe_bars(bars)}.",
         caption=f"Change of accuracy when all heads of the named layers are masked, {results.unit}. Layers count from "
-        f"0; the longer a bar to the left, the more is lost. Thin lines are 95% intervals. {ARTICLE_MARK}",
+        f"0; bars to the left are losses. Thin lines are 95% intervals. {ARTICLE_MARK}",
     )
     return render_figure(figure, text)
 
 
 def function_bars(results: Results) -> RenderedFigure:
-    """F1, F2, F3: heads of one function against random groups, and the lower half with and without them."""
+    """F1, F2, F3: bars of functional groups and random groups masked, and of the lower half with and without them."""
     random, users = select.random_k(results.groups), select.estimates(results.groups, "user")
     bars = [*_random_bar("random heads", random, article.RANDOM_FIVE), *_function_bars(results.groups)]
-    bars += [_bar(f"own: {shortened(group, 24)}", change, INK) for group, change in users.items()]
+    bars += [_bar(f"user group: {shortened(group, 20)}", change, INK) for group, change in users.items()]
     bars += _lower_bars(results.groups)
     figure, axes = bar_chart(bars)
     if len(random):
         axes.axvspan(100 * random.min(), 100 * random.max(), color=GREY, alpha=0.3, lw=0, zorder=0)
     text = FigureText(
         name="functions",
-        title="Heads that share a function masked together",
+        title="Heads of a function masked",
         alt=f"Bars of the accuracy change. {describe_bars(bars)}.",
         caption=f"Change of accuracy when the heads that score highest on a function are masked together, "
         f"{results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random groups of as "
-        "many heads; those below a function have as many in each layer as it has. A bar that ends among its dots "
-        f"does nothing special. Thin lines are 95% intervals. {ARTICLE_MARK}",
+        "many heads; those below a function are layer-matched. A bar within the range of its dots costs no more than "
+        f"random heads. Thin lines are 95% intervals. {ARTICLE_MARK}",
     )
     return render_figure(figure, text)
 
@@ -75,8 +75,8 @@ def _bar(label: str, change: Estimate, colour: str, theirs: float | None = None)
 
 
 def _random_bar(label: str, changes: np.ndarray, theirs: float | None = None) -> list[Bar]:
-    """The bar of random groups, none where there is no group."""
-    name = f"{label} ({len(changes)} draws)"
+    """Bar of random groups, none without a group."""
+    name = f"{label} ({len(changes)} groups)"
     return [Bar(name, float(np.median(changes)), GREY, theirs, changes)] if len(changes) else []
 
 
@@ -87,31 +87,31 @@ def _function_bars(groups: pd.DataFrame) -> list[Bar]:
     bars = []
     for function, change in select.estimates(groups, "function").items():
         random = matched.loc[matched["group"] == function, select.CHANGE].dropna().to_numpy(dtype=float)
-        bars += [_bar(function, change, BLUE, theirs.get(function)), *_random_bar("same layers, random", random)]
+        bars += [_bar(function, change, BLUE, theirs.get(function)), *_random_bar("layer-matched random", random)]
     return bars
 
 
 def _lower_bars(groups: pd.DataFrame) -> list[Bar]:
     """The lower half of the layers, then the same except each function's heads; nothing of a single layer."""
     theirs = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
-    halves, spared = (select.estimates(groups, experiment) for experiment in ("half", "lower_except"))
+    halves, spared = (select.estimates(groups, group_type) for group_type in ("half", "lower_except"))
     lower = [_bar("lower half", halves["lower"], ORANGE, article.LOWER_HALF)] if "lower" in halves else []
     return lower + [_bar(f"lower half except {name}", rest, GREEN, theirs.get(name)) for name, rest in spared.items()]
 
 
 def describe_bars(bars: list[Bar]) -> str:
-    """The bars in words, for readers who cannot see them."""
+    """Alternative text of a bar chart."""
     return "; ".join(f"{bar.label}: {percent(bar.change)}" for bar in bars)
 
 
 def bar_chart(bars: list[Bar]) -> tuple[Figure, Axes]:
-    """The bars from the top down, each with its value in a column at the right."""
+    """Bar chart from the top down, each bar's value in a column at the right."""
     height = BAR_HEIGHT * len(bars)
     figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, height + 0.6)
     axes = canvas.panel(figure, LEFT, 0.5, WIDTH, height)
     for index, bar in enumerate(bars):
         _draw_bar(axes, bar, index)
-    axes.use_sticky_edges = False  # leave room beside the longest bar and the diamonds
+    axes.use_sticky_edges = False  # leave room next to the longest bar and the diamonds
     axes.axvline(0, color=INK, lw=0.8)
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
     axes.set(xlabel=canvas.CHANGE_AXIS, ylim=(len(bars) - 0.5, -0.5))
@@ -133,14 +133,14 @@ def _draw_bar(axes: Axes, bar: Bar, index: int) -> None:
 
 
 def random_share(results: Results) -> RenderedFigure:
-    """R1: accuracy against the share of all heads masked at random."""
+    """R1: curve of the accuracy change over the share of all heads masked at random."""
     changes = {100 * share: 100 * groups for share, groups in select.random_shares(results.groups).items()}
     lowest, median, highest = ([edge(groups) for groups in changes.values()] for edge in (np.min, np.median, np.max))
     figure, axes = canvas.change_panel(4.0, "share of all heads masked (%)")
     axes.axvspan(0, 100 * article.SAFE_SHARE, color=GREY, alpha=0.15, lw=0)
-    note = "the article:\nno loss here,\na steady\nfall beyond"
+    note = f"article: no loss\nup to {article.SAFE_SHARE:.0%}"
     axes.text(1, 0.03, note, transform=axes.get_xaxis_transform(), fontsize=8)
-    axes.fill_between(list(changes), lowest, highest, color=BLUE, alpha=0.15, lw=0, label="lowest to highest draw")
+    axes.fill_between(list(changes), lowest, highest, color=BLUE, alpha=0.15, lw=0, label="range of random groups")
     for share, groups in changes.items():
         axes.plot([share] * len(groups), groups, ".", color=BLUE, alpha=0.5, ms=5)
     axes.plot(list(changes), median, "o-", color=BLUE, ms=4, label="median")
@@ -149,10 +149,11 @@ def random_share(results: Results) -> RenderedFigure:
     medians = ", ".join(f"{share:.0f}%: {change:.1f}%" for share, change in zip(changes, median, strict=True))
     text = FigureText(
         name="random_share",
-        title="Random shares of the heads masked",
+        title="Random heads masked",
         alt=f"Curve of the median accuracy change by share of heads masked: {medians}.",
         caption=f"Change of accuracy when a random share of all heads is masked, {results.unit}. Each dot is one "
-        "random draw, the line their median, the shade their range. The grey strip is where the article saw no loss.",
+        "random group, the line their median, the shade their range. Grey: shares at which the article reports no "
+        "loss.",
     )
     return render_figure(figure, text)
 
@@ -161,9 +162,9 @@ TOP_K_MARKERS = "os^"
 
 
 def top_k(results: Results) -> RenderedFigure:
-    """Relative accuracy change against the number of heads masked, a line a function, its interval as a band."""
+    """Curves of the accuracy change over the number of heads masked, a line per function, with interval bands."""
     masked = select.select_rows(results.groups, "top_k").dropna(subset=[select.CHANGE])
-    figure, axes = canvas.change_panel(3.6, "heads masked, the best of the function first")
+    figure, axes = canvas.change_panel(3.6, "heads masked, in order of score")
     functions = masked.groupby("group", sort=False)
     for (name, rows), colour, marker in zip(functions, canvas.KINDS, TOP_K_MARKERS, strict=False):
         low, high = (100 * rows[f"{select.CHANGE}_{end}"] for end in ("low", "high"))
@@ -176,7 +177,7 @@ def top_k(results: Results) -> RenderedFigure:
     at_most = [f"{function}, {heads} heads: {percent(change)}" for function, heads, change in ends]
     text = FigureText(
         name="top_k",
-        title="One head after another of a function",
+        title="Best heads of a function masked, by number",
         alt=f"Lines of the accuracy change by number of heads masked. {'; '.join(at_most)}.",
         caption=f"Change of accuracy when a function's best heads are masked, {results.unit}; the heads are ranked on "
         "the dev split. The shades are 95% intervals.",
@@ -190,57 +191,53 @@ REMOVAL_STYLES = {LEAST_FIRST: ("o-", BLUE), MOST_FIRST: ("s-", ORANGE)}
 
 
 def removal_curves(results: Results) -> RenderedFigure:
-    """Accuracy against the share of heads removed by importance and at random."""
+    """Curves of the accuracy change over the share of heads removed by importance and at random."""
     changes = removal_changes(results.groups)
     return render_figure(removal_chart(changes), removal_text(changes, results.unit))
 
 
 def removal_changes(groups: pd.DataFrame) -> pd.DataFrame:
-    """Changes by order: order (LEAST_FIRST, MOST_FIRST or RANDOM), share (of all heads, 0 to 1), draw, change."""
+    """Changes by order: order (LEAST_FIRST, MOST_FIRST or RANDOM), share (of all heads, 0 to 1), replicate, change."""
     heads = float(select.select_rows(groups, "layer")["heads_masked"].sum())
     ordered = select.select_rows(groups, "removal").assign(order=lambda rows: rows["group"].map(ORDERS))
     random = select.select_rows(groups, "random_share").assign(order=RANDOM)
     changes = pd.concat([ordered, random], ignore_index=True).rename(columns={select.CHANGE: "change"})
-    return changes.assign(share=changes["heads_masked"] / heads)[["order", "share", "draw", "change"]].dropna()
+    return changes.assign(share=changes["heads_masked"] / heads)[["order", "share", "replicate", "change"]].dropna()
 
 
 def removal_chart(changes: pd.DataFrame) -> Figure:
-    """The figure of `removal_curves`, a line an order, from `removal_changes`."""
+    """Line chart of `removal_changes`, a line per order."""
     figure, axes = canvas.change_panel(4.2, "share of all heads removed (%)")
     for order, (line, colour) in REMOVAL_STYLES.items():
-        medians = 100 * _by_share(changes, order)["median"]
+        medians = _by_share(changes, order)["median"]
         if len(medians):
-            axes.plot(medians.index * 100, medians, line, color=colour, ms=4, label=order)
-    _draw_random_range(axes, 100 * _by_share(changes, RANDOM))
+            axes.plot(medians.index, medians, line, color=colour, ms=4, label=order)
+    random = _by_share(changes, RANDOM)
+    if len(random):
+        axes.plot(random.index, random["median"], "--", color=INK, label=f"{RANDOM}, median")
+        low, high = random["min"], random["max"]
+        axes.fill_between(random.index, low, high, color=GREY, alpha=0.3, lw=0, label="range of random groups")
     axes.set_xlim(-1, 101)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, columnspacing=1.2, handlelength=1.6)
     return figure
 
 
-def _draw_random_range(axes: Axes, changes: pd.DataFrame) -> None:
-    """The median of random orders, over a band from the lowest to the highest draw."""
-    if len(changes):
-        shares, lowest, highest = changes.index * 100, changes["min"], changes["max"]
-        axes.plot(shares, changes["median"], "--", color=INK, label=f"{RANDOM}, median")
-        axes.fill_between(shares, lowest, highest, color=GREY, alpha=0.3, lw=0, label="lowest to highest draw")
-
-
 def _by_share(changes: pd.DataFrame, order: str) -> pd.DataFrame:
-    """The order's changes by rising share: min, median and max over draws; undefined ones left out."""
+    """The order's changes in percent by rising share in percent: min, median and max; undefined ones left out."""
     rows = changes[changes["order"] == order].dropna(subset=["change"])
-    return rows.groupby("share")["change"].agg(["min", "median", "max"])
+    return (100 * rows["change"]).groupby(100 * rows["share"]).agg(["min", "median", "max"])
 
 
 def removal_text(changes: pd.DataFrame, unit: str) -> FigureText:
-    random_orders = changes.loc[changes["order"] == RANDOM, "draw"].nunique()
+    random_orders = changes.loc[changes["order"] == RANDOM, "replicate"].nunique()
     return FigureText(
         name="removal_curves",
-        title="Heads removed one after another",
+        title="Heads removed by importance",
         alt=f"Curves of the accuracy change by share of heads removed. {_describe_removal(changes)}.",
-        caption=f"Change of accuracy when a growing share of all heads is removed, {unit}. The wider the two solid "
-        "lines lie apart, the better the importance tells heads that matter from heads that do not; an importance "
-        f"worth nothing runs within the grey band, which spans {random_orders} random orders.",
+        caption=f"Change of accuracy when a growing share of all heads is removed, {unit}. A useful "
+        "importance separates the two solid lines; an uninformative one stays within the grey band, the range of "
+        f"{random_orders} random orders.",
     )
 
 
@@ -250,6 +247,6 @@ def _describe_removal(changes: pd.DataFrame) -> str:
     for order in (*REMOVAL_STYLES, RANDOM):
         medians = _by_share(changes, order)["median"]
         if len(medians):
-            share = min(medians.index, key=lambda share: abs(share - 0.5))
-            parts.append(f"{order}: {percent(float(medians[share]))} with {share:.0%} removed")
-    return "; ".join(parts) or "Nothing is defined"
+            share = min(medians.index, key=lambda share: abs(share - 50))
+            parts.append(f"{order}: {percent(float(medians[share]) / 100)} with {share:.0f}% removed")
+    return "; ".join(parts) or "No change is defined"

@@ -1,4 +1,4 @@
-"""Attention maps of example pairs, as in the article: before and after fine-tuning, growth and shrinkage."""
+"""Attention maps of example pairs, as in the article: before and after fine-tuning, increase and decrease."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ LABEL = 12  # columns of a token's label
 
 
 def most_changed(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
-    """The heads whose term_match score changed most -> the change, largest size first, undefined left out."""
+    """Heads with the largest absolute change of term_match -> the change, without undefined ones."""
     rows = profiles[profiles["function"] == "term_match"]
     table = rows.pivot(index=["layer", "head"], columns="phase", values="score")
     change = (table["after"] - table["before"]).dropna()
@@ -30,7 +30,7 @@ def most_changed(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
 
 
 def example_maps(results: Results) -> list[RenderedFigure]:
-    """One figure an example pair and head."""
+    """Attention maps, one figure per example pair and head."""
     heads = most_changed(results.profiles, results.example_heads)
     pairs = tqdm(results.example_pairs, desc="maps", unit="pair", delay=1)
     return [
@@ -41,7 +41,7 @@ def example_maps(results: Results) -> list[RenderedFigure]:
 
 
 def _four_maps(pair: ExamplePair, head: Head) -> Figure:
-    """Attention [query, key] before and after, what grew and what shrank."""
+    """Attention [query, key] before and after fine-tuning, its increase and its decrease."""
     labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
     size = len(labels)
     before, after = (maps[(*head, slice(size), slice(size))].astype(float) for maps in (pair.before, pair.after))
@@ -51,8 +51,8 @@ def _four_maps(pair: ExamplePair, head: Head) -> Figure:
     changes = heatmaps.from_zero_norm(np.abs(after - before), least=0.01)
     _draw_map(panels[0], "before", before, labels, margin, scores, SCORES)
     _draw_map(panels[1], "after", after, labels, margin, scores, SCORES)
-    _draw_map(panels[2], "what grew", np.maximum(after - before, 0), labels, margin, changes, GREW)
-    _draw_map(panels[3], "what shrank", np.maximum(before - after, 0), labels, margin, changes, SHRANK)
+    _draw_map(panels[2], "increase", np.maximum(after - before, 0), labels, margin, changes, GREW)
+    _draw_map(panels[3], "decrease", np.maximum(before - after, 0), labels, margin, changes, SHRANK)
     return figure
 
 
@@ -78,14 +78,14 @@ def _draw_map(
 
 def _maps_text(results: Results, index: int, head: Head, change: float) -> FigureText:
     pair, tokens = results.example_pairs[index], len(results.example_pairs[index].tokens)
-    cut = f" The first {MOST_TOKENS} of {tokens} tokens are drawn." if tokens > MOST_TOKENS else ""
+    cut = f" The first {MOST_TOKENS} of {tokens} tokens are shown." if tokens > MOST_TOKENS else ""
     return FigureText(
         name=f"maps_pair_{index}_layer_{head.layer}_head_{head.head}",
         title=f"Pair {index + 1}, {head.name}",
         alt=f"Attention maps of {head.name} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
-        "and after fine-tuning, what grew and what shrank.",
+        "and after fine-tuning, increase and decrease.",
         caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
-        f"“{shortened(pair.title, 300)}”, grade {visible(results.grades[pair.grade])}. Each row is a token and shows "
-        f"how it spreads its attention, a share of 1, over the tokens below. Over the dev split this head's term_match "
+        f"“{shortened(pair.title, 300)}”, grade {visible(results.grades[pair.grade])}. Each row is one "
+        f"token's attention distribution over the tokens below (sums to 1). Over the dev split this head's term_match "
         f"changed by {100 * change:+.1f} percentage points.{cut}",
     )

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from pipeline.report.text import has_cjk
 
-# Colours told apart without red-green vision (Okabe and Ito 2008).
+# Colours safe for colour-blind readers (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#9A9A9A", "#222222"
 # Seven categories: Okabe and Ito's colours without black and with their yellow darkened to show on white.
 KINDS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00")
@@ -47,7 +47,7 @@ CHINESE = (
     "Droid Sans Fallback",
 )
 ADVICE = (
-    "The data holds Chinese, Japanese or Korean text and no font here can draw it: "
+    "The data holds Chinese, Japanese or Korean text and no installed font covers it: "
     "install one (Debian and Ubuntu: apt-get install fonts-noto-cjk) and run the report stage again."
 )
 
@@ -83,14 +83,14 @@ def font_families(texts: Iterable[str]) -> list[str]:
 
 
 def font_advice(texts: Iterable[str]) -> str | None:
-    """Which package to install, where the texts need a font that is not there."""
+    """Advice on the package to install where the texts need a font that is missing."""
     texts = list(texts)
     return ADVICE if any(map(has_cjk, texts)) and font_families(texts) == [LATIN] else None
 
 
 @contextmanager
 def report_style(fonts: list[str]) -> Iterator[None]:
-    """Draw and save in the house style with these font families; matplotlib's own settings come back after."""
+    """Matplotlib settings of the report with these font families, for the duration of the block."""
     settings: Any = {**RC, "font.family": fonts}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # font_advice() says it once
@@ -111,11 +111,11 @@ def _installed() -> set[str]:
 
 @dataclass(frozen=True)
 class FigureText:
-    """A figure's words."""
+    """A figure's name, title, alternative text and caption."""
 
     name: str  # file name without ending, snake_case
     title: str  # heading in the report
-    alt: str  # the content in words, for readers who cannot see it
+    alt: str  # the content in words, for those who cannot see it
     caption: str  # unit, split, number of pairs, and how to read it
 
 

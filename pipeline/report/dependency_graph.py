@@ -21,7 +21,7 @@ TOKEN = 0.21  # inches of a token's row
 
 
 def dependency_graph(results: Results) -> RenderedFigure:
-    """Heads as nodes by layer, an arc from a masked head to each later head whose [CLS] attention it changes most."""
+    """Layered graph of the strongest significant edges, from a masked head to a later head."""
     layers, heads = results.shape
     significant = results.edges[results.edges["q"] < SIGNIFICANCE]
     order = ["js", "source_layer", "source_head"]
@@ -38,43 +38,44 @@ def dependency_graph(results: Results) -> RenderedFigure:
 
 
 def _draw_edges(axes: Axes, edges: pd.DataFrame) -> None:
-    """Arcs as wide as the distance, orange where attention to shared terms grows."""
+    """Draw arcs as wide as the distance, orange where attention to shared terms increases."""
     style = {"arrowstyle": "-", "alpha": 0.7, "connectionstyle": "arc3,rad=0.08"}
     for _, edge in edges.iterrows():
-        width, colour = 0.3 + 3 * edge["js"] / edges["js"].max(), ORANGE if edge["match_share_change"] > 0 else BLUE
+        width = 0.3 + 3 * edge["js"] / edges["js"].max()
+        colour = ORANGE if edge["shared_term_share_change"] > 0 else BLUE
         target, source = ((edge[f"{end}_head"], edge[f"{end}_layer"]) for end in ("target", "source"))
         axes.annotate("", target, source, arrowprops={**style, "lw": width, "color": colour})
 
 
 def _draw_nodes(axes: Axes, embedding: pd.DataFrame) -> None:
-    """All heads, in the colour of their first function."""
-    none = embedding[embedding["label"].isna()]
+    """Draw all heads, in the colour of their first function."""
+    none = embedding[embedding["function"].isna()]
     axes.scatter(none["head"], none["layer"], s=50, color=GREY, lw=0, label="no function", zorder=3)
-    for index, function in enumerate(name for name in FUNCTIONS if name in set(embedding["label"])):
-        heads, style = embedding[embedding["label"] == function], canvas.kind_style(index)
+    for index, function in enumerate(name for name in FUNCTIONS if name in set(embedding["function"])):
+        heads, style = embedding[embedding["function"] == function], canvas.kind_style(index)
         axes.scatter(heads["head"], heads["layer"], s=50, lw=0, label=shortened(function, 22), zorder=3, **style)
 
 
 def _graph_text(results: Results, strongest: pd.DataFrame, significant: int) -> FigureText:
-    first = "no edge is told from chance"
+    first = "no significant edge"
     if len(strongest):
         edge = strongest.iloc[0]
         source, target = (Head(int(edge[f"{end}_layer"]), int(edge[f"{end}_head"])) for end in ("source", "target"))
         first = f"the strongest goes from {source.name} to {target.name} (distance {edge['js']:.2f})"
     return FigureText(
         name="dependency_graph",
-        title="Which heads change what later heads read",
+        title="Effect of masked heads on later heads' [CLS] attention",
         alt=f"Graph of {len(strongest)} edges between heads; {first}.",
         caption=f"The {len(strongest)} strongest of {significant} edges (of {len(results.edges)}) whose change of "
-        f"attention to shared terms is told from chance (q < {SIGNIFICANCE}). An edge goes up from a head that is "
-        "masked alone to a later head; its width is the Jensen-Shannon distance of the later head's [CLS] attention "
+        f"attention to shared terms is significant (q < {SIGNIFICANCE}). An edge leads from a masked head "
+        "to a later head; its width is the Jensen-Shannon distance of the later head's [CLS] attention "
         f"from the unmasked one (0 to 1; {first}). Orange: more attention to terms that both texts share; blue: less. "
         f"Dots are heads, coloured by their first function. {results.pairs} pairs of the test split.",
     )
 
 
 def relay_head_charts(results: Results) -> list[RenderedFigure]:
-    """One relay head's [CLS] attention over each example pair, unmasked and without the term-match heads."""
+    """Bars of a relay head's [CLS] attention on each example pair, unmasked and with the term-match heads masked."""
     return [_cls_attention(pair, number) for number, pair in enumerate(results.example_cls_attention)]
 
 
@@ -98,11 +99,11 @@ def _cls_attention(pair: Mapping[str, Any], number: int) -> RenderedFigure:
 def _cls_attention_text(pair: Mapping[str, Any], number: int) -> FigureText:
     head, (itself, itself_masked) = Head.of_row(pair).name, (100 * pair[state][0] for state in ("unmasked", "masked"))
     return FigureText(
-        name=f"reader_pair_{number}",
-        title=f"What {head} reads: {shortened(pair['query'], 40)}",
+        name=f"relay_head_pair_{number}",
+        title=f"[CLS] attention of {head}: {shortened(pair['query'], 40)}",
         alt=f"Bars of the attention of [CLS] to {len(pair['tokens']) - 1} tokens in {head}, unmasked and masked.",
-        caption=f"Attention of [CLS] in {head}, the reader that dev needs most, with nothing masked and with the "
-        f"term-match heads masked; its attention to itself, {itself:.0f}% and {itself_masked:.0f}%, is left out. "
+        caption=f"Attention of [CLS] in {head}, the relay head that dev accuracy needs most, unmasked and with "
+        f"the term-match heads masked; its attention to itself, {itself:.0f}% and {itself_masked:.0f}%, is left out. "
         f"Tokens in bold are terms that both texts share. Query: {shortened(pair['query'], 120)}; title: "
         f"{shortened(pair['title'], 160)}.",
     )

@@ -1,4 +1,4 @@
-"""Every figure of the report, by the section that shows it."""
+"""Figures of the report by section."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ from pipeline.report.results import Results
 
 
 def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
-    """Section -> its figures; a section without data has none.
+    """Figures by section of the report, none in a section without data.
 
-    Sections: heads, random, layers, functions, removal, dependency, places, grades, profiles, maps, learning.
+    Sections: heads, random, layers, functions, removal, dependency, similarity, grades, profiles, maps, learning.
     """
     with canvas.report_style(canvas.font_families(results.texts())):
         return {
@@ -38,21 +38,28 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
             "dependency": [dependency_graph.dependency_graph(results), *dependency_graph.relay_head_charts(results)]
             if len(results.edges)
             else [],
-            "places": [head_map.head_map(results.head_embedding, "pairs of the dev split")],
+            "similarity": [_head_map(results)],
             "grades": [model_charts.predicted_grades(results)],
-            "profiles": head_heatmaps.profile_heatmaps(results),
+            "profiles": [
+                head_heatmaps.profile_heatmap(results, name) for name in results.profiles["function"].unique()
+            ],
             "maps": attention_maps.example_maps(results),
             "learning": [] if results.curve.empty else [model_charts.learning_curve(results)],
         }
 
 
-def _if_ablated(results: Results, experiment: str, draw: Callable[[Results], RenderedFigure]) -> list[RenderedFigure]:
-    """The figure, where the experiment has groups."""
-    return [] if select.select_rows(results.groups, experiment).empty else [draw(results)]
+def _if_ablated(results: Results, group_type: str, draw: Callable[[Results], RenderedFigure]) -> list[RenderedFigure]:
+    """The figure, where groups of this type were masked."""
+    return [] if select.select_rows(results.groups, group_type).empty else [draw(results)]
+
+
+def _head_map(results: Results) -> RenderedFigure:
+    pairs = f"{results.attention['similarity_pairs']} pairs of the dev split"
+    return head_map.head_map(results.head_embedding, pairs)
 
 
 def _subgroup_charts(results: Results) -> list[RenderedFigure]:
-    """One matrix a slicing of the pairs."""
+    """Heat maps of subgroup effects, one per slicing of the pairs."""
     pairs, slicings = f"{results.pairs} pairs of the test split", results.slices.groupby("slice", sort=False)
     return [
         subgroup_charts.subgroup_chart(changes, str(slicing), pairs, number)
@@ -61,7 +68,7 @@ def _subgroup_charts(results: Results) -> list[RenderedFigure]:
 
 
 def write_figures(folder: Path, gallery: Mapping[str, Sequence[RenderedFigure]]) -> None:
-    """The folder holds exactly these figures, each as .png and .svg."""
+    """Replace the folder by these figures, each as .png and .svg."""
     with replace_atomically(folder) as temporary:
         temporary.mkdir()
         for figure in (figure for section in gallery.values() for figure in section):

@@ -1,4 +1,4 @@
-"""Heat maps of all heads: the accuracy change of masking each, and each function's scores before and after tuning."""
+"""Heat maps of all heads: accuracy change when masked, and scores of each function before and after fine-tuning."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from pipeline.report.results import Results
 
 TARGETS = {
     "term_match": "the same term in the other text",
-    "segmentation": "the other tokens of its own word",
+    "segmentation": "the other tokens of the same word",
     "previous_term": "the term before",
     "next_term": "the term after",
     "self": "itself",
@@ -25,14 +25,14 @@ TARGETS = {
 
 
 def heads_heatmap(results: Results) -> RenderedFigure:
-    """Relative accuracy change in percent, layer x head, red lost and blue gained."""
+    """Heat map of the relative accuracy change in percent, layer x head, red losses and blue gains."""
     change = 100 * heatmaps.head_matrix(results.heads, select.CHANGE)
     width, height = heatmaps.panel_size(change, column=0.46)
     figure = blank_figure(heatmaps.LEFT + width + heatmaps.SCALE, heatmaps.BOTTOM + height + heatmaps.TOP)
     axes = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height)
     norm = heatmaps.centred_norm(change, least=0.1)
     heatmaps.draw_heatmap(axes, change, norm, CHANGES, heatmaps.signed)
-    axes.set_title("one head masked")
+    axes.set_title("single head masked")
     heatmaps.colour_bar(axes, norm, CHANGES, canvas.CHANGE_AXIS)
     return render_figure(figure, _heads_text(results))
 
@@ -42,21 +42,16 @@ def _heads_text(results: Results) -> FigureText:
     worst = results.heads.sort_values([select.CHANGE, "layer", "head"]).iloc[0]
     return FigureText(
         name="heads_heatmap",
-        title="Every head masked alone",
-        alt=f"Heat map of {layers} layers by {heads} heads; the most is lost by masking {Head.of_row(worst).name}: "
+        title="Single heads masked",
+        alt=f"Heat map of {layers} layers by {heads} heads; largest loss: {Head.of_row(worst).name}, "
         f"{percent(float(worst[select.CHANGE]))}.",
-        caption=f"Change of accuracy when one head is masked, {results.unit}. Red cells are heads whose loss costs "
-        "accuracy, blue cells heads whose loss helps, white about nothing; the scale is as long above 0 as below.",
+        caption=f"Change of accuracy when a single head is masked, {results.unit}. Red cells are losses, blue "
+        "cells gains, white no change; the scale is symmetric about 0.",
     )
 
 
-def profile_heatmaps(results: Results) -> list[RenderedFigure]:
-    """One figure a function profiled, in the frame's order."""
-    return [profile_heatmap(results, function) for function in results.profiles["function"].unique().tolist()]
-
-
 def profile_heatmap(results: Results, function: str) -> RenderedFigure:
-    """Three matrices of one function: before, after, and after minus before, in percent."""
+    """Heat maps of one function before and after fine-tuning, and of the difference, in percent."""
     rows = results.profiles[results.profiles["function"] == function]
     before, after = (100 * heatmaps.head_matrix(rows[rows["phase"] == phase], "score") for phase in ("before", "after"))
     chance = 100 * float(rows["chance"].mean())
@@ -68,7 +63,7 @@ def profile_heatmap(results: Results, function: str) -> RenderedFigure:
     heatmaps.draw_heatmap(panels[2], after - before, differences, CHANGES, _signed)
     for axes, name in zip(panels, ("before", "after", "after minus before"), strict=True):
         axes.set_title(name)
-    unit = "% of the greatest entropy" if function == "entropy" else "% of a token's attention"
+    unit = "% of the maximum entropy" if function == "entropy" else "% of a token's attention"
     heatmaps.colour_bar(panels[1], scores, SCORES, unit)
     heatmaps.colour_bar(panels[2], differences, CHANGES, "percentage points")
     figure.text(heatmaps.LEFT / figure.get_figwidth(), 0.96, f"{function}, {_chance(chance)}", va="top", fontsize=10)
@@ -96,16 +91,16 @@ def _profile_text(results: Results, function: str, rows: pd.DataFrame, chance: f
     target = TARGETS.get(function, function)
     title, score = f"attention to {target}", f"Share of a token's attention, in percent, that falls on {target}"
     if function == "entropy":
-        title = "how evenly attention is spread"
-        score = "Entropy of each token's attention in percent of the greatest possible, 0 being all on one token"
+        title = "entropy of attention"
+        score = "Entropy of each token's attention in percent of the maximum, 0 for a single token"
     return FigureText(
         name=f"profile_{function}",
         title=f"{function}: {title}",
         alt=f"Three heat maps of {function}, layer by head; {_chance(chance)}. Mean over heads "
         f"{_percent(before)} before and {_percent(after)} after fine-tuning.",
         caption=f"{score}, on {_pairs(results, function)} of the dev split, before fine-tuning, after "
-        f"it, and the difference in percentage points. Darker is more; in the last matrix blue grew and red shrank. "
-        "Chance is what attention spread evenly would score.",
+        f"it, and the difference in percentage points. Darker is higher; in the last matrix blue is an "
+        "increase, red a decrease. Chance is the score of uniform attention.",
     )
 
 
@@ -114,6 +109,6 @@ def _percent(share: float) -> str:
 
 
 def _pairs(results: Results, function: str) -> str:
-    """How many pairs the score is a mean over, where the attention stage counted them."""
+    """Number of pairs behind the mean score, where the attention stage counted them."""
     count = results.attention.get(f"{function}_pairs", results.attention.get("dev_pairs"))
     return "the pairs" if count is None else f"{count} pairs"

@@ -22,30 +22,30 @@ LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd n
 
 
 def head_matrix(frame: pd.DataFrame, value: str) -> np.ndarray:
-    """The column as [layer, head], NaN where a head has no row."""
+    """A column of a table of heads as a matrix [layer, head], NaN where a head has no row."""
     table = frame.pivot(index="layer", columns="head", values=value)
     return table.sort_index().sort_index(axis=1).to_numpy(dtype=float)
 
 
 def panel_size(values: np.ndarray, column: float) -> tuple[float, float]:
-    """Inches of a matrix whose columns are so wide; never smaller than its title and the label of its colour bar."""
+    """Width and height of a matrix in inches, enough for its title and the label of its colour bar."""
     layers, heads = values.shape
     return max(heads * column, 1.6), max(layers * ROW_HEIGHT, 1.8)
 
 
 def centred_norm(values: np.ndarray, least: float) -> CenteredNorm:
-    """A scale with white at 0, the same length both ways: the largest size among the values, at least `least`."""
+    """Symmetric colour scale around 0 up to the largest absolute value, at least `least`."""
     sizes = np.abs(values[np.isfinite(values)])
     return CenteredNorm(vcenter=0, halfrange=max(float(sizes.max(initial=0)), least))
 
 
 def from_zero_norm(values: np.ndarray, least: float) -> Normalize:
-    """A scale from 0 to the largest value, at least `least`."""
+    """Colour scale from 0 to the largest value, at least `least`."""
     return Normalize(0, max(float(values[np.isfinite(values)].max(initial=0)), least))
 
 
 def draw_heatmap(axes: Axes, values: np.ndarray, norm: Normalize, colours: str, write: Callable[[float], str]) -> None:
-    """One matrix [layer, head], every cell annotated and both axes labelled."""
+    """Draw a matrix [layer, head] with every cell annotated and both axes labelled."""
     fill_cells(axes, values, norm, colours)
     annotate_cells(axes, values, norm, colours, write)
     layers, heads = values.shape
@@ -96,7 +96,7 @@ def label_columns(axes: Axes, labels: Sequence[str], **font: Any) -> None:
 
 
 def head_columns(axes: Axes, labels: Sequence[str], above: float) -> None:
-    """Slanted labels over the columns, `above` inches from the cells."""
+    """Write slanted labels over the columns, `above` inches from the cells."""
     top = 1 + above / inches(axes)[3]
     slanted: dict[str, Any] = {"rotation": SLANT, "rotation_mode": "anchor", "ha": "left", "va": "center"}
     for column, label in enumerate(labels):
@@ -104,7 +104,7 @@ def head_columns(axes: Axes, labels: Sequence[str], above: float) -> None:
 
 
 def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
-    """Titles of rows and columns, `beyond` inches outside the cells, past their labels."""
+    """Write the axis titles of rows and columns, `beyond` inches outside the cells."""
     _, _, width, height = inches(axes)
     centred: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
     axes.text(-beyond / width, 0.5, rows, rotation=90, **centred)
@@ -112,7 +112,7 @@ def name_axes(axes: Axes, rows: str, columns: str, beyond: float) -> None:
 
 
 def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
-    """The scale at the right of the axes and as high, with its two ends and its middle labelled."""
+    """Draw the colour bar at the right of the axes, its ends and middle labelled."""
     left, bottom, width, height = inches(axes)
     bar = panel(figure_of(axes), left + width + 0.1, bottom, BAR, height)
     bar.imshow(np.linspace(1, 0, LEVELS)[:, None], cmap=_colour_map(colours), aspect="auto", extent=(0, 1, 0, 1))
@@ -123,7 +123,7 @@ def colour_bar(axes: Axes, norm: Normalize, colours: str, label: str) -> None:
 
 
 def signed(value: float) -> str:
-    """One decimal and a sign, never "-0.0"; without the decimal where three digits would crowd the cell."""
+    """Signed number with one decimal, never "-0.0"; without the decimal from 100 on, to fit the cell."""
     rounded = round(value, 1) + 0.0
     text = f"{rounded:+.1f}" if abs(rounded) < 100 else f"{rounded:+.0f}"
     return text if rounded else "0.0"
@@ -134,7 +134,7 @@ def _colour_map(name: str) -> Colormap:
 
 
 def _ink(background: tuple[float, float, float, float]) -> str:
-    """Black or white, whichever stands out from the colour (relative luminance, Rec. 709)."""
+    """Text colour with contrast to the background, by relative luminance (Rec. 709)."""
     red, green, blue, _ = background
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else canvas.INK
 

@@ -17,12 +17,9 @@ MAX_SVG = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any s
 
 
 def render_page(results: Results, findings: list[Finding], gallery: dict[str, list[RenderedFigure]]) -> str:
-    """The page. Every text in it is escaped, and invisible characters of the data's are written as their codes.
+    """Render the report's page; every text is escaped, invisible characters are written as their codes.
 
-    Args:
-        results: of the stages before.
-        findings: the article's, judged on these results.
-        gallery: section -> figures, from `figures.draw_figures`.
+    `gallery`: section -> figures, from `figures.draw_figures`.
     """
     return (
         environment()
@@ -47,7 +44,7 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
 
 
 def environment() -> Environment:
-    """The templates of this folder; their output is escaped, invisible characters are written as their codes."""
+    """Jinja environment of the report's templates; output is escaped, invisible characters written as their codes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

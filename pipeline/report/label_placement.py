@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from pipeline.report import canvas
+from pipeline.report.canvas import GREY, LATIN, inches
 
 SIZE = 7  # points
 DOT = 0.05  # inches, half a dot's width and its edge
@@ -17,7 +18,7 @@ STEP = 0.02  # inches between the points that stand for a line
 
 @dataclass(frozen=True)
 class Label:
-    """A name's position, in inches."""
+    """Position of a label, in inches."""
 
     centre: np.ndarray  # [across, up]
     line: np.ndarray  # points from the dot to a name that is not next to it, [point, 2]; else none, [0, 2]
@@ -45,14 +46,13 @@ class _Room:
 
     def _has(self, box: np.ndarray) -> bool:
         """Whether the box lies inside the panel and overlaps no other."""
-        apart = (self.boxes[:, :2] >= box[2:]) | (self.boxes[:, 2:] <= box[:2])
-        return bool((box[:2] >= 0).all() and (box[2:] <= self.size).all() and apart.any(axis=1).all())
+        disjoint = (self.boxes[:, :2] >= box[2:]) | (self.boxes[:, 2:] <= box[:2])
+        return bool((box[:2] >= 0).all() and (box[2:] <= self.size).all() and disjoint.any(axis=1).all())
 
     def _belongs(self, box: np.ndarray, dot: np.ndarray) -> bool:
-        """Whether no dot is nearer to the box than its own."""
+        """Whether no other dot is nearer to the box."""
         away = np.hypot(*np.maximum(np.maximum(box[:2] - self.dots, self.dots - box[2:]), 0).T)
-        own = away[(self.dots == dot).all(axis=1)]
-        return bool((away >= own.max()).all())
+        return bool((away >= away[(self.dots == dot).all(axis=1)].max()).all())
 
     def _lets_pass(self, dot: np.ndarray, line: np.ndarray) -> bool:
         """Whether the line from the dot crosses no name and touches no other dot."""
@@ -62,10 +62,10 @@ class _Room:
 
 
 def place_labels(dots: np.ndarray, names: dict[int, str], width: float, height: float) -> dict[int, Label]:
-    """Labels of some dots; a name without room near its dot is left out.
+    """Place labels next to dots; a label without room near its dot is left out.
 
     Args:
-        dots: every dot's place, inches from the panel's lower left corner, [dot, 2].
+        dots: every dot's position, inches from the panel's lower left corner, [dot, 2].
         names: index of a dot -> its name; the first have the first choice.
         width, height: inches of the panel, which no name leaves.
     """
@@ -79,9 +79,21 @@ def place_labels(dots: np.ndarray, names: dict[int, str], width: float, height: 
     return placed
 
 
+def draw_labels(axes: Axes, points: np.ndarray, names: dict[int, str]) -> None:
+    """Draw labels next to points [point, 2] of a scatter plot, see `place_labels`; the axes' limits are final."""
+    corner, end = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    _, _, width, height = inches(axes)
+    unit = (end - corner) / (width, height)
+    for index, label in place_labels((points - corner) / unit, names, width, height).items():
+        if len(label.line):
+            axes.plot(*(corner + unit * label.line).T, color=GREY, lw=0.6)
+        x, y = corner + unit * label.centre
+        axes.text(x, y, names[index], fontsize=SIZE, ha="center", va="center_baseline")
+
+
 def _size(name: str) -> np.ndarray:
     """Width and height in inches, with a little room around."""
-    extent = TextPath((0, 0), name, size=SIZE, prop=FontProperties(family=canvas.LATIN)).get_extents()
+    extent = TextPath((0, 0), name, size=SIZE, prop=FontProperties(family=LATIN)).get_extents()
     return np.array([extent.width, extent.height]) / 72 + 0.04
 
 

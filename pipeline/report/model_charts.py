@@ -12,13 +12,13 @@ from pipeline.report.results import Results
 from pipeline.report.text import shortened
 
 CURVE_COLOURS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
-NAMED_GROUPS = ("baseline", "layer", "half", "function", "lower_except", "user")
+NAMED_GROUPS = ("unmasked", "layer", "half", "function", "lower_except", "user")
 RANDOM_GROUPS = ("random_share", "random_k", "layer_matched")
 LEFT_MARGIN = 2.5  # inches for the groups' names
 
 
 def learning_curve(results: Results) -> RenderedFigure:
-    """Training loss on the left, dev accuracy and quadratic weighted kappa on the right, by epoch."""
+    """Learning curve: training loss on the left, dev accuracy and quadratic weighted kappa on the right, by epoch."""
     curve = results.curve
     figure = canvas.blank_figure(7.4, 2.8)
     loss, scores = (panel(figure, left, 0.5, 2.8, 2.1) for left in (0.7, 4.4))
@@ -37,16 +37,16 @@ def learning_curve(results: Results) -> RenderedFigure:
         alt=f"Training loss from {curve['train_loss'].iloc[0]:.3f} to {curve['train_loss'].iloc[-1]:.3f} over "
         f"{len(curve)} epochs, and dev scores.",
         caption="Left: mean training loss of each epoch, in nats. Right: accuracy and quadratic weighted kappa (qwk) "
-        "on the dev split after each epoch, 1 being perfect. The epoch with the best qwk is the model analysed.",
+        "on the dev split after each epoch, 1 being perfect. The epoch with the best qwk gives the analysed model.",
     )
     return render_figure(figure, text)
 
 
 def predicted_grades(results: Results) -> RenderedFigure:
-    """One row a named group, one column a grade: the share of pairs put on it, in percent."""
-    groups = results.groups[results.groups["experiment"].isin(NAMED_GROUPS)]
+    """Heat map of the predicted grades: a row per named group, the share of each grade in percent."""
+    groups = results.groups[results.groups["group_type"].isin(NAMED_GROUPS)]
     shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), select.collapsed(groups).tolist()
-    names = [_group_name(row["experiment"], shortened(str(row["group"]), 24)) for _, row in groups.iterrows()]
+    names = [_group_name(row["group_type"], shortened(str(row["group"]), 20)) for _, row in groups.iterrows()]
     width, height = max(2.5, 0.7 * len(results.grades)), 0.24 * len(groups)
     figure = canvas.blank_figure(LEFT_MARGIN + width + 0.2, height + 0.7)
     axes = panel(figure, LEFT_MARGIN, 0.6, width, height)
@@ -60,26 +60,26 @@ def predicted_grades(results: Results) -> RenderedFigure:
     return render_figure(figure, _grades_text(results, list(compress(names, collapsed))))
 
 
-def _group_name(experiment: str, group: str) -> str:
+def _group_name(group_type: str, group: str) -> str:
     names = {
-        "baseline": "nothing masked",
+        "unmasked": "unmasked",
         "layer": f"layer {group}",
         "half": f"{group} half",
         "lower_except": f"lower half except {group}",
-        "user": f"own: {group}",
+        "user": f"user group: {group}",
     }
-    return names.get(experiment, group)
+    return names.get(group_type, group)
 
 
 def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
-    random = select.collapsed(results.groups[results.groups["experiment"].isin(RANDOM_GROUPS)])
+    random = select.collapsed(results.groups[results.groups["group_type"].isin(RANDOM_GROUPS)])
     which = f"collapsed: {', '.join(collapsed)}" if collapsed else "no named group collapsed"
     return FigureText(
         name="predicted_grades",
         title="Grades that the masked model predicts",
         alt=f"Table of the share of each predicted grade by masked group; {which}.",
-        caption=f"Share of the {results.pairs} pairs of the test split put on each grade, in percent; each row adds up "
+        caption=f"Share of the {results.pairs} test pairs predicted as each grade, in percent; each row sums "
         f"to 100. A row in bold has collapsed: {select.COLLAPSED:.0%} or more of its predictions are one grade, so "
-        f"what is left of its accuracy is that grade's share. {random.sum()} of {len(random)} random groups collapsed "
+        f"its accuracy is about that grade's share. {random.sum()} of {len(random)} random groups collapsed "
         "too.",
     )

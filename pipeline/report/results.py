@@ -1,5 +1,6 @@
-"""Results of every stage that the report shows, as plain values."""
+"""Results of all stages as the report's input."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
+from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.findings import select
+from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.stats.bootstrap import FEW_QUERIES
 
 
@@ -26,15 +30,15 @@ class ExamplePair:
 
 @dataclass(frozen=True)
 class Results:
-    """Every table and figure of the stages that the report is made from."""
+    """Tables, metrics and example pairs that the report is made from."""
 
     setting: list[tuple[str, str]]  # the run's settings, as (name, value) in the order shown
     grades: list[str]  # labels from worst to best
     tables: select.Tables  # the tables that findings are judged on
     slices: pd.DataFrame  # one row a group and part of the test split (slices.csv)
-    head_embedding: pd.DataFrame  # one row a head, with its coordinates (places.csv)
+    head_embedding: pd.DataFrame  # one row per head, with its coordinates (head_embedding.csv)
     edges: pd.DataFrame  # one row a masked head and later head (edges.csv)
-    example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair (shown.json)
+    example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair
     profiles: pd.DataFrame  # one row a layer, head, function and phase (profiles.csv)
     curve: pd.DataFrame  # one row an epoch (curve.csv), empty where nothing was fine-tuned
     prepare: Mapping[str, Any]  # this and the next three: the stages' metrics.json
@@ -46,33 +50,33 @@ class Results:
 
     @property
     def heads(self) -> pd.DataFrame:
-        """One row a head masked alone (heads.csv)."""
+        """Effects of single heads masked (heads.csv)."""
         return self.tables.heads
 
     @property
     def groups(self) -> pd.DataFrame:
-        """One row a group masked together (groups.csv)."""
+        """Effects of groups of heads masked (groups.csv)."""
         return self.tables.groups
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Layers, heads a layer."""
+        """Layers, and heads per layer."""
         return int(self.heads["layer"].max()) + 1, int(self.heads["head"].max()) + 1
 
     @property
     def pairs(self) -> int:
-        """Test pairs that every head and group was masked on."""
+        """Number of test pairs of the ablations."""
         return select.pair_count(self.groups)
 
     @property
     def accuracy(self) -> float:
-        """Accuracy of the unmasked model on those pairs."""
+        """Unmasked accuracy on the pairs of the ablations."""
         return float(select.unmasked(self.groups)["accuracy"].iloc[0])
 
     @property
     def few_queries(self) -> int | None:
         """Number of queries behind the effects, where they are too few for good intervals."""
-        queries = int(self.head_ablation["heads_queries"])
+        queries = int(self.head_ablation["queries"])
         return queries if queries < FEW_QUERIES else None
 
     @property
@@ -81,7 +85,7 @@ class Results:
         return f"in percent of the unmasked accuracy ({self.accuracy:.3f}), on {self.pairs} pairs of the test split"
 
     def texts(self) -> Iterator[str]:
-        """Every text of the user's own that the report shows."""
+        """Texts of the user's data and params that the report shows."""
         yield from self.grades
         yield from (value for _, value in self.setting)
         yield from self.groups["group"].astype(str)
@@ -92,11 +96,33 @@ class Results:
 
 
 def run_setting(params: Params) -> list[tuple[str, str]]:
-    """Data, grades, model and epochs of the run, for `Results.setting`."""
+    """Run settings: data, grades, model and epochs, for `Results.setting`."""
     source, epochs = params.data.source, params.finetune.epochs
     return [
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
         ("Grades, worst to best", ", ".join(params.data.grades)),
         ("Model", params.model.name),
-        ("Fine-tuning", f"{epochs} epochs" if epochs else "none: the checkpoint was fine-tuned already"),
+        ("Fine-tuning", f"{epochs} epochs" if epochs else "none: the checkpoint is already fine-tuned"),
     ]
+
+
+def headline(
+    grading: Mapping[str, Any], bilstm: Mapping[str, Any], heads: pd.DataFrame, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """A run in ten values: what `dvc metrics show`, `dvc exp show` and the end of `dvc repro` show.
+
+    Args:
+        grading, bilstm: metrics of the fine-tuned model and of the BiLSTM.
+        heads: heads.csv.
+    """
+    verdicts = Counter(finding.verdict for finding in findings)
+    return {
+        "test_accuracy": grading["test_accuracy"],
+        "test_qwk": grading["test_qwk"],
+        "bilstm_test_accuracy": bilstm["test_accuracy"],
+        "heads": len(heads),
+        "needed_heads": int((heads["verdict"] == NEEDED).sum()),
+        "harmful_heads": int((heads["verdict"] == HARMFUL).sum()),
+        **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in VERDICTS},
+        "report": str(paths.REPORT),
+    }

@@ -21,7 +21,7 @@ ROW_LABEL, COLUMN_LABEL = 28, 34  # columns of a label
 
 
 def subgroup_chart(changes: pd.DataFrame, slicing: str, pairs: str, number: int = 1) -> RenderedFigure:
-    """Relative accuracy change of each group of heads (row) on each slice (column), in percent.
+    """Heat map of the relative accuracy change of each group of heads (row) on each slice (column), in percent.
 
     Args:
         changes: one row a group and slice: group, value (of the slicing), pairs (of the slice), the relative accuracy
@@ -34,7 +34,7 @@ def subgroup_chart(changes: pd.DataFrame, slicing: str, pairs: str, number: int 
 
 
 def subgroup_heatmap(changes: pd.DataFrame) -> Figure:
-    """The figure of `subgroup_chart`."""
+    """Heat map of `subgroup_chart`."""
     table = 100 * _matrix(changes, select.CHANGE)
     values = table.to_numpy()
     rows, columns = _short(table.index, ROW_LABEL), _short(table.columns, COLUMN_LABEL)
@@ -65,12 +65,12 @@ def _short(names: Iterable[object], columns: int) -> list[str]:
 
 
 def _significant(changes: pd.DataFrame) -> np.ndarray:
-    """Where the interval leaves out 0, bool [group, slice]; nowhere without one."""
+    """Whether the interval excludes 0, bool [group, slice]; False where undefined."""
     return ((_matrix(changes, f"{select.CHANGE}_low") > 0) | (_matrix(changes, f"{select.CHANGE}_high") < 0)).to_numpy()
 
 
 def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
-    """How many pairs each slice has, between its label and its cells."""
+    """Write each slice's number of pairs between its label and its cells."""
     middle, transform = 1 + (heatmaps.PAD + COUNTS / 2) / height, axes.get_xaxis_transform()
     labels = [(column, str(count), "center") for column, count in enumerate(pairs)]
     for column, label, align in [*labels, (-0.5 - heatmaps.PAD / COLUMN, "pairs", "right")]:
@@ -84,13 +84,13 @@ def _subgroup_text(changes: pd.DataFrame, slicing: str, pairs: str, number: int)
     if len(defined):
         row = defined.iloc[0]
         group, name = shortened(str(row["group"]), ROW_LABEL), shortened(str(row["value"]), COLUMN_LABEL)
-        worst = f"worst off without {group} is {name}: {percent(float(row[select.CHANGE]))}"
+        worst = f"largest loss: {group} masked on {name}, {percent(float(row[select.CHANGE]))}"
     return FigureText(
-        name=f"slices_{number}",
-        title=f"Which pairs need which heads, by {slicing}",
+        name=f"subgroups_{number}",
+        title=f"Accuracy change by {slicing}",
         alt=f"Table of the accuracy change by group of heads masked and slice of the pairs; {worst}.",
-        caption="Change of accuracy when the named heads are masked, on each slice by itself and in percent of the "
-        f"unmasked accuracy there, from {pairs}. Red cells lost accuracy, blue cells gained. A framed cell's interval "
-        f"leaves out 0 ({significant} of {len(defined)} cells); without a frame the change may be chance. The number "
-        "over a column is how many pairs the slice has: few make wide intervals.",
+        caption="Change of accuracy when the named heads are masked, in percent of the unmasked accuracy on the same "
+        f"slice, from {pairs}. Red cells are losses, blue cells gains. A framed cell's interval excludes 0 "
+        f"({significant} of {len(defined)} cells); other changes are not significant. The number over a column is the "
+        "slice's number of pairs.",
     )

@@ -19,14 +19,14 @@ BASELINES = {"majority class": "test_majority_accuracy", "logistic regression on
 # decides the lexical ones.
 LEXICAL = ("exact", "missing_modifier", "wrong_modifier", "same_category", "high_overlap_trap")
 EXPECTED = {"term_match": LEXICAL} | dict.fromkeys(("previous_term", "next_term", "word_order"), ("word_order",))
-ABLATION_TYPES = {"zero": "nothing", "mean": "its mean", "resample": "its output on another pair"}
+ABLATION_TYPES = ("zero", "mean", "resample")
 SHOWN = 10  # heads in a table of extremes
 HEAD_COLUMNS = {  # column of heads.csv -> its title and format
     select.CHANGE: ("accuracy, relative (95% interval)", ""),
     "verdict": ("verdict (accuracy)", "{}"),
     "q": ("q", "{:.3f}"),
-    "detectable": ("smallest effect seen", "{:.1%}"),
-    "margin_change": ("gold-logit margin", "{:+.3f}"),
+    "min_detectable_change": ("minimum detectable effect", "{:.1%}"),
+    "logit_margin_change": ("logit margin", "{:+.3f}"),
     "qwk_change": ("qwk", "{:+.3f}"),
     "mae_change": ("mae (grades)", "{:+.3f}"),
     "log_loss_change": ("log loss (nats)", "{:+.3f}"),
@@ -51,27 +51,30 @@ def run_table(results: Results) -> Table:
         ("Pairs", ", ".join(f"{number(results.prepare.get(f'{split}_pairs'))} {split}" for split in SPLITS)),
         ("Attention heads", f"{layers} layers x {heads} heads = {layers * heads}"),
         ("Accuracy", f"{number(results.finetune.get('test_accuracy'))} of test pairs graded right"),
-        ("Floors", ", ".join(f"{name} {number(value)}" for name, value in baselines.items()) or "not measured"),
-        ("Masked on", f"{results.pairs} test pairs, unmasked accuracy {results.accuracy:.3f}"),
+        (
+            "Lexical baselines",
+            ", ".join(f"{name} {number(value)}" for name, value in baselines.items()) or "not measured",
+        ),
+        ("Ablation sample", f"{results.pairs} test pairs, unmasked accuracy {results.accuracy:.3f}"),
     ]
-    return Table("The run, and its accuracy beside graders that need no model", ["", ""], [list(row) for row in rows])
+    return Table("Run settings, and accuracy compared with lexical baselines", ["", ""], [list(row) for row in rows])
 
 
 def most_needed(results: Results) -> Table:
-    """The heads whose loss costs most accuracy."""
+    """Heads with the largest loss of accuracy when masked."""
     costly = results.heads[results.heads[select.CHANGE] < 0].sort_values([select.CHANGE, "layer", "head"])
-    return _extremes("Heads whose loss costs most", costly, results)
+    return _extremes("Most needed heads", costly, results)
 
 
 def most_harmful(results: Results) -> Table:
-    """The heads without which accuracy is higher."""
+    """Heads with the largest gain of accuracy when masked."""
     harmful = results.heads[results.heads[select.CHANGE] > 0]
     ranked = harmful.sort_values([select.CHANGE, "layer", "head"], ascending=[False, True, True])
-    return _extremes("Heads whose loss helps most", ranked, results)
+    return _extremes("Most harmful heads", ranked, results)
 
 
 def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
-    """The first SHOWN heads."""
+    """The first SHOWN of the ranked heads, with the columns of HEAD_COLUMNS."""
     where = f"on {results.pairs} test pairs; layers and heads count from 0."
     rows = [
         [Head.of_row(row).name, *(_measure(row, name, form) for name, (_, form) in HEAD_COLUMNS.items())]
@@ -86,23 +89,24 @@ def _measure(row: pd.Series, name: str, form: str) -> str:
 
 
 def labelled_heads(results: Results) -> Table:
-    """Each function, and the heads that do it."""
+    """Labelled heads by function, with the score and control of the strongest."""
     rows = []
     for function, heads in results.tables.labels.groupby("function", sort=False):
-        ranked = heads.sort_values("low", ascending=False)
-        names, strongest = [Head.of_row(row).short for _, row in ranked[ranked["label"]].iterrows()], ranked.iloc[0]
+        ranked = heads.sort_values("difference_low", ascending=False)
+        names = [Head.of_row(row).short for _, row in ranked[ranked["is_labelled"]].iterrows()]
+        strongest = ranked.iloc[0]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        figures = f"{strongest['score']:.3f} against {strongest['control']:.3f}"
+        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}"
         rows.append([str(function), str(len(names)), f"{', '.join(names[:SHOWN])}{more}" or "none", figures])
     caption = (
-        "Heads by function, as layer.head, surest first: the score's lower bound exceeds the control's by more than "
-        f"{results.tables.label_threshold:g}, on the dev split"
+        "Heads by function, as layer.head, ranked by lower bound: score minus control exceeds "
+        f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split"
     )
-    return Table(caption, ["function", "heads", "which", "strongest: score against control"], rows)
+    return Table(caption, ["function", "heads", "which", "strongest: score, control"], rows)
 
 
 def worst_slices(results: Results) -> Table:
-    """For each functional group the phenomenon it costs most, and the expected ones; no row without phenomena."""
+    """The phenomenon with the largest loss by functional group, and those expected; no row without phenomena."""
     sliced = results.slices[results.slices["slice"] == "phenomenon"].dropna(subset=[select.CHANGE])
     ranked = sliced.sort_values(select.CHANGE, kind="stable")
     rows = []
@@ -111,30 +115,27 @@ def worst_slices(results: Results) -> Table:
             verdict = "as expected" if worst["value"] in expected else "not as expected"
             change = select.row_estimate(worst).text()
             rows.append([function, str(worst["value"]), change, ", ".join(expected), verdict])
-    columns = ["heads masked", "costs most on", "accuracy, relative (95% interval)", "should be", ""]
-    return Table("Where each function's heads are needed most, by phenomenon", columns, rows)
+    columns = ["heads masked", "largest loss", "accuracy, relative (95% interval)", "expected", ""]
+    return Table("Phenomenon with the largest loss, by function of the heads masked", columns, rows)
 
 
 def relay_heads(results: Results) -> Table:
     """Relay heads: their attention to shared terms, and the share of the term-match heads' effect they mediate."""
     relays = select.relay_heads(results.tables.mediation)
-    rows = [
-        [
-            Head.of_row(row).name,
+    rows = []
+    for _, row in relays.iterrows():
+        change, indirect, direct = (_interval(row, name, "{:+.2f}") for name in ("share_change", "indirect", "direct"))
+        attention = [
             f"{row['share']:.2f} ({row['chance']:.2f})",
-            _interval(row, "share_change", "{:+.2f}"),
-            f"{row['control_median']:+.2f}",
+            change,
+            f"{row['random_median']:+.2f}",
             f"{row['p']:.3f}",
-            _interval(row, "indirect", "{:+.2f}"),
-            _interval(row, "direct", "{:+.2f}"),
-            _interval(row, "mediated", "{:.0%}"),
         ]
-        for _, row in relays.iterrows()
-    ]
+        rows.append([Head.of_row(row).name, *attention, indirect, direct, _interval(row, "mediated", "{:.0%}")])
     total = _interval(relays.iloc[0], "total", "{:+.2f}") if len(relays) else "not measured"
     caption = (
-        "Reader heads, chosen on dev: share of [CLS]'s attention to terms on shared ones, its change with "
-        f"the term-match heads masked, and what they mediate of that masking's effect on the margin ({total})"
+        "Relay heads, chosen on dev: share of [CLS]'s attention to terms on shared ones, its change with the "
+        f"term-match heads masked, and the part of the total effect on the logit margin ({total}) that they mediate"
     )
     columns = ["head", "share (chance)", "change", "random heads", "p", "indirect", "direct", "mediated"]
     return Table(caption, columns, rows)
@@ -142,7 +143,7 @@ def relay_heads(results: Results) -> Table:
 
 def _interval(row: pd.Series, name: str, form: str) -> str:
     if pd.isna(row[name]):
-        return "not told"
+        return "undefined"
     return f"{form} ({form} to {form})".format(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
@@ -150,36 +151,36 @@ def ablation_types(results: Results) -> Table:
     """Heads whose accuracy changes detectably under zero ablation only, with their change under each type."""
     rows = [
         [Head.of_row(row).name, *(percent(row[f"{name}_change"]) for name in ABLATION_TYPES)]
-        for _, row in results.heads[results.heads["only_zero"]].iterrows()
+        for _, row in results.heads[results.heads["zero_ablation_only"]].iterrows()
     ]
-    caption = "Heads that matter only under zero: relative accuracy change by what takes the head's place"
-    return Table(caption, ["head", *ABLATION_TYPES.values()], rows)
+    caption = "Heads that matter under zero ablation only: relative accuracy change by ablation type"
+    return Table(caption, ["head", *ABLATION_TYPES], rows)
 
 
 def metric_table(finetune: Mapping[str, Any]) -> Table:
-    """Every metric of dev or test; undefined ones with their reason."""
+    """Metrics of the fine-tuned model on dev and test; undefined ones with their reason."""
     values = {name: number(value) for name, value in finetune.items() if name != "undefined"}
     values |= {name: f"undefined: {reason}" for name, reason in finetune.get("undefined", {}).items()}
     names = [name.removeprefix("test_") for name in finetune if name.startswith("test_")]
     rows = [[name, *(values.get(f"{split}_{name}", number(None)) for split in EVALUATED)] for name in names]
-    return Table("The fine-tuned model on dev and test, nothing masked", ["metric", *EVALUATED], rows)
+    return Table("Metrics of the fine-tuned model, unmasked", ["metric", *EVALUATED], rows)
 
 
 def corpus_table(prepare: Mapping[str, Any]) -> Table:
-    """Everything counted when the data was prepared."""
+    """Counts of the prepared data."""
     rows = [[name, number(value)] for name, value in prepare.items()]
-    return Table("The data, as prepared", ["count", "value"], rows)
+    return Table("Prepared data", ["count", "value"], rows)
 
 
 def number(value: Any) -> str:
-    """Whole numbers as they are, others with three decimals, None as undefined."""
+    """A number as text: integers in full, floats with three decimals, None as "undefined"."""
     if value is None:
         return "undefined"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def plain_text(table: Table) -> str:
-    """The caption, then the columns' names and the rows; "none" where there is no row."""
+    """The table as aligned plain text: caption, column names, rows; "none" without rows."""
     if not table.rows:
         return f"{visible(table.caption)}: none"
     lines = [[visible(cell) for cell in row] for row in [table.columns, *table.rows]]
@@ -188,7 +189,7 @@ def plain_text(table: Table) -> str:
 
 
 def _plain_line(row: list[str], widths: list[int]) -> str:
-    """The first column left-aligned, the others, numbers, right-aligned."""
+    """A line of a table: the first column left-aligned, the others right-aligned."""
     padding = [" " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)]
     cells = [row[0] + padding[0], *(pad + cell for cell, pad in zip(row[1:], padding[1:], strict=True))]
     return f"  {'  '.join(cells)}".rstrip()

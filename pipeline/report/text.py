@@ -1,4 +1,4 @@
-"""Texts of the data made safe to show: invisible and direction characters as codes, cut by display width."""
+"""Display of texts from the data: invisible and direction characters as codes, cut by display width."""
 
 import re
 import unicodedata
@@ -21,12 +21,12 @@ def shortened(text: str, columns: int) -> str:
 
 
 def width(text: str) -> int:
-    """Columns the text takes."""
+    """Display width of the text in columns."""
     return max(_ends(text), default=0)
 
 
 def _ends(text: str) -> list[int]:
-    """The column after each character."""
+    """Display width up to and including each character."""
     return list(accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text))
 
 

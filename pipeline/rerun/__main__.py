@@ -2,8 +2,8 @@
 
 exit codes:
   0  nothing changed, or only within the limits of params.yaml; also where there is nothing to compare with
-  1  unexpected: a traceback says what
-  2  something in params.yaml or the command to fix
+  1  unexpected error, with a traceback
+  2  user error in params.yaml or the command
   3  a limit is broken
   4  a stage, or dvc itself, failed
   5  another rerun holds the lock
@@ -20,15 +20,7 @@ from pipeline.compare.run_results import run_in_folder
 from pipeline.core import paths
 from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
-from pipeline.rerun.dvc_process import (
-    Dvc,
-    DvcOutcome,
-    LockHeld,
-    StoppedBySignal,
-    pull,
-    recorded_signals,
-    rerun_lock,
-)
+from pipeline.rerun.dvc_process import Dvc, DvcOutcome, LockHeld, StoppedBySignal, pull, recorded_signals, rerun_lock
 from pipeline.rerun.previous import NothingToCompare, previous_run
 from pipeline.rerun.summary import (
     KEPT,
@@ -67,9 +59,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.rerun",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m pipeline.rerun", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--force", action="store_true", help="run every stage, changed or not: dvc repro --force")
     parser.add_argument(
@@ -105,7 +95,7 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
     report = judge_rerun(before, run_in_folder("this run", Path()), params.limits)
     points = [*report.points, _ran(done)]
     if report.code == LIMIT_BROKEN and FINETUNE in done.ran and params.finetune.epochs:
-        version = roll_back_model(params.base.experiment, start)
+        version = roll_back_model(params.run.experiment, start)
         points += [f"the registered model's alias is back at version {version}"] if version else []
     return replace(report, points=points)
 

@@ -1,4 +1,4 @@
-"""dvc as a child process of the rerun: the lock that it inherits, signals, its output, and the pull before it."""
+"""dvc as a child process of the rerun: inherited lock, signals, output, and the pull before it."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ RUNNING = re.compile(r"^Running stage '([^']+)':\n> .*\n", re.MULTILINE)
 
 
 class StoppedBySignal(Exception):
-    """This process was asked to end. `signal`: by which signal."""
+    """Stop of this process by a signal."""
 
     def __init__(self, number: int):
         self.signal = signal.Signals(number)
@@ -35,7 +35,7 @@ class StoppedBySignal(Exception):
 
 @contextmanager
 def recorded_signals() -> Iterator[list[int]]:
-    """Record signals in the list that is yielded instead of ending; an ignored SIGHUP stays ignored (nohup)."""
+    """Record signals in the yielded list instead of ending; an ignored SIGHUP stays ignored (nohup)."""
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
@@ -49,7 +49,7 @@ def recorded_signals() -> Iterator[list[int]]:
 
 
 class LockHeld(Exception):
-    """Another rerun, or the dvc that it left behind, holds the lock; the message names its pid."""
+    """Lock held by another rerun or the dvc that it left behind; the message names its pid."""
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def rerun_lock(path: Path) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockHeld(f"another rerun is running ({_holder(path)}); this one leaves") from None
+            raise LockHeld(f"another rerun is running ({_holder(path)}); this one stops") from None
         os.ftruncate(descriptor, 0)
         _sign(descriptor, os.getpid())
         yield descriptor
@@ -96,14 +96,14 @@ def _lives(pid: int) -> bool:
 
 @dataclass(frozen=True)
 class DvcOutcome:
-    """One finished dvc command. code: 0, dvc's own, or minus the signal that ended it. output: stdout and stderr."""
+    """Outcome of a dvc command. code: 0, dvc's own, or minus the signal that ended it. output: stdout and stderr."""
 
     code: int
     output: str
 
     @property
     def ran(self) -> list[str]:
-        """The stages that it ran, in order."""
+        """Stages that ran, in order."""
         return RUNNING.findall(self.output)
 
     @property
@@ -123,7 +123,7 @@ class DvcOutcome:
 
 @dataclass(frozen=True)
 class Dvc:
-    """Runs dvc in the working directory.
+    """Runner of dvc in the working directory.
 
     lock: descriptor of the rerun's lock, which dvc inherits. signals: those received so far. log: file of dvc's output,
     which stays when this process is killed.
@@ -134,7 +134,7 @@ class Dvc:
     log: Path
 
     def run(self, *arguments: str) -> DvcOutcome:
-        """Run one command to its end, or end it.
+        """Run a command to its end, or stop it.
 
         Raises:
             StoppedBySignal: a signal came; dvc and its stages have ended.
@@ -175,7 +175,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Stages are started as `python`: the interpreter that runs this, whatever cron's PATH is."""
+    """Environment of dvc, in which `python` is this interpreter, whatever cron's PATH is."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return os.environ | {"PATH": os.pathsep.join(folders), "PYTHONUNBUFFERED": "1"}
 
@@ -187,7 +187,7 @@ def _print_new(source: BufferedReader) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """As Ctrl-C does, so that a stage drops half-written files and closes its MLflow run; by force if that fails."""
+    """Stop dvc like Ctrl-C, so that a stage drops partial files and closes its MLflow run; by force if that fails."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
@@ -202,7 +202,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def pull(dvc: Dvc) -> str | None:
-    """Pull from the default remote, where there is one. Returns what went wrong, None where nothing did."""
+    """Pull from the default remote, if any. Returns the failure's message, or None."""
     remote = _default_remote()
     if remote is None:
         return None
@@ -214,7 +214,7 @@ def pull(dvc: Dvc) -> str | None:
 
 
 def _default_remote() -> tuple[str, str] | None:
-    """Its name and address; None also where dvc cannot read the project, which dvc repro is to report."""
+    """Name and address of the default remote; None also where dvc cannot read the project (dvc repro reports that)."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -230,7 +230,7 @@ def _pull(dvc: Dvc, *arguments: str) -> str | None:
 
 
 def _missing_folder(name: str, url: str) -> str | None:
-    """dvc takes a folder that is not there, such as a share not mounted, for one to which nothing was pushed."""
+    """Message on a missing folder, such as a share not mounted, which dvc takes for an empty remote."""
     folder = url.removeprefix("file://")
     if "://" in folder or Path(folder).is_dir():
         return None

@@ -1,4 +1,4 @@
-"""The run published last: a copy of the files that hold its results, kept for the next rerun to compare with."""
+"""Previous run: a copy of the last published results, for comparison in the next rerun."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from pipeline.tracking.execution import project_root, tracking_folder
 
 
 def published_folder() -> Path:
-    """Mirrors RESULT_FILES; absent until a run has been published."""
+    """Folder that mirrors RESULT_FILES; absent until a run has been published."""
     return tracking_folder() / "published" / "last"
 
 
 def keep_published() -> None:
-    """Copy the results in the main workspace, unless a file of it is missing or the copy is the same already.
+    """Copy the results of the main workspace, unless a file is missing or the copy is up to date.
 
-    A DVC experiment leaves the copy as it is: it is no state of the main line of runs.
+    A DVC experiment leaves the copy as it is: it does not belong to the main line of runs.
     """
     in_experiment = "DVC_EXP_NAME" in os.environ or Path.cwd() != project_root()
     if (
@@ -46,11 +46,11 @@ PUBLISHED, COMMITTED = "the run published last", "the results committed at git H
 
 
 class NothingToCompare(Exception):
-    """There is no run before this one; the message says why."""
+    """Missing previous run; the message says why."""
 
 
 def previous_run() -> RunResults:
-    """The run published last, or else the one committed at git HEAD.
+    """Results of the last published run, or else of git HEAD.
 
     Raises:
         NothingToCompare: there is neither, or it cannot be read.

@@ -1,4 +1,4 @@
-"""Summary of a rerun: its exit code, and the few lines of Markdown that say what changed and which limits broke."""
+"""Summary of a rerun: exit code, and Markdown lines on what changed and which limits are broken."""
 
 import os
 import sys
@@ -16,19 +16,19 @@ from pipeline.core.config import Limits
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_text
 from pipeline.core.heads import Head
+from pipeline.core.run_names import ACCURACY, QWK
 from pipeline.findings.verdict import CANNOT_TELL
 
 KEPT, TO_FIX, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
 SIGNALLED = 128  # plus the signal's number
-ACCURACY = "test_accuracy"
-ALWAYS = (ACCURACY, "test_qwk")  # metrics that are named whether they changed or not
+ALWAYS = (ACCURACY, QWK)  # metrics that are named whether they changed or not
 MOST = 10  # params, heads or findings named in a line
 ROUNDING = 1e-9  # 0.85 - 0.83 is a little more than 0.02
 
 
 @dataclass(frozen=True)
 class RerunReport:
-    """code: of the exit. title: the outcome in a few words. points: one a line. output: of what failed, verbatim."""
+    """Report of a rerun. code: exit code. title: outcome. points: one per line. output: of what failed, verbatim."""
 
     code: int
     title: str
@@ -42,7 +42,7 @@ class RerunReport:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def publish(self, path: Path) -> None:
-        """Print it, write it to `path`, and append it to GitHub's summary of the job where there is one.
+        """Publish the report: print it, write it to `path`, and append it to GitHub's job summary, if any.
 
         A file that cannot be written is named, and changes nothing about the outcome.
         """
@@ -54,19 +54,19 @@ class RerunReport:
                 with open(job, "a", encoding="utf-8") as shared:  # other steps write there too
                     shared.write(text)
         except (InputError, OSError) as error:
-            print(f"rerun: the summary was not kept: {error}", file=sys.stderr)
+            print(f"rerun: the summary was not written: {error}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What changed of one kind of result, in a line. limit: the key of `limits` that it breaks, or empty."""
+    """Change of a kind of result, in a line. limit: the key of `limits` that it breaks, or empty."""
 
     text: str
     limit: str = ""
 
 
 def judge_rerun(before: RunResults, after: RunResults, limits: Limits) -> RerunReport:
-    """A report on what changed, broken limits first.
+    """Judge a rerun by its changes, broken limits first.
 
     What one of the runs does not have (the accuracy, a finding) breaks no limit; a head that only one has counts as not
     needed in the other.
@@ -85,7 +85,7 @@ def judge_rerun(before: RunResults, after: RunResults, limits: Limits) -> RerunR
 
 
 def describe_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
-    """One line for each kind of result, and none for a kind that did not change, the metrics of ALWAYS aside."""
+    """Describe the changes, a line per kind of result that changed, and always the metrics of ALWAYS."""
     params = [f"{row.param} {row.before} -> {row.after}" for row in comparison.params.itertuples()]
     labels = Counter(comparison.labels["change"])
     return [
@@ -114,7 +114,7 @@ def _head_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
     correlation = "" if rank is None else f"; rank correlation {rank:.3f}"
     turned = _turned_heads(comparison.heads)
     names = [
-        f"{Head.of_row(row).name} {'became needed' if row['verdict_after'] == NEEDED else 'is needed no more'}"
+        f"{Head.of_row(row).name} {'became needed' if row['verdict_after'] == NEEDED else 'is no longer needed'}"
         for row in turned.to_dict("records")
     ]
     return [
@@ -124,7 +124,7 @@ def _head_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
 
 
 def _turned_heads(heads: pd.DataFrame) -> pd.DataFrame:
-    """Those that became needed or stopped being so."""
+    """Heads that became needed or are no longer needed."""
     return heads[(heads["verdict_before"] == NEEDED) != (heads["verdict_after"] == NEEDED)]
 
 

@@ -1,9 +1,9 @@
 """Attention of every head before and after fine-tuning: dev pairs -> data/attention/, reports/attention/.
 
-Writes profiles.csv (every head's score on each function of `pipeline.attention.head_functions`, a row a head, function
-and phase), labels.csv (the same against its control: what each head does), moves.csv and mean_moves.csv (what
-fine-tuning changed, per head and averaged over heads), places.csv (heads that attend alike lie together),
-maps.safetensors and showcase.json (whole maps of a few pairs, and their tokens), metrics.json.
+Writes profiles.csv (every head's score on each function of `pipeline.attention.head_functions`), labels.csv (the same
+against its control: what each head does), attention_shift.csv and attention_shift_mean.csv (what fine-tuning changed,
+per head and averaged over heads), head_embedding.csv (heads that attend alike lie together), maps.safetensors and
+example_pairs.json (whole maps of a few pairs, and their tokens), metrics.json.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.attention import head_functions, head_labels
 from pipeline.attention.example_pairs import describe_pair, example_pairs
 from pipeline.attention.head_functions import pair_tokens
-from pipeline.attention.head_similarity import head_embedding
+from pipeline.attention.head_similarity import MAX_PAIRS, head_embedding
 from pipeline.attention.maps import attention_maps, check_comparable
 from pipeline.attention.scoring import AttentionScorer
 from pipeline.core import formats, paths
@@ -33,25 +33,23 @@ from pipeline.tables.attention import (
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
-COMPARED = 300  # pairs that heads are compared with each other on
-
 
 def main(params: Params, record: Record) -> None:
-    settings, seed = params.attention, params.base.seed
+    settings, seed = params.attention, params.run.seed
     train, dev = SPLIT_TABLES[paths.TRAIN].read(), SPLIT_TABLES[paths.DEV].read()
     pairs = dev.iloc[sample_queries(dev["query_id"].to_numpy(), settings.max_pairs, seed)]
     models, tokenizer = _load(params, train)
     encoded = encode_split(tokenizer, pairs, params.model.max_length)
     tokens = pair_tokens(tokenizer, encoded, pairs)
-    sample = QuerySample(pairs["query_id"].to_numpy(), params.base.draws, seed)
+    sample = QuerySample(pairs["query_id"].to_numpy(), params.run.bootstrap_resamples, seed)
 
     scorers = {phase: AttentionScorer(model, encoded, tokens, settings.batch_tokens) for phase, model in models.items()}
     scores = {phase: scorer.scores() for phase, scorer in scorers.items()}
     chances = np.stack([head_functions.chance(*head_functions.weights(pair)) for pair in tokens])
-    controls = scorers["after"].controls(chances, settings.broad, seed)
+    controls = scorers["after"].controls(chances, settings.broad_entropy, seed)
     shuffled = scorers["after"].shuffled(head_labels.ORDER_FUNCTIONS, seed)
     profiles = head_labels.attention_profiles(scores, chances)
-    labels = head_labels.label_heads(scores["after"], controls, shuffled, sample, settings.label_margin)
+    labels = head_labels.label_heads(scores["after"], controls, shuffled, sample, settings.label_threshold)
     shift = head_labels.attention_shift(**scores, sample=sample)
     mean_shift = head_labels.mean_attention_shift(**scores, sample=sample)
     metrics = head_labels.profile_metrics(profiles, chances) | head_labels.label_counts(labels)
@@ -62,10 +60,11 @@ def main(params: Params, record: Record) -> None:
         mean_shift = mean_shift.merge(head_labels.null_shift(null))
         null_heads = head_labels.attention_shift(scores["before"], drifted, sample)
         metrics |= head_labels.shift_counts(null_heads, "null_")
-    compared = encoded.take(np.arange(min(len(encoded), COMPARED)))
+    compared = encoded.take(np.arange(min(len(encoded), MAX_PAIRS)))
+    metrics["similarity_pairs"] = len(compared)
     embedding = head_embedding(models["after"], compared, settings.batch_tokens)
-    embedding["label"] = embedding.merge(head_labels.first_label(labels), how="left")["label"]
-    examples = example_pairs(pairs, encoded, tokens, settings.showcase_pairs)
+    embedding = embedding.merge(head_labels.first_label(labels), how="left")
+    examples = example_pairs(pairs, encoded, tokens, settings.example_pairs)
     maps = {
         f"{phase}_{number}": attention_map
         for phase, model in models.items()
@@ -79,16 +78,16 @@ def main(params: Params, record: Record) -> None:
     HEAD_EMBEDDING.write(embedding)
     formats.write_safetensors(paths.MAPS, maps)
     EXAMPLE_PAIRS.write([describe_pair(tokenizer, encoded, pairs, pair) for pair in examples])
-    formats.write_json(paths.ATTENTION_METRICS, metrics)
+    formats.write_json(paths.stage_metrics("attention"), metrics)
     record.metrics = metrics
-    tables = [paths.PROFILES, paths.LABELS, paths.MOVES, paths.MEAN_MOVES, paths.PLACES]
-    record.artifacts = [*tables, paths.ATTENTION_METRICS, paths.MAPS, paths.SHOWCASE]
+    tables = [paths.PROFILES, paths.LABELS, paths.ATTENTION_SHIFT, paths.ATTENTION_SHIFT_MEAN, paths.HEAD_EMBEDDING]
+    record.artifacts = [*tables, paths.stage_metrics("attention"), paths.MAPS, paths.EXAMPLE_PAIRS]
 
 
 def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
     """The model of each phase, and the tokenizer they share."""
     before = _load_before(params, train)
-    after = checkpoints.load_tuned(paths.MODEL, checkpoints.pick_device(params.base.device), "eager")
+    after = checkpoints.load_tuned(paths.MODEL, checkpoints.pick_device(params.run.device), "eager")
     check_comparable(before, after)
     return dict(zip(head_labels.PHASES, (before[0], after[0]), strict=True)), after[1]
 
@@ -96,9 +95,9 @@ def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedMode
 def _drifted(params: Params, train: pd.DataFrame, dev: pd.DataFrame) -> PreTrainedModel:
     """The drift null: the model fine-tuned like the real one, on shuffled grades."""
     start = _load_before(params, train)
-    return fine_tune_on_shuffled_grades(start, train, dev, params.model.max_length, params.finetune, params.base.seed)
+    return fine_tune_on_shuffled_grades(start, train, dev, params.model.max_length, params.finetune, params.run.seed)
 
 
 def _load_before(params: Params, train: pd.DataFrame) -> checkpoints.Loaded:
     texts = [*train["query"], *train["title"]]
-    return checkpoints.load_before(params, texts, checkpoints.pick_device(params.base.device), "eager")
+    return checkpoints.load_before(params, texts, checkpoints.pick_device(params.run.device), "eager")

@@ -1,8 +1,9 @@
 """The [CLS] attention under the ablation stages' masks -> edges between heads, and relay heads with what they mediate.
 
-Writes reports/dependency/edges.csv (every head masked alone, on every later head), group.csv (the term-match heads
-masked together, on every later head), readers.csv (the heads of upper layers: relay heads chosen on dev, judged on
-test), metrics.json, and data/dependency/shown.json ([CLS]'s attention of one relay head on a few pairs).
+Writes in reports/dependency/ edges.csv (every head masked alone, on every later head), edges_term_match.csv (the
+term-match heads masked together, on every later head), mediation.csv (the heads of upper layers: relay heads chosen on
+dev, judged on test) and metrics.json; and data/dependency/example_cls_attention.json ([CLS]'s attention of one relay
+head on a few pairs).
 """
 
 from pipeline.ablation.sweep import load_targets
@@ -18,7 +19,7 @@ from pipeline.tracking import Record
 def main(params: Params, record: Record) -> None:
     test, dev = load_targets(params, paths.TEST, paths.DEV)
     by_head, by_group = (
-        schemas.arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
+        schemas.read_arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
     )
     matchers = mediation.masked_matchers(GROUPS.read())
 
@@ -26,14 +27,14 @@ def main(params: Params, record: Record) -> None:
     edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, test.sample)
     matchers_masked = by_group.differences(1 if matchers else 0)
     group_edges = attention_edges.attention_changes(by_group, matchers_masked, targets, test.sample.bootstrap)
-    relays = mediation.relay_table(dev, test, matchers, by_group, params.attention.label_margin)
-    examples = mediation.example_cls_attention(test, matchers, relays, params.attention.showcase_pairs)
+    relays = mediation.relay_table(dev, test, matchers, by_group, params.attention.label_threshold)
+    examples = mediation.example_cls_attention(test, matchers, relays, params.attention.example_pairs)
     metrics = mediation.dependency_metrics(edges, relays)
 
     EDGES.write(edges)
     EDGES_TERM_MATCH.write(group_edges)
     MEDIATION.write(relays)
     EXAMPLE_CLS_ATTENTION.write(examples)
-    formats.write_json(paths.DEPENDENCY_METRICS, metrics)
+    formats.write_json(paths.stage_metrics("dependency"), metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.EDGES, paths.GROUP_EDGES, paths.READERS, paths.DEPENDENCY_METRICS]
+    record.artifacts += [paths.EDGES, paths.EDGES_TERM_MATCH, paths.MEDIATION, paths.stage_metrics("dependency")]

@@ -1,6 +1,6 @@
-"""The prepared splits -> data/model/, data/predictions/{dev,test}.parquet, reports/finetune/{metrics.json,curve.csv}.
+"""The prepared splits -> data/model/, data/predictions/test.parquet, reports/finetune/{metrics.json,curve.csv}.
 
-A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0 taken as it is, and evaluated beside
+A checkpoint is fine-tuned to grade query-title pairs, or with finetune.epochs 0 taken as it is, and evaluated with
 the accuracies that need no model.
 """
 
@@ -12,8 +12,7 @@ from pipeline.models.finetuning import curve_points, curve_table, fine_tune
 from pipeline.models.inference import predict, prediction_table
 from pipeline.models.tokenization import encode_split
 from pipeline.stats.metrics import metrics_by_split, split_metrics
-from pipeline.tables.finetune import CURVE
-from pipeline.tables.predictions import PREDICTIONS
+from pipeline.tables.grading import CURVE, TEST_PREDICTIONS
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
@@ -21,7 +20,7 @@ from pipeline.tracking import Record
 def main(params: Params, record: Record) -> None:
     train, dev, test = (split.read() for split in SPLIT_TABLES.values())
     evaluated = {"dev": dev, "test": test}
-    model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.base.device))
+    model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.run.device))
     splits = {"train": train, **evaluated}
     encoded = {name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items()}
     pad_id = tokenizer.pad_token_id
@@ -33,7 +32,7 @@ def main(params: Params, record: Record) -> None:
         pad_id,
         lambda: split_metrics(dev, predict(model, encoded["dev"], pad_id))[0],
         params.finetune,
-        params.base.seed,
+        params.run.seed,
     )
     logits = {name: predict(model, encoded[name], pad_id) for name in evaluated}
     scores, undefined = metrics_by_split(evaluated, logits)
@@ -47,13 +46,12 @@ def main(params: Params, record: Record) -> None:
     }
 
     save_tuned(model, tokenizer, paths.MODEL)
-    for name, split in evaluated.items():
-        PREDICTIONS[name].write(prediction_table(split, logits[name]))
-    formats.write_json(paths.FINETUNE_METRICS, {**metrics, "undefined": undefined})
+    TEST_PREDICTIONS.write(prediction_table(test, logits["test"]))
+    formats.write_json(paths.stage_metrics("finetune"), {**metrics, "undefined": undefined})
     CURVE.write(curve_table(epochs))
 
     record.metrics = metrics
-    record.artifacts = [paths.FINETUNE_METRICS, paths.CURVE]
+    record.artifacts = [paths.stage_metrics("finetune"), paths.CURVE]
     record.curve = curve_points(epochs)
     if params.finetune.epochs:
         record.model = paths.MODEL

@@ -1,7 +1,8 @@
-"""The fine-tuned model and the heads' functions -> what masking heads in groups does to the test grades.
+"""Group ablation: the fine-tuned model and the heads' functions -> effects of masked groups on the test grades.
 
-Writes data/ablation/groups.safetensors, and in reports/group_ablation/ groups.csv, controls.csv, contrasts.csv,
-slices.csv and metrics.json.
+Writes data/ablation/groups.safetensors (every mask's logits) and group_rows.safetensors ([CLS] attention under the
+masks that dependency needs), and in reports/group_ablation/ groups.csv, controls.csv, contrasts.csv, slices.csv and
+metrics.json.
 """
 
 from dataclasses import asdict
@@ -31,7 +32,7 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
 from pipeline.tables.attention import LABELS
-from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, SLICES
+from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, LOGITS, SLICES
 from pipeline.tables.head_ablation import HEADS
 from pipeline.tracking import Record
 
@@ -39,7 +40,7 @@ from pipeline.tracking import Record
 def main(params: Params, record: Record) -> None:
     (test,) = load_targets(params, paths.TEST)
     labels, importance = LABELS.read(), HEADS.read()
-    groups = choose_groups(params.group_ablation, labels, importance, *test.shape, params.base.seed)
+    groups = choose_groups(params.group_ablation, labels, importance, *test.shape, params.run.seed)
     result = test.sweep(group_masks(groups, *test.shape), "group_ablation")
     observed = test.observed_sweep(group_masks(matchers_and_controls(groups), *test.shape), "group_rows")
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
@@ -51,17 +52,18 @@ def main(params: Params, record: Record) -> None:
     contrasted = contrasts(rows, table[CHANGE].to_numpy(), resamples, test.sample)
     parts = subgroups(test.table, _slice_columns(params), params.data.grades)
     slices = subgroup_effects(rows, result.logits, evaluated, parts)
-    metrics = group_metrics(table) | {f"groups_{name}": value for name, value in result.precision_report.items()}
+    metrics = group_metrics(table) | result.precision_report
 
-    write_safetensors(paths.GROUP_LOGITS, test.arrays(result))
+    LOGITS.write(test.arrays(result))
     write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(observed.cls_attention, test.sample.query_ids)))
     GROUPS.write(table)
     CONTROLS.write(controls)
     CONTRASTS.write(contrasted)
     SLICES.write(slices)
-    write_json(paths.GROUP_METRICS, metrics)
+    write_json(paths.stage_metrics("group_ablation"), metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES, paths.GROUP_METRICS]
+    tables = [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES]
+    record.artifacts += [*tables, paths.stage_metrics("group_ablation")]
 
 
 def _slice_columns(params: Params) -> list[str]:

@@ -12,8 +12,7 @@ from pipeline.core import paths
 from pipeline.core.config import Data, Params
 from pipeline.core.formats import write_json
 from pipeline.data.deduplication import query_ids, rejected_rows, rejection_reasons
-from pipeline.data.splits import SPLITS, check_complete_splits, check_given_splits, draw_splits
-from pipeline.data.statistics import summarize
+from pipeline.data.splits import SPLITS, check_complete_splits, check_given_splits, draw_splits, summarize
 from pipeline.data.synthetic import generate
 from pipeline.data.table import read_table
 from pipeline.tables.prepare import REJECTED, SPLIT_TABLES
@@ -26,7 +25,7 @@ def main(params: Params, record: Record) -> None:
     Raises:
         InputError: what is wrong with the table, before any file is written.
     """
-    data, seed = params.data, params.base.seed
+    data, seed = params.data, params.run.seed
     pairs = _read(data, seed)
     reasons = rejection_reasons(pairs)
     splits = _divide(pairs[reasons == ""], data, seed)
@@ -36,9 +35,9 @@ def main(params: Params, record: Record) -> None:
     for table, split in zip(SPLIT_TABLES.values(), splits.values(), strict=True):
         table.write(split)
     REJECTED.write(rejected_rows(pairs, reasons, data.grades))
-    write_json(paths.PREPARE_METRICS, metrics)
+    write_json(paths.stage_metrics("prepare"), metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.REJECTED, paths.PREPARE_METRICS]
+    record.artifacts += [paths.REJECTED, paths.stage_metrics("prepare")]
     record.dataset += SPLIT_TABLES.keys()
 
 

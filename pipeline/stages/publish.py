@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import tracking
-from pipeline.compare.run_results import STAGE_METRICS, head_effects, headline, summary_lines
+from pipeline.compare.run_results import STAGE_METRICS, head_effects, summary_lines
 from pipeline.core import paths
 from pipeline.core.config import Params, flatten_params
 from pipeline.core.heads import Head
+from pipeline.core.run_names import run_metrics
 from pipeline.rerun import previous
 from pipeline.tracking.description import Effect, describe
 from pipeline.tracking.outbox import never_fail
@@ -30,7 +31,7 @@ def main(params: Params, record: Record) -> None:
 
 
 def _publish(params: Params, record: Record, lock: Lock) -> None:
-    record.metrics = headline({stage: _json(path) for stage, path in STAGE_METRICS.items() if path.exists()})
+    record.metrics = run_metrics({stage: _json(path) for stage, path in STAGE_METRICS.items() if path.exists()})
     record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
     record.note = describe(flatten_params(params), record.metrics, _effects(paths.HEADS), _findings(paths.FINDINGS))
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
@@ -39,18 +40,18 @@ def _publish(params: Params, record: Record, lock: Lock) -> None:
 
 
 def fingerprint_tags(lock: Lock) -> dict[str, str]:
-    """What was analysed: one hash of the prepared splits, one of the model."""
+    """Fingerprints of the analysed data and model: a hash of the prepared splits, and of the model."""
     outputs = {"data": output_fingerprint(lock, paths.PREPARED), "model": output_fingerprint(lock, paths.MODEL)}
     return {f"{name}.fingerprint": value for name, value in outputs.items() if value}
 
 
 def finding_tags(path: Path) -> dict[str, str]:
-    """finding.F3 = agrees, for each of the article's findings that was judged."""
+    """Tags of the findings judged, such as finding.F3 = agrees."""
     return {f"finding.{finding['id']}": finding["verdict"] for finding in _findings(path)}
 
 
 def _effects(path: Path) -> list[Effect]:
-    """Every head masked alone."""
+    """Effects of single heads masked."""
     heads = head_effects("this run", path.read_bytes()).itertuples() if path.exists() else []
     return [(Head.of_row(row).short, row.relative_accuracy_change, row.verdict) for row in heads]
 

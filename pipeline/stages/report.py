@@ -1,16 +1,17 @@
-"""Results of every stage -> report and findings: reports/report.html, reports/figures/, reports/findings.json."""
+"""Results of every stage -> report and findings: reports/report.html, reports/figures/,
+reports/findings.json, and the run in ten values, reports/headline.json.
+"""
 
-from collections import Counter
 from dataclasses import asdict
 
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.findings.judge import bert_against_bilstm, judge_findings
 from pipeline.findings.select import Tables
-from pipeline.findings.verdict import VERDICTS, Finding
+from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
-from pipeline.report.results import ExamplePair, Results, run_setting
-from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation, predictions
+from pipeline.report.results import ExamplePair, Results, headline, run_setting
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
 
@@ -27,18 +28,20 @@ def main(params: Params, record: Record) -> None:
     FINDINGS.write([asdict(finding) for finding in findings])
     figures.write_figures(paths.FIGURES, gallery)
     formats.write_text(paths.REPORT, html.render_page(results, findings, gallery))
-    counts = Counter(finding.verdict for finding in findings)
-    record.metrics |= {f"findings_{verdict.replace(' ', '_')}": counts[verdict] for verdict in VERDICTS}
-    record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS]
+    bilstm = schemas.metrics(paths.stage_metrics("bilstm"), ("test_accuracy",))
+    values = headline(results.finetune, bilstm, results.tables.heads, findings)
+    formats.write_json(paths.HEADLINE, values)
+    record.metrics = {name: value for name, value in values.items() if name != "report"}
+    record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS, paths.HEADLINE]
 
 
 def _compare_models(params: Params) -> Finding:
-    bert, bilstm = predictions.PREDICTIONS["test"].read(), predictions.BILSTM_PREDICTIONS.read()
-    return bert_against_bilstm(bert, bilstm, params.base.draws, params.base.seed)
+    bert, bilstm = grading.TEST_PREDICTIONS.read(), grading.BILSTM_PREDICTIONS.read()
+    return bert_against_bilstm(bert, bilstm, params.run.bootstrap_resamples, params.run.seed)
 
 
 def read_results(params: Params) -> Results:
-    """Everything that the report shows, from the files of the stages before."""
+    """Read the results that the report shows, from the files of the earlier stages."""
     return Results(
         setting=run_setting(params),
         grades=params.data.grades,
@@ -48,13 +51,13 @@ def read_results(params: Params) -> Results:
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
         profiles=attention.PROFILES.read(),
-        curve=finetune.CURVE.read().dropna(subset=["train_loss"]),
-        prepare=schemas.metrics(paths.PREPARE_METRICS),
-        finetune=schemas.metrics(paths.FINETUNE_METRICS),
-        attention=schemas.metrics(paths.ATTENTION_METRICS),
-        head_ablation=schemas.metrics(paths.HEAD_METRICS, ("heads_queries",)),
+        curve=grading.CURVE.read().dropna(subset=["train_loss"]),
+        prepare=schemas.metrics(paths.stage_metrics("prepare")),
+        finetune=schemas.metrics(paths.stage_metrics("finetune"), ("test_accuracy", "test_qwk")),
+        attention=schemas.metrics(paths.stage_metrics("attention")),
+        head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries",)),
         example_pairs=_read_example_pairs(),
-        example_heads=params.report.showcase_heads,
+        example_heads=params.report.example_heads,
     )
 
 
@@ -67,8 +70,8 @@ def _read_tables(params: Params) -> Tables:
         labels=attention.LABELS.read(),
         attention_shift=attention.ATTENTION_SHIFT_MEAN.read(),
         mediation=dependency.MEDIATION.read(),
-        equivalence_margin=params.ablation.margin,
-        label_threshold=params.attention.label_margin,
+        equivalence_margin=params.ablation.equivalence_margin,
+        label_threshold=params.attention.label_threshold,
     )
 
 

@@ -14,28 +14,28 @@ LEVEL = 0.95  # of every interval
 SIGNIFICANCE = 0.05  # p or q below which an effect is more than chance
 FEW_QUERIES = 30  # below so many the intervals are too narrow: a bootstrap of few clusters covers less than it says
 POWER = 0.8
-FLIPS = 20_000  # of the signs: enough that one effect among hundreds of tests can still be told from chance
+FLIPS = 20_000  # of the signs: enough that one effect among hundreds of tests is still significant
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Queries drawn with replacement. `weights`: how often each query is in each draw, float64 [draw, query]."""
+    """Bootstrap draws of queries with replacement. `weights`: counts of queries, float64 [draw, query]."""
 
     weights: np.ndarray
 
     def sums(self, by_query: np.ndarray) -> np.ndarray:
-        """Each draw's sums [draw, ...] of numbers [query, ...]."""
+        """Sums in each draw [draw, ...] of numbers [query, ...]."""
         return np.tensordot(self.weights, by_query, axes=1)
 
     def means(self, by_query: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Each draw's mean over pairs, from sums and numbers of pairs [query, ...]; NaN where a draw has no pair."""
+        """Means over pairs in each draw, from sums and numbers of pairs [query, ...]; NaN where a draw has no pair."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.sums(by_query) / self.sums(counts)
 
     def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The interval of LEVEL over the first axis, NaN where any draw is undefined.
+        """Interval of LEVEL over the first axis, NaN where any draw is undefined.
 
-        Percentiles, widened for few queries as a t interval is beside a normal one (Hesterberg 2015, "What teachers
+        Percentiles, widened for few queries like a t interval against a normal one (Hesterberg 2015, "What teachers
         should know about the bootstrap", 5.3): draws of n queries spread like n - 1.
         """
         queries = self.weights.shape[1]
@@ -55,7 +55,7 @@ def bootstrap(queries: int, draws: int, seed: int) -> Bootstrap:
 
 @dataclass(frozen=True)
 class QuerySample:
-    """Pairs as a sample of queries: sums by query, and intervals by the cluster bootstrap.
+    """Sample of queries: sums by query, and intervals by the cluster bootstrap.
 
     Attributes:
         query_ids: [pair].
@@ -69,16 +69,16 @@ class QuerySample:
 
     @property
     def queries(self) -> int:
-        """How many queries the pairs belong to."""
+        """Number of queries of the pairs."""
         return len(np.unique(self.query_ids))
 
     @cached_property
     def bootstrap(self) -> Bootstrap:
-        """Of the queries by rising id."""
+        """Bootstrap over the queries by rising id."""
         return bootstrap(self.queries, self.resamples, self.seed)
 
     def by_query(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of the defined values and their numbers, [query, ...] of [pair, ...]."""
+        """Sums by query of the defined values, and their numbers, [query, ...] of [pair, ...]."""
         queries, query = np.unique(self.query_ids, return_inverse=True)
         sums, counts = np.zeros((2, len(queries), *values.shape[1:]))
         np.add.at(sums, query, np.nan_to_num(values))
@@ -86,32 +86,37 @@ class QuerySample:
         return sums, counts
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the mean over the pairs that define them, of values [pair, ...]."""
+        """Interval of the mean of values [pair, ...] over the pairs that define them."""
         return self.bootstrap.interval(self.bootstrap.means(*self.by_query(values)))
 
     def subset(self, pairs: np.ndarray) -> Self:
-        """Some of the pairs, [pair] numbers or bool."""
+        """Subset of the pairs, by index or bool [pair]."""
         return type(self)(self.query_ids[pairs], self.resamples, self.seed)
 
 
+def estimate_columns(name: str, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of an estimate and of its interval's ends, laid flat."""
+    return {name: values.ravel(), f"{name}_low": low.ravel(), f"{name}_high": high.ravel()}
+
+
 def query_indicator(query_ids: np.ndarray) -> np.ndarray:
-    """1 where the pair is of the query, else 0, float64 [pair, query], queries by rising id; values @ it are sums."""
+    """Indicator matrix of queries, float64 [pair, query], by rising id; values @ it are sums."""
     queries, query = np.unique(query_ids, return_inverse=True)
     return (query[:, None] == np.arange(len(queries))).astype(np.float64)
 
 
 def detectable(draws: np.ndarray) -> np.ndarray:
-    """The smallest true effect that a two-sided test at 1 - LEVEL finds with POWER, by the draws' spread."""
+    """Minimum detectable effect of a two-sided test at 1 - LEVEL with POWER, by the spread of the draws."""
     return (stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER)) * draws.std(axis=0, ddof=1)
 
 
 def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float) -> np.ndarray:
-    """Whether an interval lies within -margin..margin: only then has "no effect" been shown."""
+    """Equivalence test: whether an interval lies within -margin..margin."""
     return (np.asarray(low) >= -margin) & (np.asarray(high) <= margin)
 
 
 def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
-    """Two-sided p-values of paired differences [test, query]: under no effect each query's sign is a coin's.
+    """Sign-flip test: two-sided p-values of paired differences [test, query] with random signs of queries.
 
     The statistic is their sum; p = (1 + draws at least as far from 0) / (1 + draws), so never 0 (Phipson and Smyth
     2010). Queries without a difference do not matter.
@@ -124,7 +129,7 @@ def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
 
 
 def mcnemar(lost: np.ndarray, won: np.ndarray) -> np.ndarray:
-    """Two-sided exact p-values of discordant counts (McNemar 1947), as if pairs were independent."""
+    """McNemar's test: two-sided exact p-values of discordant counts (McNemar 1947), as if pairs were independent."""
     return np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(lost, won), lost + won, 0.5))
 
 
@@ -137,17 +142,17 @@ def q_values(p: np.ndarray) -> np.ndarray:
 
 
 def tail(value: float, draws: np.ndarray) -> float:
-    """p = (1 + draws as low as the value) / (1 + draws): how rarely a random draw loses as much."""
+    """Lower-tail p-value against random draws: (1 + draws as low as the value) / (1 + draws)."""
     return float((1 + (draws <= value).sum()) / (1 + len(draws)))
 
 
 def percentile(value: float, draws: np.ndarray) -> float:
-    """Where the value stands among the draws, 0 below all, 1 above all; ties count half."""
+    """Percentile rank of the value among the draws, 0 to 1; ties count half."""
     return float(((draws < value).sum() + (draws == value).sum() / 2) / len(draws)) if len(draws) else np.nan
 
 
 def sample_queries(queries: np.ndarray, max_pairs: int, seed: int) -> np.ndarray:
-    """Rows of whole queries drawn at random, at most `max_pairs` of them; one query alone may exceed it.
+    """Sample of the rows of whole random queries, at most `max_pairs` of them; one query alone may exceed it.
 
     Args:
         queries: each pair's query id, int [pair]; rows of one query need not be adjacent.

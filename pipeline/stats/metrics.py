@@ -23,7 +23,7 @@ NamedMetrics = tuple[dict[str, float | None], dict[str, str]]
 
 
 def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> NamedMetrics:
-    """All metrics of one set of predictions.
+    """Grading and ranking metrics of predictions.
 
     - accuracy: share of pairs whose highest logit is the gold grade's (the lower grade where two are highest).
     - qwk: Cohen's kappa of gold and predicted grade, disagreements weighted by their squared distance.
@@ -60,7 +60,7 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
 
 
 def expected_grades(log_shares: np.ndarray) -> np.ndarray:
-    """The mean grade under log-probabilities [..., grade], rounded to what float32 logits can tell apart."""
+    """Expected grades under log-probabilities [..., grade], rounded to the resolution of float32 logits."""
     return (np.exp(log_shares) @ np.arange(log_shares.shape[-1])).round(RANKED_DECIMALS)
 
 
@@ -81,7 +81,7 @@ def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarr
 
 
 def confusion_measures(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """accuracy, qwk and mae, [...] each, of counts [..., gold grade, predicted grade]; see `grade_metrics`."""
+    """Measures accuracy, qwk and mae, [...] each, of counts [..., gold grade, predicted grade]; see `grade_metrics`."""
     grade = np.arange(counts.shape[-1])
     pairs, distance = counts.sum(axis=(-2, -1)), np.abs(np.subtract.outer(grade, grade))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -93,7 +93,7 @@ def confusion_measures(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
-    """1 - observed / chance disagreement, squared distances, [...] of counts [..., gold grade, predicted grade].
+    """Quadratic weighted kappa [...] of counts [..., gold grade, predicted grade]: 1 - observed / chance disagreement.
 
     NaN where both are 0. Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
     """
@@ -106,13 +106,13 @@ def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(counts: np.ndarray) -> float:
-    """Mean of 2 hits / (gold + predicted) over the grades with any gold or predicted pair."""
+    """Macro F1: mean of 2 hits / (gold + predicted) over the grades with any gold or predicted pair."""
     total = counts.sum(axis=0) + counts.sum(axis=1)
     return float((2 * counts.diagonal()[total > 0] / total[total > 0]).mean())
 
 
 def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
-    """Rank correlation of score and gold grade within a query, averaged over queries.
+    """Spearman's rank correlation of score and gold grade within a query, averaged over queries.
 
     Queries in which either is constant, those of one title among them, have no correlation and are left out.
     None where no query is left.
@@ -121,11 +121,7 @@ def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> f
     ranks = table.groupby("query")[["score", "grade"]].rank()
     centred = ranks - ranks.groupby(table["query"]).transform("mean")
     products = pd.DataFrame(
-        {
-            "joint": centred["score"] * centred["grade"],
-            "score": centred["score"] ** 2,
-            "grade": centred["grade"] ** 2,
-        }
+        {"joint": centred["score"] * centred["grade"], "score": centred["score"] ** 2, "grade": centred["grade"] ** 2}
     )
     sums = products.groupby(table["query"]).sum()
     sums = sums[(sums["score"] > 0) & (sums["grade"] > 0)]
@@ -135,7 +131,7 @@ def spearman(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> f
 
 
 def ndcg(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> float | None:
-    """`ndcg_by_query` averaged over the queries that have it. None where none has."""
+    """NDCG: `ndcg_by_query` averaged over the queries that define it. None where none does."""
     gains = ndcg_by_query(scores, grades, query_ids)
     return float(np.nanmean(gains)) if np.isfinite(gains).any() else None
 
@@ -175,16 +171,16 @@ def nan_mean(values: np.ndarray) -> np.ndarray:
 
 
 def none_if_nan(value: float) -> float | None:
-    """None for NaN: JSON and the tracker know no NaN."""
+    """None for NaN, which JSON and MLflow do not accept."""
     return None if np.isnan(value) else float(value)
 
 
 EXTRA_STATISTICS = 4  # statistics behind the counts
-MEASURES = ("accuracy", "qwk", "mae", "log_loss", "margin", "ndcg_at_10")  # and recall_0, recall_1, ...
+MEASURES = ("accuracy", "qwk", "mae", "log_loss", "logit_margin", "ndcg_at_10")  # and recall_0, recall_1, ...
 
 
 def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
-    """What `measures` are computed from, added up by query: float64 [prediction, query, statistic], by rising id.
+    """Sufficient statistics of `measures`, summed by query: float64 [prediction, query, statistic], by rising id.
 
     Args:
         logits: float32 [prediction, pair, grade].
@@ -206,7 +202,7 @@ def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.
 
 
 def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
-    """The gold grade's logit minus the highest of the others, [..., pair] of [..., pair, grade]."""
+    """Logit margins, the gold grade's logit minus the highest of the others, [..., pair] of [..., pair, grade]."""
     gold = np.arange(logits.shape[-1]) == grades[:, None]
     return np.where(gold, logits, -np.inf).max(axis=-1) - np.where(gold, -np.inf, logits).max(axis=-1)
 
@@ -216,7 +212,7 @@ def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
 
     As `grade_metrics` has them, and
 
-    - margin: mean gold-logit margin, in logits; see `logit_margins`.
+    - logit_margin: mean gold-logit margin, in logits; see `logit_margins`.
     - recall_g: share of grade g's pairs predicted as g.
 
     NaN where undefined.
@@ -229,14 +225,14 @@ def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
         recalls = np.diagonal(counts, axis1=-2, axis2=-1) / counts.sum(axis=-1)
         return confusion_measures(counts) | {
             "log_loss": log_loss / pairs,
-            "margin": margin / pairs,
+            "logit_margin": margin / pairs,
             "ndcg_at_10": ndcg / ndcg_queries,
             **{f"recall_{grade}": recalls[..., grade] for grade in range(size)},
         }
 
 
 def changes(sums: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
-    """The measures' changes from the unmasked model: of accuracy relatively, as the article has it, else differences.
+    """Changes of the measures from the unmasked model: relative for accuracy, as in the article, else differences.
 
     Both are statistics summed over queries, [..., statistic], of shapes that broadcast.
     """

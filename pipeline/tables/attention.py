@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from pipeline.core import paths
-from pipeline.core.schemas import CHANGE_OF_SHARE, SHARE, Column, Records, Table, flag, interval, number, text
-from pipeline.tables.heads import HEAD
+from pipeline.core.schemas import CHANGE_OF_SHARE, HEAD, SHARE, Column, Records, Table, estimate, flag, number, text
 
 FUNCTIONS = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy")
 FUNCTION = text("function", "function scored, see docs/method.md", *FUNCTIONS)
@@ -41,48 +40,45 @@ LABELS = Table(
         FUNCTION,
         SCORE,
         _score("control", "score where the function has nothing to act on"),
-        DIFFERENCE,
-        *interval(DIFFERENCE, "low", "high"),
+        *estimate(DIFFERENCE),
         _score("shuffled", "score on shuffled words, of previous_term and next_term"),
-        flag("label", "the head has the function: `low` exceeds `attention.label_margin`"),
-        text("follows", "cue of a labelled previous_term or next_term head", "position", "content", missing=True),
+        flag("is_labelled", "the head has the function: `difference_low` exceeds `attention.label_threshold`"),
+        text("order_cue", "cue of a labelled previous_term or next_term head", "position", "content", missing=True),
     ),
 )
 ATTENTION_SHIFT = Table(
-    paths.MOVES,
+    paths.ATTENTION_SHIFT,
     "a head and function, fine-tuning's change paired by pair",
     (
         *HEAD,
         FUNCTION,
         BEFORE,
         AFTER,
-        CHANGE,
-        *interval(CHANGE, "low", "high"),
+        *estimate(CHANGE),
         number("p", "p-value of the change, sign flips per query", "", SHARE, missing=True),
         number("q", "`p` corrected over all rows (Benjamini-Hochberg)", "", SHARE, missing=True),
-        text("moved", "direction of the change where q < 0.05", "up", "down", missing=True),
+        text("direction", "direction of the change where q < 0.05", "up", "down", missing=True),
     ),
 )
-NULL = (NULL_CHANGE, *interval(NULL_CHANGE, "null_low", "null_high"))
 ATTENTION_SHIFT_MEAN = Table(
-    paths.MEAN_MOVES,
+    paths.ATTENTION_SHIFT_MEAN,
     "a function, fine-tuning's change averaged over heads",
-    (FUNCTION, BEFORE, AFTER, CHANGE, *interval(CHANGE, "low", "high"), *NULL),
+    (FUNCTION, BEFORE, AFTER, *estimate(CHANGE), *estimate(NULL_CHANGE)),
 )
 HEAD_EMBEDDING = Table(
-    paths.PLACES,
+    paths.HEAD_EMBEDDING,
     "a head, placed on a plane by how alike heads attend (multidimensional scaling)",
     (
         *HEAD,
-        number("x", "coordinate on the first axis", "Jensen-Shannon distance"),
-        number("y", "coordinate on the second axis", "Jensen-Shannon distance"),
-        number("share_x", "share of the variance on the first axis", "", SHARE, missing=True),
-        number("share_y", "share of the variance on the second axis", "", SHARE, missing=True),
-        text("label", "first of the head's labels", *FUNCTIONS, missing=True),
+        number("mds_1", "coordinate on the first axis", "Jensen-Shannon distance"),
+        number("mds_2", "coordinate on the second axis", "Jensen-Shannon distance"),
+        number("explained_1", "share of the variance on the first axis", "", SHARE, missing=True),
+        number("explained_2", "share of the variance on the second axis", "", SHARE, missing=True),
+        text("function", "first of the functions that the head is labelled with", *FUNCTIONS, missing=True),
     ),
 )
 EXAMPLE_PAIRS = Records(
-    paths.SHOWCASE,
+    paths.EXAMPLE_PAIRS,
     "a dev pair whose attention maps are kept",
     {
         "query_id": "number of the query",

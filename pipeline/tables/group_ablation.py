@@ -1,25 +1,24 @@
-"""What group_ablation writes: heads masked in groups, beside random groups, brought together, and on subgroups."""
-
-from dataclasses import replace
+"""What group_ablation writes: effects of masked groups, comparisons with random groups, contrasts, subgroups."""
 
 from pipeline.core import paths
-from pipeline.core.schemas import ANY, GRADE, SHARE, Table, flag, integer, interval, number, text
+from pipeline.core.schemas import GRADE, SHARE, Table, estimate, flag, integer, number, text
 from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE
-from pipeline.tables.measures import ACCURACY, MEASURES, change, relative_change
+from pipeline.tables.measures import ACCURACY, MEASURES, RELATIVE, change, mask_logits, relative_change
 
 RANDOM = ("random_share", "random_k", "layer_matched")
-CHOSEN = ("baseline", "layer", "half", "function", "lower_except", "top_k", "removal", "user")
+CHOSEN = ("unmasked", "layer", "half", "function", "lower_except", "top_k", "removal", "user")
 CHANGE = relative_change(RELATIVE_ACCURACY_CHANGE, "masked / unmasked accuracy - 1 of the group")
-# A difference of two relative changes has no bound.
-CONTRAST = replace(CHANGE, meaning="mean or median over random groups, or difference of two groups' changes", range=ANY)
+CONTRAST = "mean or median over random groups, or difference of two groups' changes"
 
+LOGITS = mask_logits(paths.GROUP_LOGITS, "group of groups.csv but the first")
 GROUPS = Table(
     paths.GROUPS,
     "a group of heads masked together, on test; the first masks none",
     (
-        text("experiment", "how the group was chosen", *CHOSEN, *RANDOM),
-        text("group", "name of the group in its experiment"),
-        integer("draw", "number of a random draw, k of top_k, number of a removal's share, else 0"),
+        text("group_type", "how the group was chosen", *CHOSEN, *RANDOM),
+        text("group", "name of the group among those of its type"),
+        integer("replicate", "number of a random group among those of its name, from 0; else 0"),
+        integer("k", "best heads masked, of top_k", "heads", missing=True),
         integer("heads_masked", "size of the group", "heads"),
         text("members", 'the heads as "layer.head", from 0', missing=True),
         *MEASURES,
@@ -28,11 +27,11 @@ GROUPS = Table(
 )
 CONTROLS = Table(
     paths.CONTROLS,
-    "a functional group beside random groups of as many heads",
+    "a functional group compared with random groups of as many heads",
     (
         text("group", "functional group"),
-        text("control", "as many heads in each layer as the group, or anywhere", "layer_matched", "unrestricted"),
-        integer("draws", "random groups", "groups"),
+        text("null_type", "as many heads in each layer as the group, or anywhere", "layer_matched", "unrestricted"),
+        integer("random_groups", "random groups compared with", "groups"),
         CHANGE,
         relative_change("median", "median change of the random groups"),
         relative_change("lowest", "lowest change of the random groups"),
@@ -47,10 +46,9 @@ CONTRASTS = Table(
     paths.CONTRASTS,
     "an average over random groups, or a difference of two groups",
     (
-        text("name", "what is averaged (experiment, then group), or the difference's name"),
-        integer("draws", "random groups averaged, 1 of a difference", "groups"),
-        CONTRAST,
-        *interval(CONTRAST, "low", "high"),
+        text("name", "what is averaged (group type, then group), or the difference's name"),
+        integer("random_groups", "random groups averaged, 1 of a difference", "groups"),
+        *estimate(number(RELATIVE_ACCURACY_CHANGE, CONTRAST, RELATIVE, missing=True)),  # a difference has no bound
     ),
 )
 SLICES = Table(
@@ -63,7 +61,7 @@ SLICES = Table(
         integer("pairs", "pairs of the part", "pairs"),
         integer("queries", "queries of the part", "queries"),
         *ACCURACY,
-        *change("margin", "logits"),
+        *change("logit_margin", "logits"),
         *change("mae", "grades"),
     ),
 )

@@ -1,7 +1,7 @@
 """What report writes for other programs: the article's findings, judged."""
 
 from pipeline.core import paths
-from pipeline.core.finding_ids import FINDING_IDS
+from pipeline.core.run_names import FINDING_IDS
 from pipeline.core.schemas import Records
 
 FINDINGS = Records(

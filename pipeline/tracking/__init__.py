@@ -1,4 +1,4 @@
-"""One MLflow run a pipeline execution, one child run a stage; no stage ever fails or waits long for it.
+"""MLflow tracking: a parent run per pipeline execution, a child run per stage; no stage fails or waits long for it.
 
 A stage fills a `Record`. What is to be written is a `RunRecord` of plain data, sent to MLflow at once or, where that
 does not answer, kept in the outbox and sent by the next execution. Only `mlflow_client`, `mlflow_writer`,

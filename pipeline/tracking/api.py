@@ -35,7 +35,7 @@ ERROR_LENGTH = 500  # characters of an error's message that its tag keeps
 
 @contextmanager
 def stage(name: str, params: Params) -> Iterator[Record]:
-    """Record what happens inside as one stage run. An exception fails it and its parent run, and goes on.
+    """Record the block as a stage run. An exception fails it and its parent run, and is raised again.
 
     publish has no run of its own: it fills the parent run.
     """
@@ -47,10 +47,10 @@ def stage(name: str, params: Params) -> Iterator[Record]:
         yield record
         execution.forget()
         return
-    run = RunRecord(uuid4().hex, name, params.base.experiment, milliseconds(), parent=execution.id)
+    run = RunRecord(uuid4().hex, name, params.run.experiment, milliseconds(), parent=execution.id)
     run = replace(run, params=declared_params(flatten_params(params), name))
     _open_stage_run(execution, run, params)
-    run = replace(run, start=milliseconds())  # opening the parent run is no part of the stage's duration
+    run = replace(run, start=milliseconds())  # opening the parent run is not part of the stage's duration
     try:
         yield record
     except BaseException as error:
@@ -66,7 +66,7 @@ def _open_stage_run(execution: Execution, run: RunRecord, params: Params) -> Non
     with never_fail():
         is_first = not execution.is_introduced
         if is_first:
-            execution.introduce(params.base.experiment, run.start)
+            execution.introduce(params.run.experiment, run.start)
         execution.note(run.name, id=run.id, status="RUNNING", start=run.start)
         parent = open_parent(execution.id, execution.key, params, run.start) if is_first else run.of_parent()
         deliver(execution, replace(parent, status="RUNNING"))
@@ -82,7 +82,7 @@ def _close_stage_run(execution: Execution, run: RunRecord, record: Record) -> No
 
 
 def closed_parent(parent: RunRecord, notes: Notes) -> RunRecord:
-    """The parent run with its stages' status, the end of the last of them, and a description of how far it came."""
+    """Close a parent run with its stages' status, the end of the last of them, and a description of how far it came."""
     notes = dict(sorted(notes.items(), key=lambda item: item[1]["start"]))
     finished = [stage for stage, note in notes.items() if note["status"] == "FINISHED"]
     status, tags = "FINISHED", {}
@@ -109,7 +109,7 @@ def catch_up(mine: Execution) -> None:
 
 
 def _close_runs(mine: Execution, ended: Execution) -> None:
-    """With fingerprints of the stages that finished, so that later runs which skip them can name these."""
+    """Close the runs of an ended execution, with fingerprints of its finished stages for later runs that skip them."""
     about, notes = ended.about(), ended.notes()
     experiment = about["experiment"]
     for stage, note in notes.items():
@@ -156,7 +156,7 @@ def publish(params: Params, record: Record, lock: Lock) -> None:
 
 
 def markers() -> dict[Path, str]:
-    """Files that mark a state of the project as published -> the id of its parent run."""
+    """Markers, files of published states of the project -> id of the parent run."""
     ids = {}
     for path in sorted(_marker_folder().glob("*.json")):
         with suppress(ValueError, KeyError, TypeError):  # a damaged one marks nothing
@@ -169,7 +169,7 @@ def _marker(lock: Lock) -> Path:
 
 
 def _marker_folder() -> Path:
-    """One for each MLflow that runs are published to."""
+    """Folder of markers, one for each MLflow that runs are published to."""
     uri = mlflow_client.tracking_uri()
     name = "here" if mlflow_client.own_database() else sha256(uri.encode()).hexdigest()[:12]
     return tracking_folder() / "published" / name

@@ -1,4 +1,4 @@
-"""A parent run's description in Markdown: what was run, how good the model is, what its heads showed.
+"""Description of a parent run in Markdown: params, quality of the model, effects of heads, findings.
 
 Plain data in, text out. The stages follow once MLflow knows which run computed each.
 """
@@ -19,7 +19,7 @@ Effect = tuple[str, float, str]  # a head's short name, relative change of accur
 
 @dataclass(frozen=True)
 class Stage:
-    """seconds: how long the run that computed it took, None where no run is known."""
+    """A stage of a parent run. seconds: duration of the run that computed it, None where no run is known."""
 
     name: str
     seconds: float | None
@@ -29,10 +29,10 @@ class Stage:
 def describe(
     params: Mapping[str, str], metrics: Numbers, effects: Sequence[Effect], findings: Sequence[Mapping[str, str]]
 ) -> str:
-    """All but the stages.
+    """Describe a parent run, without its stages.
 
     Args:
-        params: dotted name -> value. metrics: headline metrics. effects: every head masked alone.
+        params: dotted name -> value. metrics: headline metrics. effects: single heads masked.
         findings: id, statement, measured and verdict of each. Whatever is missing is left out.
     """
     parts = [_run(params, metrics), _quality(metrics), *_heads(effects), _findings(findings)]
@@ -40,7 +40,7 @@ def describe(
 
 
 def with_stages(text: str, stages: Sequence[Stage]) -> str:
-    """`text` and a table of the stages, cut to what a tag holds."""
+    """Add a table of the stages to `text`, cut to the length of a tag."""
     rows = []
     for stage in stages:
         seconds = "" if stage.seconds is None else f"{stage.seconds:.1f}"
@@ -50,7 +50,7 @@ def with_stages(text: str, stages: Sequence[Stage]) -> str:
 
 
 def ran(stages: Sequence[Stage]) -> str:
-    """Which stages were run now, in a few words."""
+    """Stages that ran now, as text."""
     names = [stage.name for stage in stages if not stage.is_cached]
     return "all" if len(names) == len(stages) else ", ".join(names) or "none"
 
@@ -60,23 +60,23 @@ def _run(params: Mapping[str, str], metrics: Numbers) -> str:
     passes = f"fine-tuned for {epochs} epoch{'' if epochs == '1' else 's'}"
     source = params.get("data.source", "?")
     language = f" ({params['data.generated.language']})" if source == "generated" else ""
-    pairs = {split: metrics.get(f"{split}_pairs", metrics.get(f"prepare.{split}_pairs")) for split in SPLITS}
+    pairs = {split: metrics.get(f"data/{split}_pairs") for split in SPLITS}
     counts = ", ".join(f"{count} {split}" for split, count in pairs.items() if count is not None)
     text = f"`{params.get('model.name', '?')}` {passes if epochs != '0' else 'as it is, without fine-tuning'}"
     text += f" on `{source}`{language}" + (f": {counts} pairs." if counts else ".")
-    masked = metrics.get("heads_pairs")
+    masked = metrics.get("heads/pairs")
     return text if masked is None else f"{text} Heads masked on {masked} test pairs."
 
 
 def _quality(metrics: Numbers) -> str:
-    accuracy = metrics.get("test_accuracy")
+    accuracy = metrics.get("grading/test_accuracy")
     if accuracy is None:
         return ""
-    graded = f"Grades **{accuracy:.1%}** of the test pairs right{_qwk(metrics.get('test_qwk'))}"
+    graded = f"Grades **{accuracy:.1%}** of the test pairs right{_qwk(metrics.get('grading/test_qwk'))}"
     peers = {
-        "the BiLSTM baseline": (metrics.get("baseline_test_accuracy"), metrics.get("baseline_test_qwk")),
-        "words alone": (metrics.get("test_tfidf_accuracy"), None),
-        "the most frequent grade": (metrics.get("test_majority_accuracy"), None),
+        "the BiLSTM": (metrics.get("bilstm/test_accuracy"), metrics.get("bilstm/test_qwk")),
+        "words alone": (metrics.get("grading/test_tfidf_accuracy"), None),
+        "the most frequent grade": (metrics.get("grading/test_majority_accuracy"), None),
     }
     others = [f"{name} {share:.1%}{_qwk(kappa)}" for name, (share, kappa) in peers.items() if share is not None]
     return f"{graded}; {', '.join(others)}." if others else f"{graded}."
@@ -87,7 +87,7 @@ def _qwk(kappa: float | None) -> str:
 
 
 def _heads(effects: Sequence[Effect]) -> list[str]:
-    """One line a verdict that matters, the strongest heads first."""
+    """Lines on needed and harmful heads, the strongest first."""
     lines = []
     for verdict, sign in (("needed", 1), ("harmful", -1)) if effects else ():
         heads = sorted((effect for effect in effects if effect[2] == verdict), key=lambda effect: sign * effect[1])

@@ -1,4 +1,4 @@
-"""One execution of the pipeline, whatever its number of processes: who runs it, and what ran in it so far."""
+"""Execution of the pipeline over several processes: its owner, and notes on the stages that ran."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differentl
 
 
 def project_root() -> Path:
-    """Where the tracking lives: DVC runs experiments in copies of the project, but names the original."""
+    """Root of the original project, where tracking files are: DVC runs experiments in copies of the project."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
@@ -53,7 +53,7 @@ class Execution:
         return (self.folder / "offline").exists()
 
     def go_offline(self) -> None:
-        """Tell the stages to come that MLflow does not answer."""
+        """Note for later stages that MLflow does not answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "offline").touch()
 
@@ -62,7 +62,7 @@ class Execution:
         return (self.folder / ABOUT).exists()
 
     def introduce(self, experiment: str, start: int) -> None:
-        """Write down who runs the stages and where, for the executions to come."""
+        """Note the owner and workspace for later executions."""
         owner = {"key": self.key, "pid": self.pid, "created": self.created}
         about = {"owner": owner, "workspace": str(Path.cwd()), "experiment": experiment, "start": start}
         write_state(self.folder / ABOUT, about)
@@ -74,7 +74,7 @@ class Execution:
         write_state(self.folder / "stages" / f"{stage}.json", values)
 
     def notes(self) -> dict[str, dict[str, Any]]:
-        """Stage -> its note, of the stages that ran in this execution."""
+        """Notes by stage, of those that ran in this execution."""
         notes = {}
         for path in sorted((self.folder / "stages").glob("*.json")):
             with suppress(ValueError):  # a damaged note is none
@@ -92,7 +92,7 @@ class Execution:
 
 
 def current() -> Execution:
-    """The execution this process belongs to, by PIPELINE_RUN_KEY, else by the process that runs its stages."""
+    """Execution of this process, by PIPELINE_RUN_KEY, else by the process that runs its stages."""
     key = os.environ.get("PIPELINE_RUN_KEY")
     process = psutil.Process()
     owner = nearest_dvc() or (process.parent() if key else None) or process
@@ -110,7 +110,7 @@ def others(mine: Execution) -> list[Execution]:
 
 
 def tracking_lock(task: str, timeout: float) -> FileLock:
-    """Held by one process at a time; raises filelock.Timeout after `timeout` seconds of waiting for it."""
+    """Lock between processes; raises filelock.Timeout after `timeout` seconds of waiting for it."""
     tracking_folder().mkdir(parents=True, exist_ok=True)
     return FileLock(tracking_folder() / f"{task}.lock", timeout=timeout)
 
@@ -120,6 +120,6 @@ def milliseconds() -> int:
 
 
 def write_state(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file of the tracking's own, whole or not at all."""
+    """Write a JSON state file atomically."""
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(values), encoding="utf-8")

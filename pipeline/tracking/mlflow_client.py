@@ -1,4 +1,4 @@
-"""The connection to MLflow: where it is, set up once, its experiment and the saved view of it."""
+"""Connection to MLflow: address, client, experiment and its saved view."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import paths
-from pipeline.core.finding_ids import FINDING_IDS
+from pipeline.core.run_names import ACCURACY, BILSTM_ACCURACY, FINDING_IDS, NEEDED_HEADS, QWK
 from pipeline.tracking.execution import project_root, tracking_lock
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ LOCK_SECONDS = 120  # the first start creates the database, slowly where several
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI where the user set it, else the project's own database."""
+    """Tracking URI: MLFLOW_TRACKING_URI where set, else the project's own database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / paths.DATABASE}"
 
 
 def own_database() -> Path | None:
-    """The file of the project's own database, where that is in use."""
+    """File of the project's database, None where another is in use."""
     file = project_root() / paths.DATABASE
     return file if tracking_uri() in (f"sqlite:///{file}", f"sqlite:///{paths.DATABASE}") else None
 
 
 @cache
 def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id; database and experiment are created where they are not there."""
+    """Connect: client and experiment id; database and experiment are created where missing."""
     client = _open(uri)
     with _database_lock():
         store = client._tracking_client.store
@@ -60,7 +60,7 @@ def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]
 
 
 def connect_existing() -> "MlflowClient | None":
-    """A client of what is tracked already; None where its database's file is missing, which a client would create."""
+    """Connect to an existing database; None where its file is missing, which a client would create."""
     from sqlalchemy.engine import make_url
 
     uri = tracking_uri()
@@ -70,7 +70,7 @@ def connect_existing() -> "MlflowClient | None":
 
 
 def _open(uri: str) -> "MlflowClient":
-    """With short waits and a quiet log, set before mlflow is imported."""
+    """Open a client with short timeouts and a quiet log, set before mlflow is imported."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow.store.db import utils
@@ -85,7 +85,7 @@ def _open(uri: str) -> "MlflowClient":
 
 
 def _database_lock() -> AbstractContextManager[Any]:
-    """Processes that meet a fresh database break it. A server starts its own, and may keep its clients waiting."""
+    """Lock on the database, which concurrent first accesses break. A server needs none."""
     return nullcontext() if _is_remote() else tracking_lock("store", LOCK_SECONDS)
 
 
@@ -95,7 +95,7 @@ def _create_experiment(client: "MlflowClient", name: str) -> "Experiment":
     try:
         return client.get_experiment(client.create_experiment(name))
     except MlflowException:
-        if found := client.get_experiment_by_name(name):  # another client of the server was quicker
+        if found := client.get_experiment_by_name(name):  # another client created it first
             return found
         raise
 
@@ -105,7 +105,7 @@ def _is_remote() -> bool:
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Whether MLflow, or the disk, did not answer, rather than refused what it was given."""
+    """Whether MLflow or the disk is unreachable, rather than refusing a request."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import OperationalError
@@ -116,18 +116,18 @@ def is_unreachable(error: Exception) -> bool:
         return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
     if isinstance(error, RequestException) and error.response is not None:
         return error.response.status_code in CLOSED_DOORS or error.response.status_code >= 500
-    # With a server, the disk of this machine is no part of MLflow: a file that is not there is the run's fault.
+    # With a server, the disk of this machine is not part of MLflow: a file that is not there is the run's fault.
     return isinstance(error, RequestException | OperationalError if _is_remote() else OSError | OperationalError)
 
 
 def brief(error: Exception) -> str:
-    """The first line, without the password an address may carry."""
+    """First line of an error, without a password in an address."""
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     return re.sub(r"//[^/@\s]*@", "//", line)[:200]
 
 
 VIEW_TAG = "mlflow.sharedViewState.pipeline"
-VIEW_METRICS = ("test_accuracy", "test_qwk", "baseline_test_accuracy", "heads_needed")
+VIEW_METRICS = (ACCURACY, QWK, BILSTM_ACCURACY, NEEDED_HEADS)
 # Column -> its width in pixels, from left to right.
 VIEW_COLUMNS = {
     "params.`model.name`": 90,
@@ -161,5 +161,5 @@ def keep_view(client: "MlflowClient", experiment: "Experiment") -> None:
 
 
 def saved_view(created: int) -> str:
-    """The tag's value; `created` in milliseconds since 1970 is what the UI shows as the view's age."""
+    """Value of the view's tag; `created` in milliseconds since 1970 is what the UI shows as the view's age."""
     return json.dumps({"name": "Pipeline", "createdAt": created, "updatedAt": created, "state": json.dumps(VIEW)})

@@ -1,4 +1,4 @@
-"""Runs out of MLflow, as plain data. Creates no database and writes nothing into one."""
+"""Reader of MLflow runs as plain data. Creates no database and writes nothing."""
 
 import contextlib
 import tempfile
@@ -27,7 +27,7 @@ class TrackedRun:
 
 
 def find_run_by_id(prefix: str) -> TrackedRun | None:
-    """The parent run whose id begins so; None where there is none, or nothing has been tracked here.
+    """Find the parent run by the beginning of its id; None where there is none, or no database.
 
     Args:
         prefix: hexadecimal digits, at most the 32 of an id.
@@ -43,7 +43,7 @@ def find_run_by_id(prefix: str) -> TrackedRun | None:
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     if len(parents) > 1:
         ids = ", ".join(sorted(run.info.run_id for run in parents))
-        raise InputError(f"{len(parents)} MLflow runs begin with {prefix}; name more digits: {ids}")
+        raise InputError(f"{len(parents)} MLflow runs begin with {prefix}; give more digits: {ids}")
     if found and not parents:
         parent = found[0].data.tags["mlflow.parentRunId"]
         raise InputError(f"MLflow run {found[0].info.run_id} is one stage's; name its parent run: {parent}")
@@ -54,7 +54,7 @@ def find_run_by_id(prefix: str) -> TrackedRun | None:
 
 
 def read_artifact(run_id: str, path: Path) -> bytes | None:
-    """A file that a run left; None where it left none under this path.
+    """Read an artifact of a run; None where it has none under this path.
 
     Raises:
         InputError: MLflow does not answer.
@@ -70,7 +70,7 @@ def read_artifact(run_id: str, path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def open_client() -> "Iterator[MlflowClient | None]":
-    """The client, in the folder that artifact locations are relative to."""
+    """Open a client, in the folder that artifact locations are relative to."""
     with contextlib.chdir(project_root()):
         try:
             yield connect_existing()

@@ -1,4 +1,4 @@
-"""Runs written to MLflow, with their files, their model and the links between a parent run and its stages."""
+"""Writer of MLflow runs: files, model, and the links between a parent run and its stages."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ RECORD_ID_TAG, STAGE_FINGERPRINT_TAG = "pipeline.row", "pipeline.stage_fingerpri
 def write_run(record: RunRecord, base: Path) -> None:
     """Create or complete the record's run. Its files lie below `base`, an absolute path.
 
-    Raises whatever MLflow raises; `mlflow_client.is_unreachable` says which of it is no fault of the record.
+    Raises whatever MLflow raises; `mlflow_client.is_unreachable` says whether MLflow, not the record, is at fault.
     """
     with contextlib.chdir(project_root()):
         _Writer(*connect(tracking_uri(), record.experiment, project_root())).write(record, base)
@@ -92,7 +92,7 @@ class _Writer:
             self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _log_files(self, run_id: str, base: Path, path: Path) -> None:
-        """reports/figures/x.png as figures/x.png: an artifact's path leaves out the first folder."""
+        """Log files without their first folder: reports/figures/x.png as figures/x.png."""
         place = Path(*path.parts[1:])
         if (base / path).is_dir():
             self.client.log_artifacts(run_id, str(base / path), place.as_posix())
@@ -113,7 +113,7 @@ class _Writer:
                 self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
 
     def _link_stages(self, run_id: str, record: RunRecord) -> "list[Run]":
-        """Name, for each stage of a parent run, the run that computed it, in this execution or an earlier one."""
+        """Link each stage of a parent run to the run that computed it, in this execution or an earlier one."""
         computed: list[Run] = []
         stages: list[description.Stage] = []
         tags: dict[str, str] = {}
@@ -136,7 +136,7 @@ class _Writer:
         return computed
 
     def _register(self, run_id: str, record: RunRecord, computed: "list[Run]") -> None:
-        """The model behind a finished pipeline, fine-tuned now or earlier, becomes the newest."""
+        """Register the model of a finished pipeline, fine-tuned now or earlier, as the newest."""
         from mlflow.entities import LoggedModelInput
 
         for run in computed:
@@ -156,7 +156,7 @@ def _user() -> str:
 
 
 def logged_models(client: "MlflowClient", run: "Run") -> list[str]:
-    """Ids of the models that the run logged whole: MLflow names a model before its files are there."""
+    """Ids of the models that the run logged completely: MLflow names a model before its files are there."""
     named = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
     return [model_id for model_id in named if client.get_logged_model(model_id).status == "READY"]
 

@@ -1,4 +1,4 @@
-"""Fine-tuned models as versions of one registered model, the newest pipeline's under an alias.
+"""Model registry: fine-tuned models as versions of a registered model, the newest pipeline's under an alias.
 
 ``models:/<experiment>@newest`` is the model of the latest pipeline that finished. Runs that are written late, since
 MLflow did not answer, do not move it back: the version says when the parent run that the alias followed was started.
@@ -19,7 +19,7 @@ WITHDRAWN_TAG = "pipeline.withdrawn"
 
 
 def model_name(experiment: str) -> str:
-    """The registered model's name: the experiment's, without what MLflow refuses in one."""
+    """Name of the registered model: the experiment's, without what MLflow refuses in one."""
     return experiment.replace("/", "_").replace(":", "_")
 
 
@@ -46,7 +46,7 @@ def point_alias(client: "MlflowClient", experiment: str, version: str) -> None:
 
 
 def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str | None:
-    """Take the alias from the model of a parent run started at or after `since`, and give it to the one before.
+    """Roll the alias back from the model of a parent run started at or after `since` to the one before.
 
     No later run gives it back to that model; `point_alias` does. Returns the version that the alias is back at, None
     where it was not moved.
@@ -88,6 +88,6 @@ def _create_version(client: "MlflowClient", name: str, run_id: str, model_id: st
 
 
 def _last_start(client: "MlflowClient", name: str, version: str | None) -> int:
-    """When the parent run was started that the alias follows; 0 where it follows none."""
+    """Start of the parent run that the alias follows; 0 where it follows none."""
     tags = client.get_model_version(name, version).tags if version else {}
     return int(tags.get(STARTED_TAG, 0))

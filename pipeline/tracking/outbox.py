@@ -1,4 +1,4 @@
-"""The outbox of MLflow: a run is written to disk before it is sent, and the next execution sends what is left."""
+"""Outbox for MLflow: a run is written to disk before it is sent, and the next execution sends what is left."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ COPY_SECONDS = 60.0  # age from which an unlocked, unfinished entry is the remai
 
 @contextmanager
 def enqueue(run: RunRecord, base: Path) -> Iterator[Path]:
-    """Write a run whose files lie below `base` to a folder; no other process sends it before the block ends."""
+    """Enqueue a run whose files lie below `base`; no other process sends it before the block ends."""
     folder = _outbox_folder() / f"{time.time_ns():020d}-{run.id}"
     folder.mkdir(parents=True)
     with FileLock(folder / LOCK_FILE, timeout=COPY_SECONDS):
@@ -39,7 +39,7 @@ def enqueue(run: RunRecord, base: Path) -> Iterator[Path]:
 
 
 def pending() -> Iterator[tuple[RunRecord, Path]]:
-    """Runs that no living process is sending and their folders, oldest first, locked until the next is asked for."""
+    """Pending runs that no living process is sending, with their folders, oldest first, each locked meanwhile."""
     for folder in sorted(_outbox_folder().glob("*")):
         # Passed over: what is locked (Timeout is an OSError), sent meanwhile or damaged.
         with suppress(OSError, ValueError, TypeError), FileLock(folder / LOCK_FILE, timeout=0):
@@ -66,7 +66,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def deliver(execution: Execution, run: RunRecord) -> bool:
-    """Send the run, or leave it for the next execution. Whether it was sent or is on disk."""
+    """Deliver the run, or leave it for the next execution. Returns whether it was sent or is on disk."""
     with never_fail(), enqueue(run, Path.cwd()) as folder:
         if not execution.is_offline:
             _send(execution, run, folder)
@@ -75,7 +75,7 @@ def deliver(execution: Execution, run: RunRecord) -> bool:
 
 
 def flush(execution: Execution) -> None:
-    """Send what earlier executions had to leave, oldest first, until MLflow does not answer."""
+    """Send the runs that earlier executions left, oldest first, until MLflow does not answer."""
     for run, folder in pending():
         if execution.is_offline:
             return
@@ -102,7 +102,7 @@ def print_notice(message: str) -> None:
 
 @contextmanager
 def never_fail() -> Iterator[None]:
-    """Print an error instead of raising it: a pipeline's results are worth more than its record."""
+    """Print errors instead of raising them: tracking must not fail the pipeline."""
     try:
         yield
     except Timeout:

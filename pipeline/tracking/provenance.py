@@ -1,4 +1,4 @@
-"""Where a run comes from: hashes of what went into each stage, read off dvc.lock, and the git commit."""
+"""Provenance of a run: hashes of each stage's inputs from dvc.lock, and the git commit."""
 
 import json
 import os
@@ -18,7 +18,7 @@ Lock = dict[str, dict[str, Any]]
 
 
 def read_lock(path: Path = paths.DVC_LOCK) -> Lock:
-    """Stage -> its entry, without publish's own, which dvc has not renewed when publish reads it.
+    """Read dvc.lock: stage -> entry, without publish's, which dvc has not renewed when publish reads it.
 
     Raises:
         InputError: the file is damaged.
@@ -34,7 +34,7 @@ def read_lock(path: Path = paths.DVC_LOCK) -> Lock:
 
 
 def stage_fingerprints(lock: Lock) -> dict[str, str]:
-    """Stage -> sha256 of its command, the hashes of its dependencies and the values of its params."""
+    """Fingerprints of stages: sha256 of the command, the hashes of its dependencies and the values of its params."""
     return {name: _digest([entry["cmd"], _hashes(entry, "deps"), entry.get("params")]) for name, entry in lock.items()}
 
 
@@ -43,7 +43,7 @@ def whole_fingerprint(stages: dict[str, str]) -> str:
 
 
 def output_fingerprint(lock: Lock, folder: Path) -> str | None:
-    """One hash of the outputs at or below `folder`; None where no stage has any there."""
+    """Hash of the outputs at or below `folder`; None where no stage has any there."""
     outs = [(path, md5) for entry in lock.values() for path, md5 in _hashes(entry, "outs")]
     below = sorted((path, md5) for path, md5 in outs if Path(path).is_relative_to(folder))
     return _digest(below)[:16] if below else None
@@ -51,12 +51,19 @@ def output_fingerprint(lock: Lock, folder: Path) -> str | None:
 
 def wrote(entry: dict[str, Any], digests: dict[str, str]) -> bool:
     """Whether a run that left files with these md5 digests is the one whose outputs the lock entry names."""
-    known = [(path, md5) for path, md5 in _hashes(entry, "outs") if path in digests]
-    return bool(known) and all(digests[path] == md5 for path, md5 in known)
+    known = [(md5, left) for path, md5 in _hashes(entry, "outs") if (left := _output_digest(path, digests))]
+    return bool(known) and all(md5 == left for md5, left in known)
+
+
+def _output_digest(path: str, digests: dict[str, str]) -> str | None:
+    """DVC's hash of an output by its files' digests; of a folder that of their list. None where no file is known."""
+    below = {file.removeprefix(f"{path}/"): digest for file, digest in digests.items() if file.startswith(f"{path}/")}
+    listed = json.dumps([{"md5": digest, "relpath": name} for name, digest in sorted(below.items())])
+    return f"{md5(listed.encode()).hexdigest()}.dir" if below else digests.get(path)
 
 
 def file_digests(files: list[Path]) -> dict[str, str]:
-    """Path -> md5, as DVC hashes a file."""
+    """MD5 digests of files, as DVC hashes them."""
     return {str(path): md5(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
@@ -72,7 +79,7 @@ MADE_BY_STAGES = ("reports", "data", "dvc.lock")  # DVC changes these while it r
 
 
 def source_tags() -> dict[str, str]:
-    """Tags of the parent run; without git or a commit, nothing but the DVC experiment's name."""
+    """Tags of the source code; without git or a commit, nothing but the DVC experiment's name."""
     tags = {"dvc.experiment": name} if (name := os.environ.get("DVC_EXP_NAME")) else {}
     if commit := git("rev-parse", "HEAD"):
         others = [f":(exclude){path}" for path in MADE_BY_STAGES]
@@ -82,7 +89,7 @@ def source_tags() -> dict[str, str]:
 
 
 def git(*arguments: str) -> str | None:
-    """What git prints; None where it, or a repository, is not there."""
+    """Output of git; None without git or a repository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

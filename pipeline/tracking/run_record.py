@@ -1,4 +1,4 @@
-"""What is tracked, as plain data: sent to MLflow at once or from the outbox later, it gives the same run."""
+"""Records of runs as plain data: sent to MLflow at once or later from the outbox, with the same result."""
 
 import math
 import os
@@ -11,15 +11,15 @@ from typing import Any, Self, TypeGuard
 import yaml
 
 from pipeline.core.config import Params, flatten_params
+from pipeline.core.run_names import metric_name
 from pipeline.tracking.provenance import source_tags
 
 PUBLISHED_TAG = "pipeline.published"
-METRIC_PREFIXES: dict[str, str] = {}  # stage -> what stands before its metrics' names in MLflow, such as "heads/"
 
 
 @dataclass
 class Record:
-    """What a stage reports; every path is relative to the project's root.
+    """Report of a stage; every path is relative to the project's root.
 
     metrics: headline numbers; None and what is not finite are left out.
     artifacts: files and folders. curve: (metric, value, step). tags: short texts.
@@ -68,15 +68,15 @@ class RunRecord:
         return self.status == "FINISHED" and self.tags.get(PUBLISHED_TAG) == "true"
 
     def files(self) -> list[str]:
-        """Every file or folder that writing the run reads."""
+        """Files and folders of the run."""
         return [*self.artifacts, *self.dataset, *([self.model] if self.model else [])]
 
     def of_parent(self) -> "RunRecord":
-        """The least that a parent run needs, where it has not been written yet."""
+        """Minimal record of the parent run, where it has not been written yet."""
         return RunRecord(self.parent or self.id, "pipeline", self.experiment, self.start)
 
     def filled(self, record: Record) -> Self:
-        """With what a stage reported, but for files it named and never wrote, and numbers that are not finite."""
+        """Fill in a stage's report, without missing files and numbers that are not finite."""
         stage = self.name if self.parent else None
         curve = [(metric_name(stage, name), value, step) for name, value, step in record.curve]
         return replace(
@@ -91,17 +91,12 @@ class RunRecord:
         )
 
 
-def metric_name(stage: str | None, name: str) -> str:
-    """How MLflow names a stage's metric; `stage` is None for the parent run, whose metrics come from every stage."""
-    return f"{METRIC_PREFIXES.get(stage or '', '')}{name}"
-
-
 def open_parent(id: str, key: str, params: Params, start: int) -> RunRecord:
-    """The parent run as an execution's first process knows it."""
+    """Parent run as opened by the first process of an execution."""
     source = params.data.source if params.data.source != "generated" else f"generated {params.data.generated.language}"
     name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {source}"
     tags = {"pipeline.exec_key": key, PUBLISHED_TAG: "false"} | source_tags()
-    return RunRecord(id, name, params.base.experiment, start, params=flatten_params(params), tags=tags)
+    return RunRecord(id, name, params.run.experiment, start, params=flatten_params(params), tags=tags)
 
 
 def _existing(paths: Iterable[Path]) -> list[str]:
@@ -120,7 +115,7 @@ def declared_params(flat: dict[str, str], stage: str, pipeline: Path = Path("dvc
 
 
 def stage_description(stage: str, pipeline: Path = Path("dvc.yaml")) -> str:
-    """What dvc.yaml says the stage turns into what; empty where it says nothing."""
+    """Description of the stage in dvc.yaml; empty where there is none."""
     return _entry(stage, pipeline).get("desc", "")
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 import yaml
 from mlflow.entities import Run
@@ -16,6 +15,7 @@ from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
 from pipeline.core.process import stage_lock
 from tests.support.shell import REPOSITORY
+from tests.support.tracking import runs
 
 EXPERIMENT = "at-once"
 STAGE = """
@@ -29,22 +29,17 @@ with stage_lock("prepare"), tracking.stage("prepare", params) as record:
     time.sleep(3)
     out = Path("reports/prepare/metrics.json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"pairs": params.base.seed}))
+    out.write_text(json.dumps({"pairs": params.run.seed}))
     record.artifacts = [out]
-    record.metrics = {"pairs": params.base.seed}
+    record.metrics = {"pairs": params.run.seed}
 """
 OUT = "reports/prepare/metrics.json"
 PIPELINE = {
     "stages": {
-        "prepare": {"cmd": "python stage.py", "params": ["base.seed"], "deps": ["stage.py"], "metrics": [OUT]},
+        "prepare": {"cmd": "python stage.py", "params": ["run.seed"], "deps": ["stage.py"], "metrics": [OUT]},
         "publish": {"cmd": "python -m pipeline publish", "deps": [OUT], "always_changed": True},
     }
 }
-
-
-def rows(folder: Path) -> list[Run]:
-    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    return client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
 
 
 @pytest.fixture
@@ -81,25 +76,25 @@ def parents(found: list[Run]) -> list[Run]:
 
 
 def test_experiments_beside_each_other_have_a_row_each(repository):
-    experiments = [["dvc", "exp", "run", "--temp", "-S", f"base.seed={seed}"] for seed in (1, 2)]
+    experiments = [["dvc", "exp", "run", "--temp", "-S", f"run.seed={seed}"] for seed in (1, 2)]
     assert at_once(*experiments) == [0, 0]
-    found = rows(repository)
+    found = runs(repository)
     assert {run.info.status for run in found} == {"FINISHED"}
     whole = {run.info.run_id: run for run in parents(found)}
-    assert sorted(run.data.params["base.seed"] for run in whole.values()) == ["1", "2"]
+    assert sorted(run.data.params["run.seed"] for run in whole.values()) == ["1", "2"]
     stages = [run for run in found if run.info.run_id not in whole]
     assert len(stages) == 2
     for run in stages:  # each below the row of its own execution
         parent = whole[run.data.tags["mlflow.parentRunId"]]
-        assert run.data.metrics["pairs"] == float(parent.data.params["base.seed"])
+        assert run.data.metrics["pairs"] == float(parent.data.params["run.seed"])
 
 
 @pytest.mark.parametrize("options", [["--temp"], []], ids=["in a copy", "in the working tree"])
 def test_an_experiment_takes_the_users_own_group_from_the_command_line(repository, options):
     """As params.yaml says; `groups={mine: ...}` is refused by DVC, since the file has an empty `groups`."""
     group = "+group_ablation.groups.mine=[[1,1],[2,9]]"
-    assert at_once(["dvc", "exp", "run", *options, "-S", group, "-S", "base.seed=2"]) == [0]
-    [parent] = parents(rows(repository))
+    assert at_once(["dvc", "exp", "run", *options, "-S", group, "-S", "run.seed=2"]) == [0]
+    [parent] = parents(runs(repository))
     assert parent.data.params["group_ablation.groups"] == '{"mine": [[1, 1], [2, 9]]}'
     expected = {} if options else {"mine": [[1, 1], [2, 9]]}
     assert load_params().group_ablation.groups == expected
@@ -113,7 +108,7 @@ def test_two_runs_of_one_clone_leave_one_whole_result(repository):
     done = subprocess.run(["dvc", "repro"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(Path(OUT).read_text()) == {"pairs": 13}
-    found = rows(repository)
+    found = runs(repository)
     assert {run.info.status for run in found} == {"FINISHED"}
     assert [run.info.run_name for run in found if run not in parents(found)] == ["prepare"]
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.__main__ import STAGES
-from pipeline.tables.__main__ import RECORDS, TABLES
 from tests.support.shell import TINY_TABLE, executed, files, run_stage_command
+from tests.table_dictionary import RECORDS, TABLES
 
 OUTPUTS = {
     "data/prepared/train.parquet",
@@ -21,29 +21,28 @@ OUTPUTS = {
     "data/model/model.safetensors",
     "data/model/tokenizer.json",
     "data/model/tokenizer_config.json",
-    "data/predictions/dev.parquet",
     "data/predictions/test.parquet",
-    "data/predictions/baseline_test.parquet",
+    "data/predictions/bilstm_test.parquet",
     "data/attention/maps.safetensors",
-    "data/attention/showcase.json",
+    "data/attention/example_pairs.json",
     "data/ablation/heads.safetensors",
     "data/ablation/groups.safetensors",
     "data/ablation/head_rows.safetensors",
     "data/ablation/group_rows.safetensors",
-    "data/dependency/shown.json",
+    "data/dependency/example_cls_attention.json",
     "reports/prepare/metrics.json",
     "reports/finetune/metrics.json",
     "reports/finetune/curve.csv",
-    "reports/baseline/metrics.json",
+    "reports/bilstm/metrics.json",
     "reports/attention/metrics.json",
     "reports/attention/profiles.csv",
     "reports/attention/labels.csv",
-    "reports/attention/moves.csv",
-    "reports/attention/mean_moves.csv",
-    "reports/attention/places.csv",
+    "reports/attention/attention_shift.csv",
+    "reports/attention/attention_shift_mean.csv",
+    "reports/attention/head_embedding.csv",
     "reports/head_ablation/metrics.json",
     "reports/head_ablation/heads.csv",
-    "reports/head_ablation/alone.csv",
+    "reports/head_ablation/kept_heads.csv",
     "reports/group_ablation/metrics.json",
     "reports/group_ablation/groups.csv",
     "reports/group_ablation/controls.csv",
@@ -51,9 +50,10 @@ OUTPUTS = {
     "reports/group_ablation/slices.csv",
     "reports/dependency/metrics.json",
     "reports/dependency/edges.csv",
-    "reports/dependency/group.csv",
-    "reports/dependency/readers.csv",
+    "reports/dependency/edges_term_match.csv",
+    "reports/dependency/mediation.csv",
     "reports/findings.json",
+    "reports/headline.json",
     "reports/report.html",
 }
 
@@ -113,14 +113,14 @@ def test_one_row_for_the_execution_and_one_for_each_stage(finished):
     assert sorted(children["tags.mlflow.runName"]) == sorted(set(STAGES) - {"publish"})
     assert set(children["tags.mlflow.parentRunId"]) == {parents.iloc[0]["run_id"]}
     metrics = json.loads((finished / "reports/finetune/metrics.json").read_text(encoding="utf-8"))
-    assert parents.iloc[0]["metrics.test_accuracy"] == pytest.approx(metrics["test_accuracy"])
+    assert parents.iloc[0]["metrics.grading/test_accuracy"] == pytest.approx(metrics["test_accuracy"])
 
 
 def test_results_describe_the_same_pairs(finished):
     heads = pd.read_csv(finished / "reports/head_ablation/heads.csv")
     groups = pd.read_csv(finished / "reports/group_ablation/groups.csv", keep_default_na=False)
     assert list(zip(heads["layer"], heads["head"], strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    mine = groups[groups["experiment"] == "user"].iloc[0]
+    mine = groups[groups["group_type"] == "user"].iloc[0]
     alone = heads[(heads["layer"] == 0) & (heads["head"] == 1)].iloc[0]
     assert mine["members"] == "0.1"
     assert mine["accuracy"] == pytest.approx(alone["accuracy"])

@@ -44,7 +44,7 @@ class Analysed:
     tables: Tables
 
     def labelled(self, function: str) -> set[tuple[int, int]]:
-        rows = self.labels[self.labels["label"] & (self.labels["function"] == function)]
+        rows = self.labels[self.labels["is_labelled"] & (self.labels["function"] == function)]
         return set(zip(rows["layer"], rows["head"], strict=True))
 
     def needed(self) -> set[tuple[int, int]]:

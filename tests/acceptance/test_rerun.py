@@ -67,7 +67,7 @@ def test_a_change_within_the_limits_is_told(clone):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"accuracy": 0.77}, "test_accuracy 0.8000 -> 0.7700 (-0.0300); limits.accuracy_drop is 0.02"),
+        ({"accuracy": 0.77}, "headline/test_accuracy 0.8000 -> 0.7700 (-0.0300); limits.accuracy_drop is 0.02"),
         ({"needed": [(0, 0), (1, 1)]}, "needed heads: layer 1 head 1 became needed; limits.needed_heads is 0"),
         ({"verdict": "differs"}, "findings: F3 agrees -> differs; limits.findings is 0"),
     ],

@@ -9,7 +9,7 @@ from captum.attr import LayerFeatureAblation
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
-from pipeline.ablation.mixed_precision import sweep_in_bfloat16
+from pipeline.ablation.sweep import sweep_in_bfloat16
 from pipeline.models.tokenization import collate, length_batches
 from tests.benchmark.workload import Workload
 from tests.support.reference import masked_heads

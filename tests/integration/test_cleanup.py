@@ -17,16 +17,15 @@ from pipeline.core.errors import InputError
 from pipeline.tracking import api, mlflow_writer
 from pipeline.tracking.execution import Execution, write_state
 from pipeline.tracking.run_record import PUBLISHED_TAG, RunRecord
+from tests.support.tracking import run_of_record
 
 EXPERIMENT = "pruned"
 
 
-@pytest.fixture
-def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+@pytest.fixture(autouse=True)
+def own_experiment(project: Path) -> None:
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("experiment: head-analysis", f"experiment: {EXPERIMENT}"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")  # registering changes MLflow's own
-    return mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
 
 
 def publish(client: mlflow.MlflowClient, name: str, start: int, tuned: str | None = None) -> None:
@@ -56,8 +55,7 @@ def log_model(client: mlflow.MlflowClient, tuned: mlflow.entities.Run) -> None:
 
 
 def run(client: mlflow.MlflowClient, record_id: str) -> mlflow.entities.Run:
-    [found] = client.search_runs([experiment_id(client)], f"tags.`pipeline.row` = '{record_id}'")
-    return found
+    return run_of_record(client, record_id, EXPERIMENT)
 
 
 def experiment_id(client: mlflow.MlflowClient) -> str:
@@ -91,7 +89,7 @@ def test_what_the_newest_pipelines_do_not_need_goes_with_its_files(client, monke
 
     assert cleaned(monkeypatch, "--keep", "1") == 0
     shown = capsys.readouterr().out
-    assert "pipelines that go: 3, with 6 stage runs, 2.0 MiB" in shown
+    assert "pipelines to remove: 3, with 6 stage runs, 2.0 MiB" in shown
     assert "nothing was removed" in shown
     assert len(folders()) == 5 + 3 + 1
 
@@ -107,7 +105,7 @@ def test_what_the_newest_pipelines_do_not_need_goes_with_its_files(client, monke
 
     capsys.readouterr()
     assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
-    assert "pipelines that go: 0, with 0 stage runs, 0.0 MiB" in capsys.readouterr().out
+    assert "pipelines to remove: 0, with 0 stage runs, 0.0 MiB" in capsys.readouterr().out
 
 
 def test_what_is_named_or_running_stays_and_so_does_what_the_user_deleted(client, monkeypatch, capsys):
@@ -162,7 +160,7 @@ def test_the_cache_of_dvc_is_described_and_added_files_are_named_where_there_are
     unused.write_bytes(b"a" * 2**20)
     assert cleaned(monkeypatch) == 0
     shown = capsys.readouterr().out
-    assert "objects that go from DVC's cache: 1, 1.0 MiB" in shown
+    assert "objects to remove from DVC's cache: 1, 1.0 MiB" in shown
     assert "dvc add" not in shown
     Path("pairs.tsv.dvc").touch()
     identity = ["-c", "user.name=n", "-c", "user.email=n@example.com"]
@@ -179,7 +177,7 @@ def test_the_help_has_a_line_for_each_option_and_no_markup(monkeypatch, capsys):
         cleaned(monkeypatch, "--help")
     shown = capsys.readouterr().out
     assert "``" not in shown
-    assert "--keep N    published pipelines that stay, 1 or more (default 20)" in shown
+    assert "--keep N    published pipelines to keep, 1 or more (default 20)" in shown
     assert "--yes " in shown
 
 

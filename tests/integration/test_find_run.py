@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from pipeline.compare.diff import diff_runs
-from pipeline.compare.run_results import RESULT_FILES, STAGE_METRICS, find_run, headline, run_in_folder
+from pipeline.compare.run_results import RESULT_FILES, STAGE_METRICS, find_run, run_in_folder
 from pipeline.core import paths
 from pipeline.core.errors import InputError
+from pipeline.core.run_names import run_metrics
 from pipeline.stages.publish import finding_tags
 from pipeline.tracking import mlflow_writer
 from pipeline.tracking.run_record import RunRecord
@@ -71,7 +72,7 @@ def test_a_run_is_found_by_its_name(repository, monkeypatch, name, seed):
     monkeypatch.chdir(repository)
     found, expected = find_run(name), run_in_folder("the original", REPOSITORY)
     assert found.name == name
-    assert found.params == {**expected.params, "base.seed": seed}
+    assert found.params == {**expected.params, "run.seed": seed}
     assert (found.metrics, found.verdicts) == (expected.metrics, expected.verdicts)
     pd.testing.assert_frame_equal(found.heads, expected.heads)
     pd.testing.assert_frame_equal(found.labels, expected.labels)
@@ -81,10 +82,10 @@ def test_a_run_is_found_by_its_name(repository, monkeypatch, name, seed):
     ("name", "message"),
     [
         ("HEAD~2", "HEAD~2 has no params.yaml; name a run in which every stage finished"),
-        ("HEAD~3", "'HEAD~3' is no run: neither 'workspace' nor a git revision .*dvc exp list"),
-        ("abcdef0", "'abcdef0' is no run: .* MLflow run"),
-        ("", "'' is no run"),
-        ("-q", "'-q' is no run"),
+        ("HEAD~3", "'HEAD~3' names no run: neither 'workspace' nor a git revision .*dvc exp list"),
+        ("abcdef0", "'abcdef0' names no run: .* MLflow run"),
+        ("", "'' names no run"),
+        ("-q", "'-q' names no run"),
     ],
 )
 def test_what_is_not_there_is_said(repository, monkeypatch, name, message):
@@ -108,7 +109,7 @@ def test_the_command_line_compares_two_of_them(repository, monkeypatch):
     monkeypatch.chdir(repository)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     printed = command(sys.executable, "-m", "pipeline.compare", "HEAD~1", "mine", "--output", "page.html")
-    assert re.search(r"base\.seed +1 +3\n", printed)
+    assert re.search(r"run\.seed +1 +3\n", printed)
     assert "effects: 1.00." in printed
     assert (repository / "page.html").read_text().startswith("<!DOCTYPE html>")
 
@@ -150,7 +151,7 @@ def test_a_tracked_run_is_the_run_in_the_working_tree(project):
         found = diff_runs(find_run("workspace"), find_run(name))
         assert [len(frame) for frame in (found.params, found.labels, found.verdicts)] == [0, 0, 0]
         assert (found.metrics["difference"] == 0).all()
-        assert len(found.metrics) == len(headline({s: json.loads(p.read_text()) for s, p in STAGE_METRICS.items()}))
+        assert len(found.metrics) == len(run_metrics({s: json.loads(p.read_text()) for s, p in STAGE_METRICS.items()}))
         assert (found.heads["difference"] == 0).all()
         assert len(found.heads) == 72
     with pytest.raises(InputError, match=f"is one stage's; name its parent run: {run_id}"):
@@ -189,6 +190,6 @@ def test_a_server_that_is_down_is_said(project, monkeypatch):
 
 def test_a_database_elsewhere_is_not_created(project, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/absent.db")
-    with pytest.raises(InputError, match="is no run"):
+    with pytest.raises(InputError, match="names no run"):
         find_run("0123456789abcdef0123456789abcdef")
     assert not (tmp_path / "absent.db").exists()

@@ -10,15 +10,9 @@ from mlflow.entities import LoggedModelOutput
 from pipeline.tracking import mlflow_writer, model_registry
 from pipeline.tracking.api import roll_back_model
 from pipeline.tracking.run_record import PUBLISHED_TAG, RunRecord
+from tests.support.tracking import run_of_record
 
 EXPERIMENT = "registered"
-
-
-@pytest.fixture
-def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
-    uri = f"sqlite:///{project}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # registering changes MLflow's own
-    return mlflow.MlflowClient(uri)
 
 
 def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
@@ -41,9 +35,7 @@ def parent_run(name: str, start: int, tuned: str | None = None, status: str = "F
 
 
 def found(client: mlflow.MlflowClient, record_id: str) -> mlflow.entities.Run:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    [run] = client.search_runs([experiment.experiment_id], f"tags.`pipeline.row` = '{record_id}'")
-    return run
+    return run_of_record(client, record_id, EXPERIMENT)
 
 
 def newest(client: mlflow.MlflowClient) -> str:

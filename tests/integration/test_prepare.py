@@ -17,7 +17,7 @@ from pipeline.stages import prepare
 from pipeline.tracking import Record
 from tests.support.shell import REPOSITORY
 
-OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.PREPARE_METRICS]
+OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.stage_metrics("prepare")]
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_a_table_with_its_own_splits():
         '9,"conflicting duplicate","tie","bow","good"',
         '10,"conflicting duplicate","tie","bow","bad"',
     ]
-    metrics = json.loads(paths.PREPARE_METRICS.read_text(encoding="utf-8"))
+    metrics = json.loads(paths.stage_metrics("prepare").read_text(encoding="utf-8"))
     assert metrics == {
         "pairs_read": 8,
         "rejected": 4,
@@ -111,7 +111,7 @@ def test_a_table_with_its_own_splits():
         "test_share_of_grade_good": 1.0,
     }
     assert record.metrics == metrics
-    assert record.artifacts == [paths.REJECTED, paths.PREPARE_METRICS]
+    assert record.artifacts == [paths.REJECTED, paths.stage_metrics("prepare")]
     assert record.dataset == [paths.TRAIN, paths.DEV, paths.TEST]
 
 

@@ -73,7 +73,10 @@ def write_heads() -> None:
 
 def test_the_parent_run_holds_what_the_stages_found(project, monkeypatch):
     run_stage("prepare", monkeypatch, "first")
-    write(paths.FINETUNE_METRICS, {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}})
+    write(
+        paths.stage_metrics("finetune"),
+        {"test_accuracy": 0.8, "test_spearman": None, "undefined": {"test_spearman": "flat"}},
+    )
     write(paths.FINDINGS, [finding("F3", "agrees"), finding("S1", "cannot tell")])
     write_heads()
     write(paths.REPORT, "report")
@@ -82,7 +85,7 @@ def test_the_parent_run_holds_what_the_stages_found(project, monkeypatch):
     run_stage("publish", monkeypatch, "first")
     [parent] = published_runs(project)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics == {"test_accuracy": 0.8}
+    assert parent.data.metrics == {"grading/test_accuracy": 0.8}
     assert parent.data.params["model.name"] == "embedded"
     tags = parent.data.tags
     assert (tags["finding.F3"], tags["finding.S1"]) == ("agrees", "cannot tell")
@@ -190,7 +193,7 @@ def test_under_dvc(project, monkeypatch):
     prepare = client.get_run(parent.data.tags["stage.prepare.run_id"])
     assert (parent.info.status, parent.data.metrics, parent.data.tags["stage.prepare.cached"]) == (
         "FINISHED",
-        {"pairs": 3},
+        {"data/pairs": 3},
         "true",
     )
     assert STAGE_FINGERPRINT_TAG in prepare.data.tags

@@ -19,7 +19,7 @@ import yaml
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
-from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation, predictions
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from tests.support import frames
 from tests.support.shell import REPOSITORY
 
@@ -59,7 +59,7 @@ class Page(HTMLParser):
 def write_inputs(folder: Path) -> None:
     """The files that the stages before would have left below `folder`, with texts that try to be more than texts."""
     tokens = ["[CLS]", "<script>", "\u202eabc", "[SEP]", "北", "京", "[SEP]"]
-    pair = frames.showcase(tokens, 2, 4)
+    pair = frames.example_pair(tokens, 2, 4)
     results = frames.results(2, 4)
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     written = {
@@ -74,25 +74,26 @@ def write_inputs(folder: Path) -> None:
         attention.PROFILES: shown,
         dependency.MEDIATION: results.tables.mediation,
         dependency.EDGES: results.edges,
-        finetune.CURVE: results.curve,
+        grading.CURVE: results.curve,
     }
     for table, frame in written.items():
         frames.write(folder, table, frame)
-    for table in (predictions.PREDICTIONS["test"], predictions.BILSTM_PREDICTIONS):
+    for table in (grading.TEST_PREDICTIONS, grading.BILSTM_PREDICTIONS):
         rows = [{"query_id": number, "grade": number, "predicted": 1} for number in range(3)]
         frames.write(folder, table, frames.example(table, rows))
-    hostile = frames.shown_reader(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
-    formats.write_json(folder / paths.SHOWN, [hostile])
-    formats.write_json(folder / paths.HEAD_METRICS, results.head_ablation)
-    formats.write_json(folder / paths.PREPARE_METRICS, results.prepare)
-    formats.write_json(folder / paths.FINETUNE_METRICS, results.finetune)
-    formats.write_json(folder / paths.ATTENTION_METRICS, results.attention)
+    hostile = frames.example_record(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
+    formats.write_json(folder / paths.EXAMPLE_CLS_ATTENTION, [hostile])
+    formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
+    formats.write_json(folder / paths.stage_metrics("prepare"), results.prepare)
+    formats.write_json(folder / paths.stage_metrics("finetune"), results.finetune)
+    formats.write_json(folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875})
+    formats.write_json(folder / paths.stage_metrics("attention"), results.attention)
     formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
     described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
-    formats.write_json(folder / paths.SHOWCASE, [described | {"segment": [-1, 0, 0, -1, 1, 1, -1]}])
+    formats.write_json(folder / paths.EXAMPLE_PAIRS, [described | {"segment": [-1, 0, 0, -1, 1, 1, -1]}])
     params = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     params["data"]["grades"][0] = "<i>worst</i>"
-    params["report"]["showcase_heads"] = 1
+    params["report"]["example_heads"] = 1
     formats.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
 
 
@@ -155,7 +156,7 @@ def test_the_contents_lead_to_sections_that_exist(page: Page):
     assert len(ids) == len(set(ids))
 
 
-def test_findings_stand_beside_the_articles(page: Page):
+def test_findings_are_shown_with_the_articles(page: Page):
     for figure in ("-52.4%", "-86.5%", "-18.1%", "not stated", "-45.5%", "agrees", "layer 1 head 1"):
         assert figure in page.text
 
@@ -169,11 +170,11 @@ def test_undefined_metrics_say_why():
     ]
 
 
-def test_accuracy_stands_beside_its_floors():
-    floors = {"test_accuracy": 0.9, "test_majority_accuracy": 0.25, "test_tfidf_accuracy": 0.5}
-    rows = dict(tables.run_table(replace(frames.results(2, 4), finetune=floors)).rows)
+def test_accuracy_is_shown_with_lexical_baselines():
+    scores = {"test_accuracy": 0.9, "test_majority_accuracy": 0.25, "test_tfidf_accuracy": 0.5}
+    rows = dict(tables.run_table(replace(frames.results(2, 4), finetune=scores)).rows)
     assert rows["Accuracy"] == "0.900 of test pairs graded right"
-    assert rows["Floors"] == "majority class 0.250, logistic regression on words 0.500"
+    assert rows["Lexical baselines"] == "majority class 0.250, logistic regression on words 0.500"
 
 
 def test_the_extremes_are_sorted_and_split_by_sign():
@@ -184,13 +185,13 @@ def test_the_extremes_are_sorted_and_split_by_sign():
     assert tables.most_harmful(results).rows[0][1].startswith(f"{100 * changes.max():+.1f}% (")
 
 
-def test_labelled_heads_stand_by_function_and_heads_that_matter_under_zero_alone_apart():
+def test_labelled_heads_by_function_and_heads_that_matter_under_zero_ablation_only():
     results = frames.results(2, 4)
-    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360 against 0.060"]
+    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060"]
     assert [row[0] for row in tables.ablation_types(results).rows] == ["layer 1 head 1"]
 
 
-def test_readers_stand_with_what_they_mediate():
+def test_relay_heads_with_what_they_mediate():
     table = tables.relay_heads(frames.results(2, 4))
     assert table.rows == [
         [
@@ -201,7 +202,7 @@ def test_readers_stand_with_what_they_mediate():
     assert "-2.00 (-2.00 to -2.00)" in table.caption
 
 
-def test_groups_needed_elsewhere_than_expected_are_told():
+def test_groups_needed_elsewhere_than_expected_are_named():
     rows = {row[0]: row[1:] for row in tables.worst_slices(frames.results(2, 4)).rows}
     assert rows["term_match"][0] == "word_order"
     assert rows["term_match"][-1] == "not as expected"
@@ -210,7 +211,7 @@ def test_groups_needed_elsewhere_than_expected_are_told():
 
 def test_a_large_model_with_many_maps_stays_below_two_megabytes():
     """12 x 12 heads, three heads on each of four pairs of 30 tokens; figures that differ only in numbers, by count."""
-    results = frames.results(12, 12, [frames.showcase((frames.CHINESE * 2)[:30], 12, 12)])
+    results = frames.results(12, 12, [frames.example_pair((frames.CHINESE * 2)[:30], 12, 12)])
     with canvas.report_style(canvas.font_families(results.texts())):
         times = {
             head_heatmaps.heads_heatmap(results): 1,
@@ -247,8 +248,12 @@ def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     findings = json.loads((folder / paths.FINDINGS).read_text(encoding="utf-8"))
     assert [finding["id"] for finding in findings] == list(CLAIMS)
     assert all(list(finding) == ["id", "statement", "article", "measured", "verdict", "reason"] for finding in findings)
-    assert "'findings_agrees': " in printed
-    assert "['reports/report.html', 'reports/figures', 'reports/findings.json']" in printed
+    headline = json.loads((folder / paths.HEADLINE).read_text(encoding="utf-8"))
+    assert (headline["test_accuracy"], headline["bilstm_test_accuracy"], headline["heads"]) == (0.9, 0.875, 8)
+    assert headline["agrees"] + headline["differs"] + headline["cannot_tell"] == len(CLAIMS)
+    assert headline["report"] == "reports/report.html"
+    assert f"'agrees': {headline['agrees']}" in printed
+    assert "['reports/report.html', 'reports/figures', 'reports/findings.json', 'reports/headline.json']" in printed
     assert str(folder) not in (folder / paths.REPORT).read_text(encoding="utf-8")
 
 

@@ -80,7 +80,7 @@ def test_prepare_on_a_full_disk(project: Path, monkeypatch: pytest.MonkeyPatch, 
         assert "prepare: data/prepared/train.parquet cannot be written: " in said or "SystemExit: 2" in said
         assert "Traceback" not in said
         assert list(paths.PREPARED.iterdir()) == []
-    assert not paths.PREPARE_METRICS.exists()
+    assert not paths.stage_metrics("prepare").exists()
 
 
 def _exits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_prepare_where_nothing_may_be_written(
         else:
             shutil.rmtree("data")
             Path("data").write_text("mine")
-            reason = "data is no folder: "
+            reason = "data is not a folder: "
         assert limited_command(monkeypatch, "prepare") == 2
         assert reason in capsys.readouterr().err
 
@@ -111,7 +111,7 @@ def test_prepare_with_a_file_where_a_folder_belongs(
     assert limited_command(monkeypatch, "prepare") == 2
     said = capsys.readouterr().err
     assert "cannot be written" in said
-    assert f"{blocked} is no folder: " in said
+    assert f"{blocked} is not a folder: " in said
     assert "fix that and try again" in said
     assert Path(blocked).read_text() == "mine"
 
@@ -146,7 +146,7 @@ def test_a_damaged_split_ends_each_stage_that_reads_it(
         path.write_bytes(content[:300] + b"\0" * 300 + content[600:])
     else:
         pd.DataFrame({"a": [1]}).to_parquet(path)
-    for stage in ("finetune", "baseline"):
+    for stage in ("finetune", "bilstm"):
         assert limited_command(monkeypatch, stage) == 2
         said = capsys.readouterr().err
         assert said.startswith(f"{stage}: {path} ")

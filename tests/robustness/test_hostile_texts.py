@@ -63,8 +63,8 @@ def hostile_results() -> Results:
         tables=dataclasses.replace(results.tables, groups=groups),
         slices=pd.DataFrame(sliced),
         profiles=results.profiles[results.profiles["function"] == "term_match"],
-        example_cls_attention=[frames.shown_reader(tokens) | texts],
-        example_pairs=[dataclasses.replace(frames.showcase(tokens, 2, 4), **texts)],
+        example_cls_attention=[frames.example_record(tokens) | texts],
+        example_pairs=[dataclasses.replace(frames.example_pair(tokens, 2, 4), **texts)],
     )
 
 
@@ -132,7 +132,7 @@ def test_mlflow_takes_rows_of_hostile_texts(project: Path):
     changed = {"grades": HOSTILE[:5], "source": "data/raw/\u202e'\"\x07.csv"}
     named = {"experiment": "<b>'\u202e\x07 $x$"}
     params = params.model_copy(
-        update={"data": params.data.model_copy(update=changed), "base": params.base.model_copy(update=named)}
+        update={"data": params.data.model_copy(update=changed), "run": params.run.model_copy(update=named)}
     )
     with pytest.raises(ValueError, match="bell"), tracking.stage("prepare", params) as record:  # noqa: PT012
         record.tags = {f"text {number}": text for number, text in enumerate(HOSTILE)}
@@ -140,7 +140,7 @@ def test_mlflow_takes_rows_of_hostile_texts(project: Path):
         raise ValueError(TEXTS["control"])
     assert not list((project / paths.TRACKING).glob("spool/*/row.json"))
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-    found = client.get_experiment_by_name(params.base.experiment)
+    found = client.get_experiment_by_name(params.run.experiment)
     stage, row = sorted(
         client.search_runs([found.experiment_id]), key=lambda run: run.data.tags["pipeline.kind"] == "pipeline"
     )

@@ -69,7 +69,7 @@ def run_stages(*names: str) -> None:
 
 def runs(uri: str) -> tuple[list[Run], dict[str, Run]]:
     client = mlflow.MlflowClient(uri)
-    found = client.search_runs([client.get_experiment_by_name(load_params().base.experiment).experiment_id])
+    found = client.search_runs([client.get_experiment_by_name(load_params().run.experiment).experiment_id])
     parents = [run for run in found if run.data.tags["pipeline.kind"] == "pipeline"]
     stages = [run for run in found if run not in parents]
     assert len({run.info.run_name for run in stages}) == len(stages)

@@ -1,8 +1,10 @@
 """Tiny projects, params, tokenizers, checkpoints and random classifiers."""
 
+import hashlib
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -160,3 +162,16 @@ def random_pairs(lengths: list[int], seed: int = 0) -> EncodedPairs:
         starts=np.concatenate([[0], np.cumsum(lengths)]),
         truncated=np.zeros(len(lengths), dtype=bool),
     )
+
+
+def run_stage(stage: ModuleType, params: Params) -> SimpleNamespace:
+    """Run a stage in the current folder; returns what it recorded."""
+    record = SimpleNamespace(metrics={}, artifacts=[], curve=[], model=None, dataset=[])
+    stage.main(params, record)
+    return record
+
+
+def file_hashes(*folders: Path) -> dict[str, str]:
+    """sha256 of every file below the folders, by its path."""
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

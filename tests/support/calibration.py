@@ -12,7 +12,7 @@ from pipeline.stats.bootstrap import SIGNIFICANCE, bootstrap, q_values, sign_fli
 from pipeline.stats.metrics import changes, sufficient_statistics
 
 GRADES = 5
-MEASURED = (CHANGE, "margin_change", "log_loss_change")
+MEASURED = (CHANGE, "logit_margin_change", "log_loss_change")
 
 
 def predictions(queries: int, heads: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from pipeline.compare.run_results import RunResults
 from pipeline.core.schemas import Column, Table
 from pipeline.findings.select import Tables
 from pipeline.report.results import ExamplePair, Results
-from pipeline.tables import attention, dependency, finetune, group_ablation, head_ablation
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 
 FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
 CHANCES = dict(zip(FUNCTIONS, [0.06, 0.08, 0.07, 0.07, 0.04, 0.04, 0.08, 0.5, 1.0], strict=True))
@@ -47,7 +47,7 @@ def example(table: Table, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 def _filled(column: Column, given: pd.DataFrame) -> pd.Series:
     """The column as given, else its estimate's, else what stands for nothing in its kind."""
-    nothing = {"str": "" if column.missing else (*column.values, "-")[0]}.get(column.kind, 0)
+    nothing = {"str": "" if column.missing else (*column.values, "-")[0], "Int64": pd.NA}.get(column.kind, 0)
     name = column.name if column.name in given else column.name.removesuffix("_low").removesuffix("_high")
     values = given[name] if name in given else pd.Series(nothing, index=given.index)
     return values.astype(column.kind)
@@ -65,8 +65,8 @@ def measures(change: float, width: float = 0.015) -> dict[str, float]:
         "relative_accuracy_change": change,
         "relative_accuracy_change_low": change - width,
         "relative_accuracy_change_high": change + width,
-        "margin": 2 + 3 * change,
-        "margin_change": 3 * change,
+        "logit_margin": 2 + 3 * change,
+        "logit_margin_change": 3 * change,
         "qwk": 0.93 + change,
         "qwk_change": change,
         "mae": 0.12 - change,
@@ -92,7 +92,7 @@ def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame
 def curve_frame() -> pd.DataFrame:
     rows = [(1, 0.9, 0.8, 0.9), (2, 0.4, 0.88, 0.94)]
     names = ("epoch", "train_loss", "dev_accuracy", "dev_qwk")
-    return example(finetune.CURVE, [dict(zip(names, row, strict=True)) for row in rows])
+    return example(grading.CURVE, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def judged(change: float) -> dict[str, float | str | bool]:
@@ -102,29 +102,31 @@ def judged(change: float) -> dict[str, float | str | bool]:
         "p": 0.0001 if needed else 0.6,
         "q": 0.002 if needed else 0.9,
         "verdict": "needed" if needed else "no detectable effect",
-        "detectable": 0.018,
+        "min_detectable_change": 0.018,
         "zero_change": change,
         "mean_change": change / 2,
         "resample_change": 0.8 * change,
-        "only_zero": change < -0.05,
+        "zero_ablation_only": change < -0.05,
         "gradient_importance": abs(change) + 0.01,
     }
 
 
 def group_row(
-    experiment: str,
+    group_type: str,
     group: str,
     change: float,
-    draw: int = 0,
+    replicate: int = 0,
+    k: int | None = None,
     masked: int = 5,
     collapsed: bool = False,
     width: float = 0.015,
 ) -> dict:
     counts = [0, 0, PAIRS, 0, 0] if collapsed else [90, 60, 100, 70, 80]
     return {
-        "experiment": experiment,
+        "group_type": group_type,
         "group": group,
-        "draw": draw,
+        "replicate": replicate,
+        "k": k,
         "heads_masked": masked,
         "members": " ".join(f"1.{head}" for head in range(masked)),
         **measures(change, width),
@@ -133,13 +135,14 @@ def group_row(
 
 
 def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
-    """All experiments, with changes near those that the article reports."""
+    """All group types, with changes near those that the article reports."""
     noise = np.random.default_rng(seed).normal
-    rows = [group_row("baseline", "baseline", 0.0, masked=0)]
+    rows = [group_row("unmasked", "unmasked", 0.0, masked=0)]
     losses = [0.0, 0.01, 0.03, 0.07, 0.14, 0.25, 0.42, 0.6, 0.72]
     for share, loss in enumerate(losses, start=1):
         rows += [
-            group_row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, 7 * share) for d in range(5)
+            group_row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, masked=7 * share)
+            for d in range(5)
         ]
     rows += [group_row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
     if layers > 1:
@@ -155,28 +158,28 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
     rows += [group_row("function", name, change) for name, change in functions.items()]
     spared = functions if layers > 1 else {}
     rows += [group_row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in spared.items()]
-    rows += [group_row("random_k", "random", float(noise(-0.01, 0.01)), draw) for draw in range(10)]
+    rows += [group_row("random_k", "random", float(noise(-0.01, 0.01)), number) for number in range(10)]
     for name in CONTROLLED:
-        rows += [group_row("layer_matched", name, float(noise(-0.03, 0.02)), draw) for draw in range(10)]
-        rows += [group_row("top_k", name, functions[name] * k / 5, k, k) for k in range(1, 6)]
+        rows += [group_row("layer_matched", name, float(noise(-0.03, 0.02)), number) for number in range(10)]
+        rows += [group_row("top_k", name, functions[name] * k / 5, k=k, masked=k) for k in range(1, 6)]
     for name, steepness in (("least_important_first", 0.6), ("most_important_first", 1.2)):
-        rows += [group_row("removal", name, -loss * steepness, k, 7 * (k + 1)) for k, loss in enumerate(losses)]
+        rows += [group_row("removal", name, -loss * steepness, masked=7 * step) for step, loss in enumerate(losses, 1)]
     rows += [group_row("user", "<b>mine</b> & $x$", -0.03)]
     return example(group_ablation.GROUPS, rows)
 
 
 def controls_frame(changes: dict[str, float] | None = None, p: float = 1 / 31, median: float = -0.02) -> pd.DataFrame:
     """Functional groups beside random ones of either kind."""
-    row = {"draws": 30, "median": median, "lowest": median - 0.05, "highest": 0.01, "p": p, "overlap": 0.1}
+    row = {"random_groups": 30, "median": median, "lowest": median - 0.05, "highest": 0.01, "p": p, "overlap": 0.1}
     rows = [
-        row | {"group": group, "control": kind, "percentile": 0.0 if p < 0.5 else 0.6}
+        row | {"group": group, "null_type": kind, "percentile": 0.0 if p < 0.5 else 0.6}
         for group in changes or CONTROLLED
         for kind in ("layer_matched", "unrestricted")
     ]
     return example(group_ablation.CONTROLS, rows)
 
 
-def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, draws: int = 5) -> pd.DataFrame:
+def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, random_groups: int = 5) -> pd.DataFrame:
     """Averages and differences: name -> figure, low, high."""
     rows = rows or {
         "random_share 0.1": (0.0, -0.01, 0.01),
@@ -187,7 +190,7 @@ def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, d
         "lower_except_term_match_minus_lower": (0.4, 0.3, 0.5),
     }
     table = [
-        {"name": name, "draws": draws, "relative_accuracy_change": change, "low": low, "high": high}
+        {"name": name, "random_groups": random_groups, CHANGE: change, f"{CHANGE}_low": low, f"{CHANGE}_high": high}
         for name, (change, low, high) in rows.items()
     ]
     return example(group_ablation.CONTRASTS, table)
@@ -201,19 +204,20 @@ def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
             does = (layer, head) == (index % 2, index % heads)
             control = min(CHANCES[function], 0.6)  # of entropy: a threshold, below its chance
             score = control + (0.3 if does else 0.01)
-            bounds = {"low": score - control - 0.02, "high": score - control + 0.02}
+            bounds = {"difference_low": score - control - 0.02, "difference_high": score - control + 0.02}
             rows.append(
                 {"layer": layer, "head": head, "function": function, "score": score, "control": control}
-                | {"difference": score - control, **bounds, "shuffled": np.nan, "label": does}
+                | {"difference": score - control, **bounds, "shuffled": np.nan, "is_labelled": does}
             )
     return example(attention.LABELS, rows)
 
 
-def moves_frame(changes: dict[str, tuple[float, float, float]] | None = None) -> pd.DataFrame:
+def attention_shift_frame(changes: dict[str, tuple[float, float, float]] | None = None) -> pd.DataFrame:
     """Mean change by function: change, low, high."""
     usual = {"term_match": (0.01, 0.008, 0.012), "self": (-0.01, -0.012, -0.008), "sep": (-0.01, -0.012, -0.008)}
     rows = [
-        {"function": name, "before": 0.05, "after": 0.05 + change, "change": change, "low": low, "high": high}
+        {"function": name, "before": 0.05, "after": 0.05 + change}
+        | {"change": change, "change_low": low, "change_high": high}
         for name, (change, low, high) in (changes or usual).items()
     ]
     return example(attention.ATTENTION_SHIFT_MEAN, rows)
@@ -237,17 +241,18 @@ def slice_row(group: str, value: str, change: float) -> dict:
     return {"group": group, "slice": "phenomenon", "value": value, "pairs": 40, "queries": 20, **measured}
 
 
-def places_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
-    """Heads about a circle; those of `labels_frame` carry their label."""
+def head_embedding_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """Heads about a circle; those of `labels_frame` carry their function."""
     rows = []
     for number, (layer, head) in enumerate(np.ndindex(layers, heads)):
-        label = next((one for i, one in enumerate(FUNCTIONS) if (layer, head) == (i % 2, i % heads)), np.nan)
+        function = next((one for i, one in enumerate(FUNCTIONS) if (layer, head) == (i % 2, i % heads)), np.nan)
         x, y = float(np.cos(number)) * number, float(np.sin(number)) * number
-        rows.append({"layer": layer, "head": head, "x": x, "y": y, "share_x": 0.4, "share_y": 0.2, "label": label})
+        coordinates = {"mds_1": x, "mds_2": y, "explained_1": 0.4, "explained_2": 0.2}
+        rows.append({"layer": layer, "head": head, **coordinates, "function": function})
     return example(attention.HEAD_EMBEDDING, rows)
 
 
-def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+def mediation_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     """The upper half; its first head is a reader that looks away from shared terms and depends on the low heads."""
     rows = []
     for layer, head in np.ndindex(layers, heads):
@@ -257,9 +262,9 @@ def readers_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
             effects = {"total": -2.0, "indirect": -0.8 if reader else 0.0, "direct": -1.2, "mediated": 0.4}
             bounds = {f"{name}_{end}": value for name, value in effects.items() for end in ("low", "high")}
             rows.append(
-                {"layer": layer, "head": head, "reader": reader, "share": 0.3, "chance": 0.5, "difference": -0.2}
-                | {"difference_low": -0.22, "difference_high": -0.18, "share_change": change, "control_median": 0.01}
-                | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "control_draws": 30}
+                {"layer": layer, "head": head, "is_relay_head": reader, "share": 0.3, "chance": 0.5, "difference": -0.2}
+                | {"difference_low": -0.22, "difference_high": -0.18, "share_change": change, "random_median": 0.01}
+                | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "random_groups": 30}
                 | {"percentile": 1.0, "p": 1 / 31 if reader else 0.5, **effects, **bounds}
             )
     return example(dependency.MEDIATION, rows)
@@ -269,14 +274,14 @@ def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     """Every head of the first layer to the head of its number in each later one."""
     rows = [
         {"source_layer": 0, "source_head": head, "target_layer": layer, "target_head": head}
-        | {"js": 0.02 * (head + 1), "match_share_change": 0.1 * (-1) ** head, "p": 0.001, "q": 0.01}
+        | {"js": 0.02 * (head + 1), "shared_term_share_change": 0.1 * (-1) ** head, "p": 0.001, "q": 0.01}
         for layer in range(1, layers)
         for head in range(heads)
     ]
     return example(dependency.EDGES, rows)
 
 
-def shown_reader(tokens: list[str]) -> dict:
+def example_record(tokens: list[str]) -> dict:
     even, uneven = np.full(len(tokens), 1 / len(tokens)), np.arange(len(tokens)) / sum(range(len(tokens)))
     words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1]), "grade": 3, "layer": 3, "head": 0}
     matched = [tokens.count(token) > 1 and token != "[SEP]" for token in tokens]
@@ -290,8 +295,8 @@ def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
         "controls": controls_frame(),
         "contrasts": contrasts_frame(),
         "labels": labels_frame(layers, heads),
-        "attention_shift": moves_frame(),
-        "mediation": readers_frame(layers, heads),
+        "attention_shift": attention_shift_frame(),
+        "mediation": mediation_frame(layers, heads),
     }
     return Tables(**{**frames, "equivalence_margin": 0.02, "label_threshold": 0.05, **changed})
 
@@ -324,7 +329,7 @@ def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFr
     return example(attention.PROFILES, rows)
 
 
-def showcase(tokens: list[str], layers: int = 6, heads: int = 12, seed: int = 0, **texts: str) -> ExamplePair:
+def example_pair(tokens: list[str], layers: int = 6, heads: int = 12, seed: int = 0, **texts: str) -> ExamplePair:
     random = np.random.default_rng(seed)
     size = len(tokens)
     before, after = (random.dirichlet(np.full(size, 0.2), (layers, heads, size)).astype(np.float16) for _ in range(2))
@@ -333,24 +338,24 @@ def showcase(tokens: list[str], layers: int = 6, heads: int = 12, seed: int = 0,
 
 
 def results(
-    layers: int = 6, heads: int = 12, pairs: list[ExamplePair] | None = None, showcase_heads: int = 1
+    layers: int = 6, heads: int = 12, pairs: list[ExamplePair] | None = None, example_heads: int = 1
 ) -> Results:
     return Results(
         setting=[("Data", "generated, en"), ("Model", "embedded"), ("Epochs", "2")],
         grades=["1", "2", "3", "4", "5"],
         tables=tables(layers, heads),
         slices=slices_frame(),
-        head_embedding=places_frame(layers, heads),
+        head_embedding=head_embedding_frame(layers, heads),
         edges=edges_frame(layers, heads),
-        example_cls_attention=[shown_reader(ENGLISH)],
+        example_cls_attention=[example_record(ENGLISH)],
         profiles=profiles_frame(layers, heads),
         curve=curve_frame(),
         prepare={"train_pairs": 4500, "dev_pairs": 900, "test_pairs": 1500, "rejected_duplicate": 3},
         finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "undefined": {}},
-        attention={"dev_pairs": 900, "term_match_pairs": 800},
-        head_ablation={"heads_queries": 78},
-        example_pairs=[showcase(ENGLISH, layers, heads)] if pairs is None else pairs,
-        example_heads=showcase_heads,
+        attention={"dev_pairs": 900, "similarity_pairs": 300, "term_match_pairs": 800},
+        head_ablation={"queries": 78, "needed": 1, "harmful": 0},
+        example_pairs=[example_pair(ENGLISH, layers, heads)] if pairs is None else pairs,
+        example_heads=example_heads,
     )
 
 

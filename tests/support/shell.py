@@ -28,15 +28,21 @@ PATIENCE = 120.0  # seconds to wait for what is certain to come
 TINY_TABLE = Path("data/raw/pairs.tsv")
 
 TINY_PARAMS = {
-    "base": {"draws": 200},
+    "run": {"bootstrap_resamples": 200},
     "data": {"source": TINY_TABLE.as_posix(), "slices": ["phenomenon"]},
     "model": {"name": "scratch", "scratch": {"layers": 2, "heads": 2, "hidden": 32, "vocabulary": 500}},
     "finetune": {"epochs": 1},
-    "baseline": {"epochs": 2, "embedding": 8, "hidden": 8},
-    "ablation": {"max_pairs": 60, "replaced_pairs": 20},
-    "group_ablation": {"k": 1, "random_shares": [0.5], "draws": 2, "control_draws": 2, "groups": {"mine": [[0, 1]]}},
-    "attention": {"max_pairs": 60, "showcase_pairs": 1, "drift_null": True},
-    "report": {"showcase_heads": 1},
+    "bilstm": {"epochs": 2, "embedding": 8, "hidden": 8},
+    "ablation": {"max_pairs": 60, "mean_resample_pairs": 20},
+    "group_ablation": {
+        "k": 1,
+        "random_shares": [0.5],
+        "random_groups_per_share": 2,
+        "random_control_groups": 2,
+        "groups": {"mine": [[0, 1]]},
+    },
+    "attention": {"max_pairs": 60, "example_pairs": 1, "drift_null": True},
+    "report": {"example_heads": 1},
 }
 
 
@@ -168,9 +174,9 @@ def give(folder: Path, do="write", accuracy=0.8, needed=((0, 0),), verdict="agre
         for head in range(2)
     ]
     files = dict.fromkeys((path.as_posix() for path in STAGE_METRICS.values()), "{}") | {
-        paths.FINETUNE_METRICS.as_posix(): json.dumps({"test_accuracy": accuracy}),
+        paths.HEADLINE.as_posix(): json.dumps({"test_accuracy": accuracy}),
         paths.HEADS.as_posix(): "\n".join(["layer,head,relative_accuracy_change,verdict", *heads]),
-        paths.LABELS.as_posix(): "layer,head,function,label\n0,0,term_match,True\n",
+        paths.LABELS.as_posix(): "layer,head,function,is_labelled\n0,0,term_match,True\n",
         paths.FINDINGS.as_posix(): json.dumps([{"id": "F3", "verdict": verdict}]),
         BIG.as_posix(): "big",
     }

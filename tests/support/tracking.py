@@ -15,6 +15,13 @@ def runs(folder: Path, experiment: str = EXPERIMENT) -> list[Run]:
     return client.search_runs([found.experiment_id], order_by=["start_time", "run_id"]) if found else []
 
 
+def run_of_record(client: mlflow.MlflowClient, record_id: str, experiment: str) -> Run:
+    """The one run that a record was written to."""
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
+    [run] = client.search_runs([experiment_id], f"tags.`pipeline.row` = '{record_id}'")
+    return run
+
+
 def split(found: list[Run]) -> tuple[list[Run], dict[str, Run]]:
     """The parent runs, and the stage runs by name."""
     parents = [run for run in found if run.data.tags["pipeline.kind"] == "pipeline"]

@@ -41,5 +41,5 @@ def test_a_stage_names_the_files_it_wrote(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("prepare: wrote ")
     assert set(said.removeprefix("prepare: wrote ").split(", ")) == {
-        str(path) for path in (paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.PREPARE_METRICS)
+        str(path) for path in (paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.stage_metrics("prepare"))
     }

@@ -19,7 +19,7 @@ REVISIONS = ("before", "after")
 
 def outs() -> set[str]:
     """Everything that a stage leaves, by path."""
-    left = [one for stage in DECLARED["stages"].values() for kind in ("outs", "plots") for one in stage.get(kind, [])]
+    left = [one for stage in DECLARED["stages"].values() for one in stage.get("outs", [])]
     return {path for one in left for path in ([one] if isinstance(one, str) else one)}
 
 
@@ -33,7 +33,7 @@ def filled(plot: dict[str, Any]) -> dict[str, Any]:
     """The specification of the plot's only file at two revisions, as DVC writes it into its page."""
     [(path, column)] = plot["y"].items()
     rows = [{**row, "rev": rev} for rev in REVISIONS for row in table(path)]
-    named = {name: plot[name] for name in ("template", "title", "x", "x_label", "y_label")}
+    named = {name: plot[name] for name in ("template", "title", "x", "x_label", "y_label") if name in plot}
     drawn = VegaRenderer(rows, "plot", **named, y=column, template_dir=".dvc/plots", revs_with_datapoints=REVISIONS)
     return drawn.get_filled_template()
 
@@ -51,7 +51,7 @@ def walked(value: Any) -> Iterator[tuple[str, Any]]:
 def test_a_plot_reads_columns_of_a_file_that_a_stage_writes(name: str):
     plot = DRAWN[name]
     [(path, column)] = plot["y"].items()
-    assert path in outs()
+    assert outs() & {one.as_posix() for one in (Path(path), *Path(path).parents)}
     assert {column, plot["x"]} <= set(table(path)[0])
 
 
@@ -68,7 +68,7 @@ def test_a_filled_template_has_its_rows_and_words_and_names_fields_that_exist(na
     assert len(spec["data"]["values"]) == len(REVISIONS) * len(table(path))
     words = [value for _, value in walked(spec) if isinstance(value, str)]
     assert not any("<DVC" in text for text in words)
-    assert {plot["title"], plot["x_label"], plot["y_label"]} <= set(words)
+    assert {plot[name] for name in ("title", "x_label", "y_label") if name in plot} <= set(words)
     computed = {value for key, value in walked(spec) if key == "as"}
     read = {value for key, value in walked(spec) if key == "field"}
     read |= {column for text in words for column in re.findall(r"\bdatum(?:\.|\[')(\w+)", text)}
@@ -78,7 +78,7 @@ def test_a_filled_template_has_its_rows_and_words_and_names_fields_that_exist(na
 
 def test_every_template_is_used():
     assert {Path(one).stem for one in Path(".dvc/plots").glob("*.json")} == {
-        plot["template"] for plot in DRAWN.values()
+        plot["template"] for plot in DRAWN.values() if "template" in plot
     }
 
 

@@ -77,7 +77,7 @@ def code_dependencies(stage: str) -> list[str]:
 
 
 def params_read(stage: str) -> set[str]:
-    """Sections (``data``) and leaves (``base.seed``) of Params that the stage reads or hands on."""
+    """Sections (``data``) and leaves (``run.seed``) of Params that the stage reads or hands on."""
     module = Path(f"pipeline/stages/{stage}.py")
     helpers = ("models", "attention", "ablation", "analysis")
     files = [module, *(file for file in imported(module) if file.parts[1] in helpers)]

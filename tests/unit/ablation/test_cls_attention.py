@@ -44,7 +44,7 @@ class Killed(Exception):
     pass
 
 
-class KilledAfterTwo(sweep_cache.DiskCache):
+class KilledAfterTwo(sweep_cache.SweepCache):
     def save(self, number, arrays):
         if number == 2:
             raise Killed

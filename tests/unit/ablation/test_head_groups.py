@@ -17,7 +17,7 @@ def labels(bounds: dict[str, list[list[float]]]) -> pd.DataFrame:
             for layer, row in enumerate(table)
             for head, low in enumerate(row)
         ],
-        columns=["layer", "head", "function", "low"],
+        columns=["layer", "head", "function", "difference_low"],
     )
 
 
@@ -75,7 +75,7 @@ def test_a_function_bounded_nowhere_has_no_group():
 def test_the_best_one_two_three_of_a_function_grow_from_each_other():
     found = head_groups.top_k_groups(labels({"term_match": [[0.9, 0.1], [0.5, 0.2]]}), 3)
     assert [group.heads for group in found] == [((0, 0),), ((0, 0), (1, 0)), ((0, 0), (1, 0), (1, 1))]
-    assert [group.replicate for group in found] == [1, 2, 3]
+    assert [(group.k, group.replicate) for group in found] == [(1, 0), (2, 0), (3, 0)]
 
 
 def test_one_layer_has_no_halves():
@@ -138,7 +138,7 @@ def test_lower_except_spares_the_function():
 
 def test_frame_lists_members():
     row = head_groups.group_frame([head_groups.Group("user", "mine", ((2, 9), (3, 4)), replicate=1)]).iloc[0]
-    assert (row.members, row.heads_masked, row.draw) == ("2.9 3.4", 2, 1)
+    assert (row.members, row.heads_masked, row.replicate) == ("2.9 3.4", 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from pipeline.ablation import head_groups
-from pipeline.ablation.cls_attention import chance_match_share, cls_attention_change, token_kinds
+from pipeline.ablation.cls_attention import chance_shared_term_share, cls_attention_change, token_kinds
 from pipeline.ablation.patching import ActivationPatch
 from pipeline.analysis import attention_edges, mediation
 from pipeline.analysis.mediation import dependency_metrics
@@ -99,13 +99,13 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
     assert tables[0].dtypes.to_dict() == tables[1].dtypes.to_dict()
     none = mediation.choose_relay_heads([], np.empty((10, 0)), np.full(10, 0.5), np.empty((10, 0)), sample, margin=0.05)
     assert dependency_metrics(tables[0], none) == {
-        "dependency_readers": 0,
-        "dependency_readers_dependent": 0,
-        "dependency_strongest_js": None,
-        "dependency_readers_share": None,
-        "dependency_readers_share_change": None,
-        "dependency_readers_mediated": None,
-        "dependency_others_mediated": None,
+        "relay_heads": 0,
+        "dependent_relay_heads": 0,
+        "strongest_js": None,
+        "relay_share": None,
+        "relay_share_change": None,
+        "relay_mediated": None,
+        "others_mediated": None,
     }
     assert dependence(none).verdict == direction(none).verdict == CANNOT_TELL
 
@@ -124,7 +124,7 @@ def test_the_only_strong_edge_goes_from_the_matcher_to_the_reader(seed: int):
     ends = [(first[f"{end}_layer"], first[f"{end}_head"]) for end in ("source", "target")]
     assert ends == [*truth.matchers, *truth.readers]
     assert first["js"] > 2.5 * second["js"]
-    assert (table["match_share_change"].abs() > 0.2).sum() == 1
+    assert (table["shared_term_share_change"].abs() > 0.2).sum() == 1
     assert first["q"] < 0.01
 
 
@@ -186,7 +186,7 @@ def test_readers_are_far_from_chance_and_matter():
     losses = np.array([-1.0, -1.0, -1.0, 0.0]) + rng.normal(0, 0.1, (60, 4))
     losses[:, 3] -= losses[:, 3].mean()
     table = mediation.choose_relay_heads([(2, 0), (2, 1), (2, 2), (3, 0)], shares, chances, losses, sample, margin=0.05)
-    assert table["reader"].tolist() == [True, True, False, False]
+    assert table["is_relay_head"].tolist() == [True, True, False, False]
     assert table["dev_share"].to_numpy() == pytest.approx(np.nanmean(shares, axis=0))
     assert table["dev_chance"].tolist() == [0.5] * 4
 
@@ -197,7 +197,7 @@ def test_a_readers_change_stands_beside_those_of_random_groups():
     own = head_groups.Group("function", "term_match", truth.matchers)
     masks = head_groups.group_masks([own, *head_groups.layer_matched_groups(own, HEADS, 30, seed=0)], LAYERS, HEADS)
     values = changes(truth, pairs, masks)
-    chances = chance_match_share([token_kinds(tokens) for tokens in tokens_of(truth, pairs)])
+    chances = chance_shared_term_share([token_kinds(tokens) for tokens in tokens_of(truth, pairs)])
     sample = QuerySample(truth.query_ids, 200, seed=0)
     table = mediation.relay_dependence(
         truth.readers, attention_edges.ClsAttentionSums.of(values, truth.query_ids), TARGETS, chances, sample
@@ -209,7 +209,7 @@ def test_a_readers_change_stands_beside_those_of_random_groups():
     assert row["share_change"] == pytest.approx((values[1] - values[0])[:, *place][told].mean(), abs=1e-5)
     assert row["chance"] == pytest.approx(np.nanmean(chances), abs=1e-6)
     assert (row["percentile"], row["p"]) == (1, 1 / 4)  # three other heads of the layer, none moves it as far
-    assert abs(row["share_change"]) > 10 * abs(row["control_median"])
+    assert abs(row["share_change"]) > 10 * abs(row["random_median"])
     assert row["difference_low"] > 0  # it looks at what both texts share
 
 
@@ -218,14 +218,14 @@ def reader_rows(p: list[float], low: list[float], draws: int = 30) -> pd.DataFra
         {
             "layer": 4,
             "head": range(len(p)),
-            "reader": True,
+            "is_relay_head": True,
             "share": 0.3,
             "chance": 0.5,
             "share_change": -0.2,
             "share_change_low": -0.25,
             "share_change_high": -0.15,
-            "control_median": 0.0,
-            "control_draws": draws,
+            "random_median": 0.0,
+            "random_groups": draws,
             "p": p,
             "mediated": 0.4,
             "difference_low": low,
@@ -241,8 +241,8 @@ def reader_rows(p: list[float], low: list[float], draws: int = 30) -> pd.DataFra
         (reader_rows([0.3, 0.4], [0.0] * 2), DIFFERS),
         (reader_rows([0.03, 0.4, 0.4], [0.0] * 3), CANNOT_TELL),
         (reader_rows([0.03], [0.0], draws=2), CANNOT_TELL),
-        (reader_rows([0.03], [0.0]).assign(reader=False), CANNOT_TELL),
-        (pd.DataFrame({"layer": [], "head": [], "reader": []}), CANNOT_TELL),
+        (reader_rows([0.03], [0.0]).assign(is_relay_head=False), CANNOT_TELL),
+        (pd.DataFrame({"layer": [], "head": [], "is_relay_head": []}), CANNOT_TELL),
     ],
 )
 def test_dependence(table: pd.DataFrame, verdict: str):

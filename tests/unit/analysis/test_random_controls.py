@@ -37,10 +37,15 @@ def test_a_group_beside_its_controls_by_hand():
     found = compare_with_random(groups, pd.Series([-0.4, -0.1, -0.5, 0.0, -0.2, 0.0]), ["term_match"], heads=4)
     matched, free = (found.iloc[row] for row in range(2))
     assert len(found) == 2
-    assert (matched.control, matched.draws, matched["median"], matched.lowest) == ("layer_matched", 3, -0.1, -0.5)
+    assert (matched.null_type, matched.random_groups, matched["median"], matched.lowest) == (
+        "layer_matched",
+        3,
+        -0.1,
+        -0.5,
+    )
     assert (matched.percentile, matched.p, matched.overlap) == pytest.approx((1 / 3, 2 / 4, 1 / 2))
     assert not matched.exhaustive
-    assert (free.control, free.p, free.overlap) == ("unrestricted", 0.5, 0.0)
+    assert (free.null_type, free.p, free.overlap) == ("unrestricted", 0.5, 0.0)
 
 
 def test_averages_and_differences_with_intervals():
@@ -52,25 +57,24 @@ def test_averages_and_differences_with_intervals():
     table, drawn = effects_and_resamples(accuracies([0.7, 0.6, 0.8, 0.2, 0.6]), evaluated())
     found = contrasts(groups, table[CHANGE].to_numpy(), drawn, evaluated().sample).set_index("name")
     share, apart = found.loc["random_share 0.1"], found.loc["lower_minus_upper"]
-    assert (share.draws, share[CHANGE]) == (3, pytest.approx(-0.125))
-    assert share.low < -0.2 < share.high <= 0
+    assert (share.random_groups, share[CHANGE]) == (3, pytest.approx(-0.125))
+    assert share[f"{CHANGE}_low"] < -0.2 < share[f"{CHANGE}_high"] <= 0
     assert apart[CHANGE] == pytest.approx(-0.5)
-    assert -0.65 < apart.low < apart[CHANGE] < apart.high < -0.3
+    assert -0.65 < apart[f"{CHANGE}_low"] < apart[CHANGE] < apart[f"{CHANGE}_high"] < -0.3
     assert "lower_except_term_match_minus_lower" not in found.index
 
 
 def test_a_head_that_matters_only_under_zero_is_told():
     logits = {"zero": accuracies([0.4, 0.4]), "mean": accuracies([0.8, 0.4]), "resample": accuracies([0.8, 0.8])}
     found = compare_ablation_types(logits, evaluated())
-    assert found.only_zero.tolist() == [True, False]
+    assert found.zero_ablation_only.tolist() == [True, False]
     assert found.zero_change.tolist() == pytest.approx([-0.5, -0.5])
     assert found.mean_change.tolist() == pytest.approx([0, -0.5])
 
 
 def test_agreement_is_a_rank_correlation():
-    heads = pd.DataFrame(
-        {"zero_margin_change": [1, 2, 3], "mean_margin_change": [2, 4, 9], "resample_margin_change": 0}
-    )
+    changes = {"zero": [1, 2, 3], "mean": [2, 4, 9], "resample": [0, 0, 0]}
+    heads = pd.DataFrame({f"{name}_logit_margin_change": values for name, values in changes.items()})
     found = ablation_type_agreement(heads)
     assert found["mean"] == pytest.approx(1)
     assert np.isnan(found["resample"])

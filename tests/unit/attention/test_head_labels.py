@@ -116,16 +116,16 @@ def planted(pairs: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.
 
 def test_labels_name_exactly_what_was_planted():
     found = head_labels.label_heads(*planted(), sample(80), margin=0.05)
-    named = found[found.label][["layer", "head", "function", "follows"]].to_numpy().tolist()
+    named = found[found.is_labelled][["layer", "head", "function", "order_cue"]].to_numpy().tolist()
     assert named == [[0, 1, "previous_term", "position"], [1, 0, "term_match", ""], [1, 1, "next_term", "content"]]
-    assert head_labels.first_label(found)["label"].tolist() == ["previous_term", "term_match", "next_term"]
+    assert head_labels.first_label(found)["function"].tolist() == ["previous_term", "term_match", "next_term"]
 
 
 def test_a_control_that_explains_the_score_takes_the_label_away():
     scores, controls, shuffled = planted()
     controls[:, 1, 0, FUNCTIONS.index("term_match")] += 0.4
     found = head_labels.label_heads(scores, controls, shuffled, sample(80), margin=0.05)
-    assert not found[found.function == "term_match"].label.any()
+    assert not found[found.function == "term_match"].is_labelled.any()
 
 
 def test_pairs_that_do_not_define_a_function_do_not_count():
@@ -140,8 +140,8 @@ def test_pairs_that_do_not_define_a_function_do_not_count():
     found = head_labels.label_heads(scores, controls, shuffled, sample(80), margin=0.05).set_index(
         ["layer", "head", "function"]
     )
-    assert np.isnan(found.low[1, 0, "term_match"])
-    assert not found.label[1, 0, "term_match"]
+    assert np.isnan(found.difference_low[1, 0, "term_match"])
+    assert not found.is_labelled[1, 0, "term_match"]
 
 
 def test_moves_are_paired_and_corrected():
@@ -151,11 +151,11 @@ def test_moves_are_paired_and_corrected():
     after[:, 0, 0, FUNCTIONS.index("sep")] -= 0.05
     after[:, 1, 1, FUNCTIONS.index("self")] += 0.05
     found = head_labels.attention_shift(before, after, sample(80))
-    moved = found[found.moved != ""]
-    assert {("sep", "down"), ("self", "up")} <= set(zip(moved.function, moved.moved, strict=True))
+    moved = found[found.direction != ""]
+    assert {("sep", "down"), ("self", "up")} <= set(zip(moved.function, moved.direction, strict=True))
     assert len(moved) <= 4
     means = head_labels.mean_attention_shift(before, after, sample(80)).set_index("function")
-    assert means.loc["sep", "low"] < means.loc["sep", "change"] < means.loc["sep", "high"] < 0
+    assert means.loc["sep", "change_low"] < means.loc["sep", "change"] < means.loc["sep", "change_high"] < 0
     assert means.loc["sep", "change"] == pytest.approx((after - before)[..., FUNCTIONS.index("sep")].mean())
 
 

@@ -224,9 +224,9 @@ def test_models_of_one_shape_and_vocabulary_are_comparable():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ((model(layers=1), wordpiece()), "model.base has 1 layers x 3 heads, .* 2 x 3"),
-        ((model(heads=4), wordpiece()), "model.base has 2 layers x 4 heads, .* 2 x 3"),
-        ((model(), wordpiece("blue")), r"model.base has another vocabulary \(8 tokens\) .* \(7 tokens\)"),
+        ((model(layers=1), wordpiece()), "model.pretrained_from has 1 layers x 3 heads, .* 2 x 3"),
+        ((model(heads=4), wordpiece()), "model.pretrained_from has 2 layers x 4 heads, .* 2 x 3"),
+        ((model(), wordpiece("blue")), r"model.pretrained_from has another vocabulary \(8 tokens\) .* \(7 tokens\)"),
     ],
 )
 def test_others_are_refused(other, message):

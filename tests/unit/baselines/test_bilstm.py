@@ -1,6 +1,5 @@
 """The baseline learns what depends on both texts, is reproducible bit for bit, and keeps its best epoch."""
 
-import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +19,8 @@ from pipeline.baselines.bilstm import (
 )
 from pipeline.core import paths
 from pipeline.core.errors import InputError
-from pipeline.stages import baseline
-from tests.support.builders import colour_pairs, params_with
+from pipeline.stages import bilstm as bilstm_stage
+from tests.support.builders import colour_pairs, file_hashes, params_with, run_stage
 
 SETTINGS = {"epochs": 12, "learning_rate": 0.01, "batch_size": 32, "embedding": 16, "hidden": 16, "dropout": 0.1}
 WORDS = ["red", "blue", "green", "shoe", "hat", "bag", "coat", "old", "new", "long", "short", "warm"]
@@ -29,7 +28,7 @@ GRADES = 3
 
 
 def settings(**changes):
-    return params_with(baseline=SETTINGS | changes).baseline
+    return params_with(bilstm=SETTINGS | changes).bilstm
 
 
 def overlapping_pairs(pairs, seed=0):
@@ -150,25 +149,23 @@ def test_logits_worked_word_by_word():
 def test_logits_that_are_not_finite_are_an_error():
     run = trained(epochs=1)
     torch.nn.init.constant_(run.model.classifier[-1].bias, torch.nan)
-    with pytest.raises(InputError, match=r"lower baseline\.learning_rate"):
+    with pytest.raises(InputError, match=r"lower bilstm\.learning_rate"):
         bilstm_logits(run.model, encoded(overlapping_pairs(3), run.vocabulary))
 
 
 # -- the stage
 
 
-def run_stage(**changes):
-    record = SimpleNamespace(metrics={}, artifacts=[], curve=[], model=None, dataset=[])
-    params = params_with(
-        data__source="data/raw/pairs.csv", data__grades=["no", "half", "whole"], baseline=SETTINGS | changes
+def run_bilstm(**changes):
+    grades = ["no", "half", "whole"]
+    return run_stage(
+        bilstm_stage,
+        params_with(data__source="data/raw/pairs.csv", data__grades=grades, bilstm=SETTINGS | changes),
     )
-    baseline.main(params, record)
-    return record
 
 
 def written():
-    files = [file for file in Path().rglob("*") if file.is_file() and paths.PREPARED not in file.parents]
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return file_hashes(Path("data/predictions"), Path("reports"))
 
 
 @pytest.fixture
@@ -185,24 +182,24 @@ def prepared(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("prepared")
 def test_the_stage_writes_these_files_twice_the_same():
-    run_stage(epochs=2)
+    run_bilstm(epochs=2)
     first = written()
-    run_stage(epochs=2)
+    run_bilstm(epochs=2)
     assert written() == first
-    assert set(first) == {"data/predictions/baseline_test.parquet", "reports/baseline/metrics.json"}
+    assert set(first) == {"data/predictions/bilstm_test.parquet", "reports/bilstm/metrics.json"}
 
 
 def test_the_stage_reports_what_its_predictions_say(prepared):
-    record = run_stage(epochs=2)
-    predictions = pd.read_parquet(paths.BASELINE_PREDICTIONS)
-    metrics = json.loads(paths.BASELINE_METRICS.read_text())
+    record = run_bilstm(epochs=2)
+    predictions = pd.read_parquet(paths.BILSTM_PREDICTIONS)
+    metrics = json.loads(paths.stage_metrics("bilstm").read_text())
     logits = predictions[["logit_0", "logit_1", "logit_2"]].to_numpy()
     assert predictions["predicted"].tolist() == logits.argmax(axis=1).tolist()
     assert predictions[["query_id", "grade"]].equals(prepared[["query_id", "grade"]])
     right = (predictions["predicted"] == prepared["grade"]).mean()
-    assert metrics["baseline_test_accuracy"] == pytest.approx(right)
-    assert 0 < metrics["baseline_dev_accuracy"] <= 1
-    assert metrics["baseline_best_epoch"] in (1, 2)
+    assert metrics["test_accuracy"] == pytest.approx(right)
+    assert 0 < metrics["dev_accuracy"] <= 1
+    assert metrics["best_epoch"] in (1, 2)
     assert metrics["undefined"] == {}
     assert record.metrics.items() <= metrics.items()
-    assert record.artifacts == [paths.BASELINE_METRICS]
+    assert record.artifacts == [paths.stage_metrics("bilstm")]

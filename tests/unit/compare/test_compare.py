@@ -1,6 +1,5 @@
 """Comparing from the command line: what is printed and drawn, against outcomes worked by hand."""
 
-import html
 import re
 import unicodedata
 from collections import Counter
@@ -20,20 +19,21 @@ from pipeline.report.canvas import RenderedFigure
 from pipeline.report.tables import Table, plain_text
 from tests.integration.test_report import Page
 from tests.support.frames import run_heads_frame, run_results
+from tests.support.svg import svg_texts
 
 HOSTILE = "<script>alert(1)</script>\u202e&{{ 7 * 7 }}"
 FIRST = run_results(
     "first",
-    params={"base.seed": "13", "model.name": "embedded"},
-    metrics={"test_accuracy": 0.75, "heads_needed": 1, "parameters": 22715141},
+    params={"run.seed": "13", "model.name": "embedded"},
+    metrics={"headline/test_accuracy": 0.75, "headline/needed_heads": 1, "parameters": 22715141},
     heads=run_heads_frame([[-0.25, 0.0, 0.0], [0.125, 0.0, 0.0]], needed=[(0, 0)]),
     labels=[(0, 0, "cls"), (1, 2, "sep")],
     verdicts={"F3": "agrees", "R1": "differs"},
 )
 SECOND = run_results(
     "second",
-    params={"base.seed": "14", "model.name": "embedded"},
-    metrics={"test_accuracy": 0.875, "heads_needed": 2, "dependency_readers": 4},
+    params={"run.seed": "14", "model.name": "embedded"},
+    metrics={"headline/test_accuracy": 0.875, "headline/needed_heads": 2, "mediation/relay_heads": 4},
     heads=run_heads_frame([[-0.25, 0.0, -0.1875], [0.5, 0.0, 0.0]], needed=[(0, 0), (0, 2)]),
     labels=[(0, 0, "cls"), (1, 1, "sep")],
     verdicts={"F3": "cannot tell", "R1": "differs"},
@@ -67,10 +67,10 @@ def test_the_summary_of_two_runs(known, capsys):
     printed = capsys.readouterr().out
     lines = words(printed)
     for line in (
-        ["base.seed", "13", "14"],
-        ["test_accuracy", "0.75", "0.875", "+0.125"],
-        ["heads_needed", "1", "2", "+1"],
-        ["dependency_readers", "not there", "4"],
+        ["run.seed", "13", "14"],
+        ["headline/test_accuracy", "0.75", "0.875", "+0.125"],
+        ["headline/needed_heads", "1", "2", "+1"],
+        ["mediation/relay_heads", "missing", "4"],
         ["layer 0 head 2", "+0.0%", "-18.8%", "-18.8", "no detectable effect", "needed"],
         ["sep", "1.1", "1.2"],
         ["F3", "agrees", "cannot tell"],
@@ -86,11 +86,11 @@ def test_the_summary_of_three_runs(known, capsys):
     assert main(["first", "second", "third", "--output", "here/page.html"]) == 0
     printed = capsys.readouterr().out
     lines = words(printed)
-    assert ["base.seed", "13", "14", "not there"] in lines
-    assert ["test_accuracy", "0.8125", "0.08839", "0.75", "0.875", "2"] in lines
+    assert ["run.seed", "13", "14", "missing"] in lines
+    assert ["headline/test_accuracy", "0.8125", "0.08839", "0.75", "0.875", "2"] in lines
     assert ["layer 0 head 0", "3 of 3", "-33.3%", "14.4 points", "-50.0%", "-25.0%"] in lines
     assert ["F3", "1", "0", "1"] in lines
-    assert "that every run needs: 0.0." in printed
+    assert "needed in every run: 0.0." in printed
     assert printed.splitlines()[-1] == "here/page.html"
     assert "3 runs compared" in (known / "here" / "page.html").read_text()
 
@@ -163,18 +163,13 @@ def test_the_page_holds_every_metric():
         assert cell in text
 
 
-def written(drawn: RenderedFigure) -> Counter[str]:
-    """Every text of the figure, and how often it stands there."""
-    return Counter(html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode()))
-
-
 def draw_two(before, after) -> RenderedFigure:
     with canvas.report_style([canvas.LATIN]):
         return figures.diff_figure(diff_runs(before, after), before.name, after.name)
 
 
 def test_both_runs_share_a_scale_and_the_difference_has_its_own():
-    texts = written(draw_two(FIRST, SECOND))
+    texts = Counter(svg_texts(draw_two(FIRST, SECOND)))
     assert (texts["50"], texts["-50"]) == (1, 1)  # one colour bar for both runs, as long as the larger effect
     assert (texts["37.5"], texts["-37.5"]) == (1, 1)  # of the difference
     assert texts["25"] == 0
@@ -188,21 +183,21 @@ def test_both_runs_share_a_scale_and_the_difference_has_its_own():
 def test_runs_of_two_shapes_have_dashes_where_one_has_no_head():
     small = run_results("small", heads=run_heads_frame([[-0.25, 0.0]]))
     drawn = draw_two(small, SECOND)
-    assert written(drawn)["–"] == 8  # four heads are not in the small model, nor in the difference
-    assert "0 of 6 heads moved; none differs" in drawn.words.alt
+    assert Counter(svg_texts(drawn))["–"] == 8  # four heads are not in the small model, nor in the difference
+    assert "0 of 6 heads differ; none differs" in drawn.words.alt
 
 
 def test_undefined_effects_are_drawn_as_undefined():
     undefined = run_results("undefined", heads=run_heads_frame(np.full((2, 3), np.nan)))
-    assert written(draw_two(undefined, undefined))["–"] == 18
+    assert Counter(svg_texts(draw_two(undefined, undefined)))["–"] == 18
     page = Page(compare_runs([undefined, SECOND])[1])
     assert "undefined, since the models differ in layers or heads, or all effects of a run are equal" in page.text
 
 
 def test_several_runs_show_mean_deviation_and_how_often_a_head_is_needed():
     with canvas.report_style([canvas.LATIN]):
-        texts = written(figures.stability_figure(stability([FIRST, SECOND, THIRD])))
-    assert texts["needed in so many of 3 runs"] == 1
+        texts = Counter(svg_texts(figures.stability_figure(stability([FIRST, SECOND, THIRD]))))
+    assert texts["needed in how many of 3 runs"] == 1
     assert texts["-33.3"] == 2  # layer 0 head 0, and the end of the means' scale
     assert texts["14.4"] == 2  # layer 0 head 0 and layer 1 head 2
     assert texts["3"] == 2  # the head needed in every run, and the end of the scale

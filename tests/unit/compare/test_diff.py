@@ -15,9 +15,9 @@ NOTHING = "no detectable effect"
 
 
 def test_params_that_differ_and_those_that_one_run_has_not():
-    before = run_results("a", params={"base.seed": "13", "model.name": "embedded", "old.key": "1"})
-    after = run_results("b", params={"base.seed": "14", "model.name": "embedded", "new.key": "null"})
-    expected = [["base.seed", "13", "14"], ["old.key", "1", None], ["new.key", None, "null"]]
+    before = run_results("a", params={"run.seed": "13", "model.name": "embedded", "old.key": "1"})
+    after = run_results("b", params={"run.seed": "14", "model.name": "embedded", "new.key": "null"})
+    expected = [["run.seed", "13", "14"], ["old.key", "1", None], ["new.key", None, "null"]]
     assert diff_runs(before, after).params.to_numpy().tolist() == expected
 
 

@@ -8,38 +8,46 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compare.run_results import STAGE_METRICS, headline, read_run, summary_lines
+from pipeline.compare.run_results import STAGE_METRICS, read_run, summary_lines
 from pipeline.core import paths
 from pipeline.core.errors import InputError
+from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from tests.support.shell import REPOSITORY
 
 HEADS = b"layer,head,relative_accuracy_change,verdict,q\n0,0,-0.25,needed,0.01\n0,1,0,no detectable effect,1\n"
-LABELS = b"layer,head,function,score,label\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
+LABELS = b"layer,head,function,score,is_labelled\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
 
 
 def run_files() -> dict:
     files = dict.fromkeys(STAGE_METRICS.values(), b"{}")
-    files[paths.FINETUNE_METRICS] = b'{"test_accuracy": 0.8, "test_spearman": null, "undefined": {"a": 1}}'
-    files[paths.PARAMS] = b"base: {seed: 13, device: auto}\ndata: {grades: ['1', '2']}\n"
+    files[paths.stage_metrics("finetune")] = b'{"test_accuracy": 0.8, "test_spearman": null, "undefined": {"a": 1}}'
+    files[paths.PARAMS] = b"run: {seed: 13, device: auto}\ndata: {grades: ['1', '2']}\n"
     files[paths.FINDINGS] = json.dumps([{"id": "F3", "verdict": "agrees"}]).encode()
     return files | {paths.HEADS: HEADS, paths.LABELS: LABELS}
 
 
 def test_an_outcome_holds_what_the_files_say():
     outcome = read_run("mine", run_files().get)
-    assert outcome.params == {"base.seed": "13", "base.device": "auto", "data.grades": '["1", "2"]'}
-    assert outcome.metrics == {"test_accuracy": 0.8}
+    assert outcome.params == {"run.seed": "13", "run.device": "auto", "data.grades": '["1", "2"]'}
+    assert outcome.metrics == {"grading/test_accuracy": 0.8}
     assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, "needed"], [0, 1, 0.0, "no detectable effect"]]
     assert outcome.labels.to_numpy().tolist() == [[0, 0, "term_match"]]
     assert outcome.verdicts == {"F3": "agrees"}
 
 
-def test_headline_metrics_keep_plain_names_unless_two_stages_share_one():
+def test_metrics_have_the_prefix_of_their_stage():
     stages = {
         "prepare": {"pairs": 3, "empty": None},
         "finetune": {"pairs": 4, "test_qwk": 0.5, "undefined": {"x": "-"}},
+        "report": {"heads": 72, "report": "reports/report.html"},
     }
-    assert headline(stages) == {"prepare.pairs": 3, "empty": None, "finetune.pairs": 4, "test_qwk": 0.5}
+    expected = {"data/pairs": 3, "data/empty": None, "grading/pairs": 4, "grading/test_qwk": 0.5, "headline/heads": 72}
+    assert run_metrics(stages) == expected
+
+
+def test_every_stage_that_measures_has_a_prefix_of_its_own():
+    assert set(STAGE_METRICS) == set(METRIC_PREFIXES)
+    assert len(set(METRIC_PREFIXES.values())) == len(METRIC_PREFIXES)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +66,8 @@ def test_what_is_missing_or_damaged_is_named(path, content, message):
 
 def test_a_run_from_before_a_stage_was_added_has_none_of_its_metrics():
     files = run_files()
-    del files[paths.DEPENDENCY_METRICS]
-    assert read_run("older", files.get).metrics == {"test_accuracy": 0.8}
+    del files[paths.stage_metrics("dependency")]
+    assert read_run("older", files.get).metrics == {"grading/test_accuracy": 0.8}
 
 
 def test_a_table_of_another_version_is_named():
@@ -69,10 +77,10 @@ def test_a_table_of_another_version_is_named():
 
 
 LINES = [
-    "test accuracy  80.0% beside the BiLSTM's 75.0%",
+    "test accuracy  80.0%, BiLSTM 75.0%",
     "needed heads   1 of 2: 0.0 (layer.head, from 0)",
     "harmful heads  0",
-    "findings       1 agrees",
+    "findings       1 agree, 0 cannot tell, 0 differ",
     "report         reports/report.html",
     "compare runs   make ui",
 ]
@@ -80,7 +88,9 @@ LINES = [
 
 @pytest.fixture
 def finished_folder(tmp_path: Path) -> Path:
-    files = run_files() | {paths.BASELINE_METRICS: b'{"baseline_test_accuracy": 0.75}'}
+    headline = {"test_accuracy": 0.8, "bilstm_test_accuracy": 0.75, "heads": 2, "needed_heads": 1, "harmful_heads": 0}
+    headline |= {"agrees": 1, "differs": 0, "cannot_tell": 0, "report": "reports/report.html"}
+    files = run_files() | {paths.HEADLINE: json.dumps(headline).encode()}
     for path, content in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(content)
@@ -94,11 +104,11 @@ def test_a_run_in_six_lines(finished_folder):
 def test_many_needed_heads_are_named_in_part(finished_folder):
     rows = [f"3,{head},-0.1,needed" for head in range(14)]
     (finished_folder / paths.HEADS).write_text("\n".join(["layer,head,relative_accuracy_change,verdict", *rows]))
-    assert "14 of 14: 3.0, 3.1, " in summary_lines(finished_folder)[1]
+    assert ": 3.0, 3.1, " in summary_lines(finished_folder)[1]
     assert summary_lines(finished_folder)[1].endswith("3.11 and 2 more (layer.head, from 0)")
 
 
-@pytest.mark.parametrize("path", [paths.FINDINGS, paths.HEADS, paths.FINETUNE_METRICS])
+@pytest.mark.parametrize("path", [paths.HEADS, paths.HEADLINE])
 def test_a_run_that_did_not_finish_has_no_such_lines(finished_folder, path):
     (finished_folder / path).unlink()
     assert summary_lines(finished_folder) == []

@@ -22,7 +22,7 @@ def seeds():
     return [
         run_results(
             f"seed {seed}",
-            params={"base.seed": str(seed), "model.name": "embedded", **({"only": "here"} if seed == 1 else {})},
+            params={"run.seed": str(seed), "model.name": "embedded", **({"only": "here"} if seed == 1 else {})},
             metrics=metrics[seed],
             heads=run_heads_frame(EFFECTS[seed], needed=NEEDED[seed]).sample(frac=1, random_state=seed),
             verdicts=verdicts[seed],
@@ -63,7 +63,7 @@ def test_metrics_spread_over_the_runs_that_have_them():
 
 def test_params_that_differ_between_any_two():
     params = stability(seeds()).params
-    assert params.index.tolist() == ["base.seed", "only"]
+    assert params.index.tolist() == ["run.seed", "only"]
     assert params.columns.tolist() == ["seed 0", "seed 1", "seed 2"]
     assert params.to_numpy().tolist() == [["0", "1", "2"], [None, "here", None]]
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -35,20 +36,20 @@ def test_the_committed_params_are_valid():
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("base.sed", 1, "base.sed is no known key (value 1); did you mean base.seed?"),
-        ("xyz", 1, "xyz is no known key (value 1); remove it or fix its name"),
-        ("epochs", 1, "epochs is no known key (value 1); did you mean finetune.epochs?"),
-        ("base.seed", ..., "base.seed is missing"),
-        ("base.seed", -1, "base.seed is -1; it must be 0 or more"),
-        ("base.device", "tpu", "base.device is 'tpu'; it must be 'auto', 'cpu' or 'cuda'"),
-        ("base.seed", "13", "base.seed is '13'; it must be a whole number"),
+        ("run.sed", 1, "run.sed is not a known key (value 1); did you mean run.seed?"),
+        ("xyz", 1, "xyz is not a known key (value 1); remove it or fix its name"),
+        ("epochs", 1, "epochs is not a known key (value 1); did you mean finetune.epochs?"),
+        ("run.seed", ..., "run.seed is missing"),
+        ("run.seed", -1, "run.seed is -1; it must be 0 or more"),
+        ("run.device", "tpu", "run.device is 'tpu'; it must be 'auto', 'cpu' or 'cuda'"),
+        ("run.seed", "13", "run.seed is '13'; it must be a whole number"),
         ("finetune.epochs", 1.5, "finetune.epochs is 1.5; it must be a whole number"),
         ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
         ("data.source", "data/raw/../x.csv", "data/raw/"),
         ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
         ("data.grades", ["1", "1"], "holds a grade twice"),
         ("data.dev_share", 0.9, "leave nothing to train on"),
-        ("model.scratch.heads", 3, "hidden 128 is no multiple of heads 3"),
+        ("model.scratch.heads", 3, "hidden 128 is not a multiple of heads 3"),
         ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
         ("finetune.epochs", 0, "finetune.epochs 0 analyses a checkpoint"),
         ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; it must be 0.0 or more"),
@@ -83,7 +84,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
 
 
 def test_no_message_of_the_checking_library_reaches_the_user(write):
-    for key, value in (("base.seed", None), ("data.slices", 1), ("model.name", ""), ("attention.drift_null", 1)):
+    for key, value in (("run.seed", None), ("data.slices", 1), ("model.name", ""), ("attention.drift_null", 1)):
         with pytest.raises(InputError) as caught:
             load_params(write(key, value))
         assert "it must be" in str(caught.value)
@@ -102,7 +103,7 @@ def test_no_message_of_the_checking_library_reaches_the_user(write):
 def test_a_model_that_never_asks_the_hub(write, name, base, is_local):
     path = write("model.name", name)
     model = load_params(path).model
-    assert model.model_copy(update={"base": base}).is_local == is_local
+    assert model.model_copy(update={"pretrained_from": base}).is_local == is_local
 
 
 def test_params_under_dotted_names():
@@ -119,11 +120,11 @@ def test_params_under_dotted_names():
 
 
 def test_every_wrong_value_is_named_at_once(write, tmp_path):
-    path = write("base.seed", -1)
+    path = write("run.seed", -1)
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     values["finetune"]["epochs"] = "many"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    with pytest.raises(InputError, match=r"(?s)base\.seed.*finetune\.epochs"):
+    with pytest.raises(InputError, match=r"(?s)run\.seed.*finetune\.epochs"):
         load_params(path)
 
 
@@ -133,3 +134,16 @@ def test_a_missing_file_and_one_that_is_not_yaml(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(InputError, match="is not YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ("attention.label_margin", "attention.label_margin was renamed to attention.label_threshold"),
+        ("group_ablation.draws", "group_ablation.draws was renamed to group_ablation.random_groups_per_share"),
+        ("base", "base was renamed to run, and its key draws to bootstrap_resamples"),
+    ],
+)
+def test_a_key_of_an_older_version_is_told_its_new_name(write, old, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_params(write(old, 1))

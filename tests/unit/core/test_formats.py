@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ablation.sweep_cache import DiskCache
+from pipeline.ablation.sweep_cache import SweepCache
 from pipeline.core import atomic, formats, paths, schemas
 from pipeline.core.errors import InputError
-from pipeline.tables.__main__ import TABLES
 from pipeline.tables.dependency import MEDIATION
-from pipeline.tables.finetune import CURVE
+from pipeline.tables.grading import CURVE
 from pipeline.tables.prepare import SPLIT_TABLES
 from tests.support.shell import REPOSITORY
+from tests.table_dictionary import TABLES
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
 PAIRS = pd.DataFrame({"query_id": [0, 1], "query": ["q", "北京"], "title": ["t", "é"], "grade": [0, 1]})
@@ -95,9 +95,9 @@ def test_an_error_of_the_writer_itself_leaves_the_old_file_and_no_other():
 
 def test_a_file_where_a_folder_belongs():
     Path("data").write_text("mine")
-    with pytest.raises(InputError, match=r"data/prepared/x.txt cannot be written: data is no folder: .*; fix that"):
+    with pytest.raises(InputError, match=r"data/prepared/x.txt cannot be written: data is not a folder: .*; fix that"):
         formats.write_text(Path("data/prepared/x.txt"), "text")
-    with pytest.raises(InputError, match=r"data/x.txt cannot be written: data is no folder: File exists; fix that"):
+    with pytest.raises(InputError, match=r"data/x.txt cannot be written: data is not a folder: File exists; fix that"):
         formats.write_text(Path("data/x.txt"), "text")
     with (
         pytest.raises(InputError, match=r"data cannot be written: Not a directory; fix that"),
@@ -264,7 +264,7 @@ def test_arrays_and_records_without_what_is_needed():
 
 @pytest.mark.parametrize("how", ["missing", "folder", "cut short", "empty", "overwritten"])
 def test_a_damaged_chunk_of_a_sweep_is_computed_again(how: str):
-    kept = DiskCache(Path("sweep"))
+    kept = SweepCache(Path("sweep"))
     kept.save(3, ARRAYS)
     loaded = kept.load(3)
     assert loaded is not None

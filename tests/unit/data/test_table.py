@@ -144,10 +144,10 @@ WRONG = {
     "UTF-16": ("t.tsv", HEADER.encode("utf-16"), ["line 1", "byte 1", "UTF-8"]),
     "broken JSON": ("t.jsonl", '{"query":"a","title":"b","grade":"bad"}\n\n{"query":', ["line 3", "not JSON"]),
     "deep JSON": ("t.jsonl", "[" * 200_000, ["line 1", "not JSON"]),
-    "JSON list": ("t.jsonl", '["a", "b", "bad"]', ["line 1", "no JSON object"]),
+    "JSON list": ("t.jsonl", '["a", "b", "bad"]', ["line 1", "not a JSON object"]),
     "half a surrogate pair": ("t.jsonl", r'{"query":"\ud83d","title":"b","grade":"bad"}', ["line 1", "surrogate"]),
     "list as text": ("t.jsonl", '{"query":["a"],"title":"b","grade":"bad"}', ["line 1", "['a']"]),
-    "no parquet": ("t.parquet", "query", ["no readable parquet"]),
+    "no parquet": ("t.parquet", "query", ["not a readable parquet"]),
 }
 
 
@@ -191,7 +191,7 @@ def test_truncated_parquet_and_a_missing_grade_in_parquet(tmp_path):
     with pytest.raises(InputError):
         read_table(path, COLUMNS, [], GRADES)
     path.write_bytes(content[:-50])
-    with pytest.raises(InputError, match="no readable parquet"):
+    with pytest.raises(InputError, match="not a readable parquet"):
         read_table(path, COLUMNS, [], GRADES)
 
 

@@ -52,7 +52,7 @@ def test_the_reason_is_built_from_the_numbers():
 
 
 @pytest.mark.parametrize(
-    ("apart", "single", "width", "verdict"),
+    ("difference", "single", "width", "verdict"),
     [
         ((-0.5, -0.6, -0.4), [-0.01, -0.05], 0.015, AGREES),
         ((0.5, 0.4, 0.6), [-0.01, -0.05], 0.015, DIFFERS),
@@ -62,10 +62,10 @@ def test_the_reason_is_built_from_the_numbers():
         ((np.nan, np.nan, np.nan), [np.nan, np.nan], 0.015, CANNOT_TELL),
     ],
 )
-def test_layers(apart, single: list[float], width: float, verdict: str):
+def test_layers(difference, single: list[float], width: float, verdict: str):
     rows = [group_row("half", "lower", -0.6), group_row("half", "upper", -0.5)]
     rows += [group_row("layer", str(layer), change, width=width) for layer, change in enumerate(single)]
-    finding = redundancy.layers(pd.DataFrame(rows), frames.contrasts_frame({"lower_minus_upper": apart}))
+    finding = redundancy.layers(pd.DataFrame(rows), frames.contrasts_frame({"lower_minus_upper": difference}))
     assert finding.verdict == verdict
 
 
@@ -92,7 +92,7 @@ def tables(function: str, change: float, p: float, width: float = 0.015, label: 
     bounds = [(0, 0, -0.01, False), (0, 1, low, label), (1, 0, 0.0, False), (1, 1, 0.6, True)]
     labels = pd.DataFrame(
         {"layer": layer, "head": head, "function": name, "score": 0.1 + low, "control": 0.1}
-        | {"low": low, "high": low + 0.04, "label": does}
+        | {"difference_low": low, "difference_high": low + 0.04, "is_labelled": does}
         for name in ("segmentation", "previous_term", "next_term")
         for layer, head, low, does in bounds
     )
@@ -119,9 +119,9 @@ def test_low_functions(judged, group: str, settings: dict, verdict: str):
     assert judged(tables(group, **settings)).verdict == verdict
 
 
-def test_a_function_that_no_pair_defines_cannot_be_told():
+def test_a_function_that_no_pair_defines_is_undecided():
     undefined = tables("segmentation", -0.1, 0.03)
-    undefined.labels["low"] = np.nan
+    undefined.labels["difference_low"] = np.nan
     assert functional_heads.segmentation(undefined).verdict == CANNOT_TELL
 
 
@@ -147,7 +147,7 @@ def test_term_match(change: float, p: float, spared, masked: int, verdict: str):
 
 @pytest.mark.parametrize(
     ("median", "words"),
-    [((0.0, -0.01, 0.01), "within 2% of nothing"), ((-0.03, -0.05, -0.01), "not shown to be nothing")],
+    [((0.0, -0.01, 0.01), "equivalent to 0 within 2%"), ((-0.03, -0.05, -0.01), "not equivalent to 0 within 2%")],
 )
 def test_that_random_heads_cost_nothing_needs_equivalence(median, words: str):
     finding = functional_heads.term_match(frames.tables(contrasts=frames.contrasts_frame({"random_k random": median})))
@@ -168,12 +168,12 @@ GREW, SHRANK, NEITHER = (0.01, 0.005, 0.015), (-0.01, -0.015, -0.005), (0.0, -0.
     ],
 )
 def test_fine_tuning(match, itself, sep, verdict: str):
-    moves = frames.moves_frame({"term_match": match, "self": itself, "sep": sep})
+    moves = frames.attention_shift_frame({"term_match": match, "self": itself, "sep": sep})
     assert functional_heads.fine_tuning(moves).verdict == verdict
 
 
 def test_what_shuffled_grades_move_as_far_is_no_learning():
-    moves = frames.moves_frame().assign(null_change=[0.02, 0.0, 0.0])
+    moves = frames.attention_shift_frame().assign(null_change=[0.02, 0.0, 0.0])
     finding = functional_heads.fine_tuning(moves)
     assert finding.verdict == CANNOT_TELL
     assert "the same term grew no more than under shuffled grades" in finding.reason
@@ -183,7 +183,13 @@ def test_what_shuffled_grades_move_as_far_is_no_learning():
 def heads(changes: list[float], width: float, matter: list[str], detectable: float = 0.015) -> pd.DataFrame:
     verdict = [*matter, *["no detectable effect"] * (len(changes) - len(matter))]
     return pd.DataFrame(
-        {"layer": 0, "head": head, **frames.measures(change, width), "verdict": one, "detectable": detectable}
+        {
+            "layer": 0,
+            "head": head,
+            **frames.measures(change, width),
+            "verdict": one,
+            "min_detectable_change": detectable,
+        }
         for head, (change, one) in enumerate(zip(changes, verdict, strict=True))
     )
 
@@ -243,9 +249,11 @@ def test_all_findings_in_the_articles_order():
 def test_a_model_that_predicts_one_grade_says_nothing_about_masking():
     groups = frames.groups_frame()
     groups.loc[0, [f"predicted_{grade}" for grade in range(5)]] = [0, 0, frames.PAIRS, 0, 0]
-    told = {finding.id: finding.verdict for finding in judge_findings(frames.tables(groups=groups), baseline_finding())}
-    assert {verdict for name, verdict in told.items() if name not in ("R0", "T1")} == {CANNOT_TELL}
-    assert told["T1"] == AGREES
+    verdicts = {
+        finding.id: finding.verdict for finding in judge_findings(frames.tables(groups=groups), baseline_finding())
+    }
+    assert {verdict for name, verdict in verdicts.items() if name not in ("R0", "T1")} == {CANNOT_TELL}
+    assert verdicts["T1"] == AGREES
 
 
 def test_an_estimate_is_above_or_below_an_edge_only_as_a_whole():

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("offline_project")
 
 
 def params_labelled(**changes):
-    return tiny_params(finetune__epochs=0, **{"model__base": str(CHECKPOINT), **changes})
+    return tiny_params(finetune__epochs=0, **{"model__pretrained_from": str(CHECKPOINT), **changes})
 
 
 def test_embedded_weights_are_the_package_s_with_a_new_classifier():
@@ -83,7 +83,7 @@ def test_new_classifiers_follow_the_seed_and_leave_the_random_state_alone():
     save_checkpoint(CHECKPOINT)
     drop_weights("classifier")
     state = torch.random.get_rng_state()
-    first, again, other = (load_tiny(base__seed=seed)[0].classifier.weight for seed in (1, 1, 2))
+    first, again, other = (load_tiny(run__seed=seed)[0].classifier.weight for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(state, torch.random.get_rng_state())
@@ -144,8 +144,8 @@ def test_outputs_are_put_in_the_order_of_the_grades(family):
         ({"problem_type": "multi_label_classification"}, {}, "multi-label head"),
         ({}, {"data__grades": ["1", "2", "3"], "data__source": "data/raw/x.csv"}, "5 labels, data.grades lists 3"),
         ({"id2label": dict(enumerate("54321"))}, {}, r"label_order to \['5', '4', '3', '2', '1'\]"),
-        ({}, {"model__base": "scratch"}, r"\(layers, heads\) \(2, 4\).*\(2, 2\)"),
-        ({}, {"model__base": "data/checkpoints/none"}, "none is no folder"),
+        ({}, {"model__pretrained_from": "scratch"}, r"\(layers, heads\) \(2, 4\).*\(2, 2\)"),
+        ({}, {"model__pretrained_from": "data/checkpoints/none"}, "none is not a folder"),
     ],
 )
 def test_classifiers_that_are_not_of_the_grades(config, changes, message):

@@ -1,9 +1,7 @@
 """Fine-tuning learns, is reproducible bit for bit, keeps the best epoch; the stage's files say what the model does."""
 
-import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -28,9 +26,11 @@ from tests.support.builders import (
     CPU,
     SCRATCH,
     colour_pairs,
+    file_hashes,
     params_with,
     random_classifier,
     random_pairs,
+    run_stage,
     save_checkpoint,
 )
 
@@ -73,7 +73,7 @@ def trained(scores=None, **changes):
             return {"qwk": next(given), "log_loss": 1.0}
         return grade_metrics(predict(model, pairs, 0), split["grade"].to_numpy(), split["query_id"].to_numpy())[0]
 
-    epochs, best = fine_tune(model, pairs, split["grade"].to_numpy(), 0, judge, params.finetune, params.base.seed)
+    epochs, best = fine_tune(model, pairs, split["grade"].to_numpy(), 0, judge, params.finetune, params.run.seed)
     return model, epochs, best, seen
 
 
@@ -92,7 +92,7 @@ def test_on_shuffled_grades_nothing_is_learnt():
     params, split = three_grades(finetune={**SETTINGS, "epochs": 8}), colour_pairs(160)
     start = load_before(params, [*split["query"], *split["title"]], CPU)
     grades = split["grade"].copy()
-    model = fine_tune_on_shuffled_grades(start, split, split, 16, params.finetune, params.base.seed)
+    model = fine_tune_on_shuffled_grades(start, split, split, 16, params.finetune, params.run.seed)
     assert split["grade"].equals(grades)
     assert not model.training
     predicted = predict(model, encode_split(start[1], split, 16), 0).argmax(axis=1)
@@ -100,7 +100,7 @@ def test_on_shuffled_grades_nothing_is_learnt():
 
 
 def test_two_trainings_match_bit_for_bit_and_another_seed_does_not():
-    first, again, other = trained(), trained(), trained(base__seed=14)
+    first, again, other = trained(), trained(), trained(run__seed=14)
     assert weights_equal(first[0].state_dict(), again[0].state_dict())
     assert first[1] == again[1]
     assert not weights_equal(first[0].state_dict(), other[0].state_dict())
@@ -122,7 +122,9 @@ def test_the_best_epoch_is_kept(scores, expected):
 def test_no_epochs_train_nothing():
     model = random_classifier("bert")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    params = three_grades(finetune={**SETTINGS, "epochs": 0}, model__name="data/checkpoints/x", model__base="scratch")
+    params = three_grades(
+        finetune={**SETTINGS, "epochs": 0}, model__name="data/checkpoints/x", model__pretrained_from="scratch"
+    )
     scores = {"qwk": 0.5, "log_loss": 1.0}
     epochs, best = fine_tune(model, random_pairs([6]), np.array([0]), 0, lambda: scores, params.finetune, 0)
     assert (best, epochs) == (0, [Epoch(0, None, scores)])
@@ -193,28 +195,24 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_stage(**changes):
-    record = SimpleNamespace(metrics={}, artifacts=[], curve=[], model=None, dataset=[])
-    finetune.main(three_grades(**changes), record)
-    return record
+def run_finetune(**changes):
+    return run_stage(finetune, three_grades(**changes))
 
 
 def written():
-    files = [file for folder in ("data/model", "data/predictions", "reports") for file in Path(folder).rglob("*")]
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files) if file.is_file()}
+    return file_hashes(Path("data/model"), Path("data/predictions"), Path("reports"))
 
 
 def test_the_stage_writes_these_files_twice_the_same(project):
-    run_stage()
+    run_finetune()
     first = written()
-    run_stage()
+    run_finetune()
     assert written() == first
     assert set(first) == {
         "data/model/config.json",
         "data/model/model.safetensors",
         "data/model/tokenizer.json",
         "data/model/tokenizer_config.json",
-        "data/predictions/dev.parquet",
         "data/predictions/test.parquet",
         "reports/finetune/metrics.json",
         "reports/finetune/curve.csv",
@@ -223,12 +221,12 @@ def test_the_stage_writes_these_files_twice_the_same(project):
 
 
 def test_the_stage_reports_what_the_saved_model_does(project):
-    record = run_stage()
+    record = run_finetune()
     test = pd.read_parquet(paths.TEST)
     model, tokenizer = load_tuned(paths.MODEL, CPU)
     logits = predict(model, encode_split(tokenizer, test, 16), 0)
-    predictions = pd.read_parquet(paths.PREDICTIONS / "test.parquet")
-    metrics = json.loads(paths.FINETUNE_METRICS.read_text())
+    predictions = pd.read_parquet(paths.TEST_PREDICTIONS)
+    metrics = json.loads(paths.stage_metrics("finetune").read_text())
     curve = pd.read_csv(paths.CURVE)
 
     assert np.array_equal(predictions[["logit_0", "logit_1", "logit_2"]].to_numpy(), logits)
@@ -252,14 +250,14 @@ def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
     saved = random_classifier("bert", heads=2)
     saved.classifier = torch.nn.Linear(16, 3)
     save_checkpoint(Path(folder), saved, id2label={0: "a", 1: "b", 2: "c"})
-    record = run_stage(
+    record = run_finetune(
         model__name=folder,
-        model__base=folder,
+        model__pretrained_from=folder,
         model__label_order=["whole", "no", "half"],
         finetune={**SETTINGS, "epochs": 0},
     )
     curve = pd.read_csv(paths.CURVE)
-    metrics = json.loads(paths.FINETUNE_METRICS.read_text())
+    metrics = json.loads(paths.stage_metrics("finetune").read_text())
     assert record.model is None
     assert curve["epoch"].tolist() == [0]
     assert curve["train_loss"].isna().all()

@@ -36,4 +36,4 @@ def test_scratch_is_the_same_every_time_and_of_the_size_asked_for():
     assert checkpoints.dimensions(model) == (2, 2)
     assert model.config.vocab_size == len(tokenizer) <= SCRATCH["vocabulary"]
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), again.parameters(), strict=True))
-    assert not torch.equal(load_tiny("scratch", base__seed=1)[0].classifier.weight, model.classifier.weight)
+    assert not torch.equal(load_tiny("scratch", run__seed=1)[0].classifier.weight, model.classifier.weight)

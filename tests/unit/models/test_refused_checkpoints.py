@@ -112,7 +112,7 @@ def tokenizer_of_another_model():
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (no_folder, "data/checkpoints/tiny is no folder; put"),
+        (no_folder, "data/checkpoints/tiny is not a folder; put"),
         (no_config, "config.json is missing; copy"),
         (no_weights, "model.safetensors is missing; copy"),
         (pickle_only, "pytorch_model.bin.*never loaded; save the model again"),
@@ -172,5 +172,5 @@ def test_a_tokenizer_with_text_types_for_weights_without():
 def test_a_missing_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert checkpoints.pick_device("auto") == torch.device("cpu")
-    with pytest.raises(InputError, match=r"base.device is 'cuda'"):
+    with pytest.raises(InputError, match=r"run.device is 'cuda'"):
         checkpoints.pick_device("cuda")

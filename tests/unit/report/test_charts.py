@@ -1,9 +1,6 @@
 """Maps of heads, removal curves and slices show the numbers they are given, legibly at the sizes of real models."""
 
-import html
 import itertools
-import re
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -18,6 +15,7 @@ from matplotlib.transforms import Bbox
 from pipeline.findings.select import CHANGE
 from pipeline.report import ablation_charts, canvas, head_map, label_placement, subgroup_charts
 from pipeline.report.canvas import RenderedFigure
+from tests.support.svg import svg_texts
 
 FUNCTIONS = [
     "term_match",
@@ -44,38 +42,38 @@ SLICES = [
     "channel: 旅行与酒店预订",
     "<b>$x$ & a name that is far too long to fit</b>",
 ]
+STYLED_TEXTS = SLICES
 WHERE = "300 pairs of the dev split"
 INTERVAL = (f"{CHANGE}_low", f"{CHANGE}_high")
 UNIT = f"in percent of the unmasked accuracy (0.851), on {WHERE}"
 
 
-@pytest.fixture(autouse=True)
-def _house_style() -> Iterator[None]:
-    with canvas.report_style(canvas.font_families(SLICES)):
-        yield
-
-
-def places_frame(layers: int, heads: int, labelled: float = 0.5, seed: int = 0) -> pd.DataFrame:
+def head_embedding_frame(layers: int, heads: int, labelled: float = 0.5, seed: int = 0) -> pd.DataFrame:
     """Heads in a few clumps, a share of them labelled, the rest None."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(0, 0.25, (6, 2))
     x, y = (centres[rng.integers(6, size=layers * heads)] + rng.normal(0, 0.05, (layers * heads, 2))).T
     layer, head = np.divmod(np.arange(layers * heads), heads)
-    label = np.where(rng.random(len(x)) < labelled, rng.choice(FUNCTIONS, len(x)), None)
-    shares = {"share_x": 0.384, "share_y": 0.17}
-    return pd.DataFrame({"layer": layer, "head": head, "x": x, "y": y, "label": label, **shares})
+    function = np.where(rng.random(len(x)) < labelled, rng.choice(FUNCTIONS, len(x)), None)
+    shares = {"explained_1": 0.384, "explained_2": 0.17}
+    return pd.DataFrame({"layer": layer, "head": head, "mds_1": x, "mds_2": y, "function": function, **shares})
 
 
 def curves_frame(draws: int = 5) -> pd.DataFrame:
     shares = np.linspace(0, 1, 11)
     falls = {ablation_charts.LEAST_FIRST: shares**4, ablation_charts.MOST_FIRST: shares**0.3}
     rows = [
-        {"order": order, "share": share, "draw": 0, "change": -0.8 * fall}
+        {"order": order, "share": share, "replicate": 0, "change": -0.8 * fall}
         for order, fallen in falls.items()
         for share, fall in zip(shares, fallen, strict=True)
     ]
     rows += [
-        {"order": ablation_charts.RANDOM, "share": share, "draw": draw, "change": -0.8 * share ** (0.8 + 0.2 * draw)}
+        {
+            "order": ablation_charts.RANDOM,
+            "share": share,
+            "replicate": draw,
+            "change": -0.8 * share ** (0.8 + 0.2 * draw),
+        }
         for draw in range(draws)
         for share in shares
     ]
@@ -95,10 +93,6 @@ def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataF
             change, reach = rng.normal(-0.15, 0.2), 1.5 / np.sqrt(pairs[name])
             rows.append((group, name, pairs[name], change, change - reach, change + reach))
     return pd.DataFrame(rows, columns=["group", "value", "pairs", CHANGE, *INTERVAL])
-
-
-def written(drawn: RenderedFigure) -> list[str]:
-    return [html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode())]
 
 
 def boxes(figure: Figure) -> list[tuple[Text, Bbox]]:
@@ -124,7 +118,7 @@ def assert_legible(figure: Figure) -> None:
 @pytest.mark.parametrize("shape", [(6, 12), (12, 12), (1, 2)])
 @pytest.mark.parametrize("labelled", [0.0, 0.5, 1.0])
 def test_every_head_is_a_dot_and_no_name_covers_another_or_a_dot(shape, labelled):
-    places = places_frame(*shape, labelled)
+    places = head_embedding_frame(*shape, labelled)
     figure = head_map.head_map_chart(places)
     assert_legible(figure)
     [axes] = figure.axes
@@ -136,23 +130,23 @@ def test_every_head_is_a_dot_and_no_name_covers_another_or_a_dot(shape, labelled
         points = [ends[:-2] for ends in lines]
         assert not any(box.count_contains(along) for along in points), text.get_text()
     assert {text.get_text() for text in axes.texts} <= {f"{row.layer}.{row.head}" for row in places.itertuples()}
-    assert len(axes.texts) >= min(20, int(places["label"].notna().sum()))
+    assert len(axes.texts) >= min(20, int(places["function"].notna().sum()))
 
 
 def test_the_map_is_to_scale():
     """A distance is as long on paper whichever way it lies, and dots stand where the frame says."""
-    places = places_frame(2, 3)
+    places = head_embedding_frame(2, 3)
     figure = head_map.head_map_chart(places)
     [axes] = figure.axes
     FigureCanvasAgg(figure).draw()
     (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
     assert x1 - x0 == pytest.approx(y1 - y0)
     shown = np.concatenate([np.asarray(one.get_offsets()) for one in axes.collections])
-    np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(places["x"]))
+    np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(places["mds_1"]))
 
 
 def test_a_function_has_its_colour_and_heads_without_one_are_grey():
-    places = places_frame(1, 5).assign(label=["self", None, "cls", "self", np.nan])
+    places = head_embedding_frame(1, 5).assign(function=["self", None, "cls", "self", np.nan])
     figure = head_map.head_map_chart(places)
     by_label = {one.get_label(): one for one in figure.axes[0].collections}
     assert list(by_label) == ["no function (2)", "self (2)", "cls (1)"]
@@ -162,15 +156,15 @@ def test_a_function_has_its_colour_and_heads_without_one_are_grey():
 
 
 def test_more_functions_than_colours_still_look_different():
-    places = places_frame(2, 6).assign(label=[f"function {index}" for index in range(12)])
+    places = head_embedding_frame(2, 6).assign(function=[f"function {index}" for index in range(12)])
     shown = head_map.head_map_chart(places).axes[0].collections[1:]
     looks = {(colors.to_hex(one.get_facecolor()[0]), len(one.get_paths()[0].vertices)) for one in shown}
     assert len(looks) == 12
 
 
-def test_the_map_says_what_its_axes_hold():
-    drawn = head_map.head_map(places_frame(2, 4), WHERE)
-    texts = written(drawn)
+def test_the_map_says_what_its_axes_explain():
+    drawn = head_map.head_map(head_embedding_frame(2, 4), WHERE)
+    texts = svg_texts(drawn)
     assert "first axis, in Jensen-Shannon distance (38% of the variance)" in texts
     assert "second axis, in Jensen-Shannon distance (17% of the variance)" in texts
     assert WHERE in drawn.words.caption
@@ -178,9 +172,9 @@ def test_the_map_says_what_its_axes_hold():
 
 
 def test_heads_that_all_attend_alike_are_one_place():
-    places = places_frame(2, 4).assign(x=0.0, y=0.0, share_x=np.nan, share_y=np.nan)
+    places = head_embedding_frame(2, 4).assign(mds_1=0.0, mds_2=0.0, explained_1=np.nan, explained_2=np.nan)
     drawn = head_map.head_map(places, WHERE)
-    assert "nan" not in " ".join([*written(drawn), drawn.words.alt, drawn.words.caption])
+    assert "nan" not in " ".join([*svg_texts(drawn), drawn.words.alt, drawn.words.caption])
 
 
 def test_a_name_moves_to_a_free_side_goes_far_or_is_left_out():
@@ -214,13 +208,13 @@ def test_three_orders_with_the_range_of_the_random_one():
         ablation_charts.LEAST_FIRST,
         ablation_charts.MOST_FIRST,
         "random order, median",
-        "lowest to highest draw",
+        "range of random groups",
     ]
 
 
 def test_curves_are_described_and_carry_their_units():
     drawn = removal_figure(curves_frame())
-    assert {"share of all heads removed (%)", "relative accuracy change (%)"} <= set(written(drawn))
+    assert {"share of all heads removed (%)", "relative accuracy change (%)"} <= set(svg_texts(drawn))
     assert "least important first: -5.0% with 50% removed" in drawn.words.alt
     assert UNIT in drawn.words.caption
     assert "5 random orders" in drawn.words.caption
@@ -230,14 +224,14 @@ def test_undefined_changes_and_missing_orders_are_left_out():
     curves = curves_frame()
     curves.loc[curves["order"] == ablation_charts.MOST_FIRST, "change"] = np.nan
     drawn = removal_figure(curves[curves["order"] != ablation_charts.RANDOM])
-    assert ablation_charts.LEAST_FIRST in written(drawn)
-    assert ablation_charts.MOST_FIRST not in written(drawn)
+    assert ablation_charts.LEAST_FIRST in svg_texts(drawn)
+    assert ablation_charts.MOST_FIRST not in svg_texts(drawn)
     assert "nan" not in drawn.words.alt
     nothing = removal_figure(curves.assign(change=np.nan))
-    assert "Nothing is defined" in nothing.words.alt
+    assert "No change is defined" in nothing.words.alt
 
 
-@pytest.mark.parametrize("groups", [FUNCTIONS, ["term_match"], ["own: a group with a very long name indeed"]])
+@pytest.mark.parametrize("groups", [FUNCTIONS, ["term_match"], ["user group: a group with a very long name indeed"]])
 @pytest.mark.parametrize("names", [SLICES, SLICES[-1:], ["a", "b"]])
 def test_slices_are_legible_whatever_their_names(groups, names):
     assert_legible(subgroup_charts.subgroup_heatmap(slices_frame(groups, names)))
@@ -246,7 +240,7 @@ def test_slices_are_legible_whatever_their_names(groups, names):
 def test_every_cell_and_every_count_is_written():
     changes = slices_frame(FUNCTIONS, SLICES)
     drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
-    texts = written(drawn)
+    texts = svg_texts(drawn)
     for change in 100 * changes[CHANGE]:
         assert f"{change:+.1f}" in texts
     for count in changes["pairs"].unique():
@@ -257,11 +251,11 @@ def test_every_cell_and_every_count_is_written():
 
 def test_rows_and_columns_keep_the_frames_order():
     changes = slices_frame(["b", "a"], ["z", "y"])
-    texts = written(subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE))
+    texts = svg_texts(subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE))
     assert [one for one in texts if one in "abyz"] == ["b", "a", "z", "y"]
 
 
-def test_cells_whose_interval_leaves_out_zero_are_framed():
+def test_cells_whose_interval_excludes_zero_are_framed():
     rows = [("a", "x", -0.2, -0.3, -0.1), ("a", "y", -0.2, -0.5, 0.1), ("b", "x", 0.2, 0.1, 0.3)]
     changes = pd.DataFrame(rows, columns=["group", "value", CHANGE, *INTERVAL]).assign(pairs=40)
     figure = subgroup_charts.subgroup_heatmap(changes)
@@ -270,8 +264,8 @@ def test_cells_whose_interval_leaves_out_zero_are_framed():
     assert centres == [pytest.approx((0, 0)), pytest.approx((0, 1))]
     drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
     assert "2 of 3 cells" in drawn.words.caption
-    assert "worst off without a is x: -20.0%" in drawn.words.alt
-    assert "–" in written(drawn)
+    assert "largest loss: a masked on x, -20.0%" in drawn.words.alt
+    assert "–" in svg_texts(drawn)
 
 
 @pytest.mark.parametrize("change", [np.nan, 0.0])

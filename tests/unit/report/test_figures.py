@@ -1,11 +1,9 @@
 """Figures show the numbers they are given, on honest scales, whatever the texts, and in the same bytes each time."""
 
 import dataclasses
-import html
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
@@ -38,20 +36,10 @@ from pipeline.report.canvas import (
     report_style,
 )
 from tests.support import frames
+from tests.support.svg import svg_texts
 
 WORDS = FigureText(name="name", title="Title", alt="alt", caption="caption")
 CHINESE_FONT = not {font.name for font in font_manager.fontManager.ttflist}.isdisjoint(CHINESE)
-
-
-@pytest.fixture(autouse=True)
-def _house_style() -> Iterator[None]:
-    with report_style(font_families([frames.CHINESE_TEXT])):
-        yield
-
-
-def written(drawn: RenderedFigure) -> Counter[str]:
-    """Every text of the figure, from the comments that an SVG carries beside letters drawn as paths."""
-    return Counter(html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.svg.decode()))
 
 
 def pixels(drawn: RenderedFigure) -> np.ndarray:
@@ -63,8 +51,8 @@ def test_every_head_is_written_in_percent_with_one_decimal():
     changes = 100 * frames.heads_frame(2, 4)["relative_accuracy_change"]
     expected = Counter(f"{change:+.1f}" if abs(change) >= 0.05 else "0.0" for change in changes)
     assert expected.total() == 8
-    assert expected <= written(drawn)
-    assert {"layer (from 0)", "head (from 0)", "relative accuracy change (%)"} <= set(written(drawn))
+    assert expected <= Counter(svg_texts(drawn))
+    assert {"layer (from 0)", "head (from 0)", "relative accuracy change (%)"} <= set(svg_texts(drawn))
     assert "-5.2%" in drawn.words.alt
     assert "400 pairs of the test split" in drawn.words.caption
 
@@ -88,8 +76,8 @@ def test_undefined_cells_get_a_dash_and_no_colour():
     results = frames.results(2, 4)
     results.profiles.loc[results.profiles["function"] == "term_match", ["score", "chance"]] = np.nan
     drawn = head_heatmaps.profile_heatmap(results, "term_match")
-    assert written(drawn)["–"] == 3 * 8
-    assert "term_match, undefined in this data" in written(drawn)
+    assert Counter(svg_texts(drawn))["–"] == 3 * 8
+    assert "term_match, undefined in this data" in Counter(svg_texts(drawn))
     assert "nan" not in drawn.words.alt + drawn.words.caption
 
 
@@ -100,23 +88,29 @@ def test_a_profile_shows_before_after_and_change_with_chance_in_the_title():
     before, after = (100 * rows[rows["phase"] == phase]["score"].to_numpy() for phase in ("before", "after"))
     expected = Counter(f"{score:.0f}" for score in [*before, *after])
     expected += Counter(f"{change:+.0f}" if round(change) else "0" for change in after - before)
-    assert expected <= written(drawn)
-    assert {"self, chance 4.0%", "before", "after", "after minus before", "percentage points"} <= set(written(drawn))
+    assert expected <= Counter(svg_texts(drawn))
+    assert {"self, chance 4.0%", "before", "after", "after minus before", "percentage points"} <= set(
+        Counter(svg_texts(drawn))
+    )
     assert "900 pairs of the dev split" in drawn.words.caption
     assert "800 pairs" in head_heatmaps.profile_heatmap(results, "term_match").words.caption
 
 
-def test_bars_show_every_group_beside_the_articles():
+def test_bars_show_every_group_with_the_articles_figures():
     drawn = ablation_charts.function_bars(frames.results(2, 4))
-    texts = written(drawn)
+    texts = Counter(svg_texts(drawn))
     assert {"term_match", "-45.5%", "lower half", "-63.0%", "lower half except term_match"} <= set(texts)
-    assert {"random heads (10 draws)", "same layers, random (10 draws)", "own: <b>mine</b> & $x$"} <= set(texts)
+    assert {
+        "random heads (10 groups)",
+        "layer-matched random (10 groups)",
+        "user group: <b>mine</b> & $x$",
+    } <= set(texts)
     assert "article's figures" in drawn.words.caption
 
 
 def test_random_shares_describe_their_medians():
     results = frames.results(2, 4)
-    draws = results.groups.query("experiment == 'random_share' and group == '0.5'")["relative_accuracy_change"]
+    draws = results.groups.query("group_type == 'random_share' and group == '0.5'")["relative_accuracy_change"]
     assert f"50%: {100 * draws.median():.1f}%" in ablation_charts.random_share(results).words.alt
 
 
@@ -124,7 +118,7 @@ def test_groups_without_a_defined_change_are_drawn_as_undefined():
     groups = frames.groups_frame(2)
     groups[[name for name in groups if name.startswith("relative_accuracy_change")]] = np.nan
     results = dataclasses.replace(frames.results(2, 4), tables=frames.tables(2, 4, groups=groups))
-    assert written(ablation_charts.layers_and_halves(results))["undefined"] == 4
+    assert Counter(svg_texts(ablation_charts.layers_and_halves(results)))["undefined"] == 4
 
 
 def test_collapsed_groups_are_named():
@@ -136,8 +130,8 @@ def test_collapsed_groups_are_named():
 def test_the_learning_curve_has_only_the_metrics_that_exist():
     results = frames.results(2, 4)
     partial = dataclasses.replace(results, curve=results.curve.drop(columns="dev_qwk"))
-    assert "dev_qwk" in written(model_charts.learning_curve(results))
-    assert "dev_qwk" not in written(model_charts.learning_curve(partial))
+    assert "dev_qwk" in Counter(svg_texts(model_charts.learning_curve(results)))
+    assert "dev_qwk" not in Counter(svg_texts(model_charts.learning_curve(partial)))
 
 
 def test_the_heads_shown_are_those_whose_same_term_score_changed_most():
@@ -155,27 +149,27 @@ def test_the_heads_shown_are_those_whose_same_term_score_changed_most():
 
 def test_maps_label_every_token_on_both_axes_of_all_four_maps():
     [drawn] = attention_maps.example_maps(frames.results(2, 4))
-    assert written(drawn)["tickets"] == 2 * 4
-    assert {"before", "after", "what grew", "what shrank", "attending (query)"} <= set(written(drawn))
+    assert Counter(svg_texts(drawn))["tickets"] == 2 * 4
+    assert {"before", "after", "increase", "decrease", "attending (query)"} <= set(svg_texts(drawn))
 
 
 def test_tokens_are_never_markup_and_hidden_characters_are_seen():
     tokens = ["[CLS]", "$5", "$x^2$", "<b>", "&", "--", "\u202eabc", "\x07", "a" * 40, "[SEP]"]
-    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.showcase(tokens, 2, 4)]))
-    assert {"$5", "$x^2$", "[U+202E]abc", "[U+0007]", "a" * 11 + "…"} <= set(written(drawn))
+    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.example_pair(tokens, 2, 4)]))
+    assert {"$5", "$x^2$", "[U+202E]abc", "[U+0007]", "a" * 11 + "…"} <= set(svg_texts(drawn))
 
 
 def test_a_long_pair_is_cut_and_the_caption_says_so():
     tokens = [f"t{index}" for index in range(60)]
-    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.showcase(tokens, 2, 4)]))
-    assert "The first 40 of 60 tokens are drawn." in drawn.words.caption
-    assert "t39" in written(drawn)
-    assert "t40" not in written(drawn)
+    [drawn] = attention_maps.example_maps(frames.results(2, 4, [frames.example_pair(tokens, 2, 4)]))
+    assert "The first 40 of 60 tokens are shown." in drawn.words.caption
+    assert "t39" in Counter(svg_texts(drawn))
+    assert "t40" not in Counter(svg_texts(drawn))
 
 
 def test_nothing_to_show_leaves_the_section_empty():
     results = dataclasses.replace(frames.results(2, 4), example_pairs=[], curve=pd.DataFrame(columns=["epoch"]))
-    groups = results.groups[results.groups["experiment"].isin(["baseline", "half", "layer"])]
+    groups = results.groups[results.groups["group_type"].isin(["unmasked", "half", "layer"])]
     one = results.profiles[results.profiles["function"] == "term_match"]
     drawn = figures.draw_figures(dataclasses.replace(results, tables=frames.tables(2, 4, groups=groups), profiles=one))
     assert {section for section, pictures in drawn.items() if not pictures} == {"maps", "learning", "random", "removal"}
@@ -185,7 +179,7 @@ def test_a_model_of_one_layer_is_drawn_without_halves_and_edges():
     results = dataclasses.replace(frames.results(1, 4), example_cls_attention=[])
     drawn = figures.draw_figures(results)
     assert drawn["dependency"] == []
-    bars = [written(one) for section in ("layers", "functions") for one in drawn[section]]
+    bars = [Counter(svg_texts(one)) for section in ("layers", "functions") for one in drawn[section]]
     assert "layer 0" in bars[0]
     assert not any("half" in label for one in bars for label in one)
 

@@ -28,19 +28,19 @@ def broken(before, after, limits=STRICT) -> list[str]:
         (
             0.85,
             0.8299,
-            ["test_accuracy 0.8500 -> 0.8299 (-0.0201); limits.accuracy_drop is 0.02"],
+            ["headline/test_accuracy 0.8500 -> 0.8299 (-0.0201); limits.accuracy_drop is 0.02"],
         ),
     ],
 )
 def test_accuracy_may_fall_by_the_limit_and_rise_by_anything(before, after, said):
-    assert broken(*(run_results("run", metrics={"test_accuracy": value}) for value in (before, after))) == said
+    assert broken(*(run_results("run", metrics={"headline/test_accuracy": value}) for value in (before, after))) == said
 
 
 def test_heads_that_become_needed_and_those_that_stop_count_alike():
     before = run_results("before", heads=run_heads_frame(ZEROS, needed=[(0, 0), (0, 1)]))
     after = run_results("after", heads=run_heads_frame(ZEROS, needed=[(0, 1), (1, 0), (1, 1)]))
     assert broken(before, after) == [
-        "needed heads: layer 0 head 0 is needed no more, layer 1 head 0 became needed, layer 1 head 1 became needed; "
+        "needed heads: layer 0 head 0 is no longer needed, layer 1 head 0 became needed, layer 1 head 1 became needed; "
         "limits.needed_heads is 0"
     ]
     assert broken(before, after, Limits(accuracy_drop=0, needed_heads=2, findings=0)) != []
@@ -65,7 +65,7 @@ def test_only_agrees_to_differs_and_back_is_a_flip():
 
 
 def test_what_only_one_run_has_breaks_nothing():
-    assert broken(run_results("before", metrics={"test_accuracy": 0.8}), run_results("after")) == []
+    assert broken(run_results("before", metrics={"headline/test_accuracy": 0.8}), run_results("after")) == []
     assert broken(run_results("before"), run_results("after", verdicts={"F1": "differs"})) == []
 
 
@@ -73,7 +73,7 @@ def test_the_report_says_what_changed():
     before = run_results(
         "the run published last",
         params={"finetune.epochs": "3"},
-        metrics={"test_accuracy": 0.8, "test_qwk": 0.9, "pairs": 5, "test_mae": 0.3},
+        metrics={"headline/test_accuracy": 0.8, "headline/test_qwk": 0.9, "pairs": 5, "test_mae": 0.3},
         heads=run_heads_frame([[-0.3, -0.2], [-0.1, 0.0]]),
         labels=[(0, 0, "cls")],
         verdicts={"F1": "agrees"},
@@ -81,7 +81,7 @@ def test_the_report_says_what_changed():
     after = run_results(
         "this run",
         params={"finetune.epochs": "4"},
-        metrics={"test_accuracy": 0.81, "test_qwk": 0.9, "pairs": 5, "test_mae": 0.2},
+        metrics={"headline/test_accuracy": 0.81, "headline/test_qwk": 0.9, "pairs": 5, "test_mae": 0.2},
         heads=run_heads_frame([[-0.3, -0.2], [0.0, -0.1]], needed=[(1, 1)]),
         labels=[(0, 0, "cls"), (1, 1, "sep")],
         verdicts={"F1": "cannot tell"},
@@ -91,8 +91,8 @@ def test_the_report_says_what_changed():
     assert report.points == [
         "compared with the run published last",
         "params: finetune.epochs 3 -> 4",
-        "test_accuracy 0.8000 -> 0.8100 (+0.0100)",
-        "test_qwk 0.9000 -> 0.9000 (+0.0000)",
+        "headline/test_accuracy 0.8000 -> 0.8100 (+0.0100)",
+        "headline/test_qwk 0.9000 -> 0.9000 (+0.0000)",
         "other metrics that changed: 1",
         "heads with another effect: 2 of 4; rank correlation 0.800",
         "needed heads: layer 1 head 1 became needed",
@@ -103,8 +103,8 @@ def test_the_report_says_what_changed():
 
 def test_params_alone_are_no_change():
     before, after = (
-        run_results("run", {"report.showcase_heads": n}, heads=run_heads_frame([[float("nan")]])) for n in "34"
+        run_results("run", {"report.example_heads": n}, heads=run_heads_frame([[float("nan")]])) for n in "34"
     )
     report = judge_rerun(before, after, STRICT)
     assert (report.code, report.title) == (0, "nothing changed")
-    assert report.points == ["compared with run", "params: report.showcase_heads 3 -> 4"]
+    assert report.points == ["compared with run", "params: report.example_heads 3 -> 4"]

@@ -21,7 +21,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     paths.HEADS.write_text("layer,head,relative_accuracy_change,verdict\n0,0,-0.5,needed\n")
-    paths.LABELS.write_text("layer,head,function,label\n0,0,cls,True\n")
+    paths.LABELS.write_text("layer,head,function,is_labelled\n0,0,cls,True\n")
     paths.FINDINGS.write_text(json.dumps([{"id": "F3", "verdict": "agrees"}]))
     return tmp_path
 
@@ -74,7 +74,7 @@ def test_without_any_previous_run_there_is_none(finished):
 
 @pytest.mark.parametrize(
     ("path", "content"),
-    [(paths.FINDINGS, "[{}]"), (paths.HEADS, "layer,head,effect\n0,0,0.5\n"), (paths.FINETUNE_METRICS, "{")],
+    [(paths.FINDINGS, "[{}]"), (paths.HEADS, "layer,head,effect\n0,0,0.5\n"), (paths.stage_metrics("finetune"), "{")],
 )
 def test_results_of_another_version_are_no_reason_to_stop(finished, path, content):
     path.write_text(content)

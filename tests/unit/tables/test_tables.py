@@ -8,13 +8,13 @@ from pipeline.ablation import cls_attention, head_groups
 from pipeline.ablation.head_groups import Group
 from pipeline.analysis import ablation_effects, random_controls
 from pipeline.attention import head_functions, head_labels
-from pipeline.core.finding_ids import FINDING_IDS
+from pipeline.core.run_names import FINDING_IDS
 from pipeline.core.schemas import Table
 from pipeline.data import deduplication
 from pipeline.findings.article import CLAIMS
 from pipeline.stats import metrics
 from pipeline.tables import attention, dependency, group_ablation, head_ablation, prepare
-from pipeline.tables.__main__ import PAGE, RECORDS, TABLES, dictionary
+from tests.table_dictionary import ARRAYS, PAGE, RECORDS, TABLES, dictionary
 
 
 def values(table: Table, name: str) -> tuple[str, ...]:
@@ -22,11 +22,11 @@ def values(table: Table, name: str) -> tuple[str, ...]:
 
 
 def test_the_committed_page_is_that_of_the_definitions():
-    assert PAGE.read_text(encoding="utf-8") == dictionary(), "run `python -m pipeline.tables`"
+    assert PAGE.read_text(encoding="utf-8") == dictionary(), "run `python -m tests.table_dictionary`"
 
 
 def test_a_file_has_one_definition_and_a_column_one_name():
-    files = [one.path for one in (*TABLES, *RECORDS)]
+    files = [one.path for one in (*TABLES, *RECORDS, *ARRAYS)]
     assert len(files) == len(set(files))
     for table in TABLES:
         names = [column.name for column in table.columns]
@@ -42,7 +42,11 @@ def test_every_committed_table_is_as_defined(path: Path):
 def test_texts_are_those_of_the_code():
     assert attention.FUNCTION.values == head_functions.FUNCTIONS
     assert values(attention.PROFILES, "phase") == head_labels.PHASES
-    assert {*values(attention.ATTENTION_SHIFT, "moved"), ""} == {head_labels.UP, head_labels.DOWN, head_labels.STILL}
+    assert {*values(attention.ATTENTION_SHIFT, "direction"), ""} == {
+        head_labels.UP,
+        head_labels.DOWN,
+        head_labels.STILL,
+    }
     verdicts = {ablation_effects.NEEDED, ablation_effects.HARMFUL, ablation_effects.NOTHING}
     assert set(values(head_ablation.HEADS, "verdict")) == verdicts
     assert values(prepare.REJECTED, "reason") == deduplication.REASONS
@@ -54,9 +58,9 @@ def test_columns_are_those_that_the_code_makes():
         names = [column.name for column in table.expanded(grades)]
         assert {*metrics.MEASURES, *grades} <= set(names)
     groups = [column.name for column in group_ablation.GROUPS.columns]
-    assert groups[:5] == head_groups.group_frame([Group("user", "mine", ())]).columns.tolist()
+    assert groups[:6] == head_groups.group_frame([Group("user", "mine", ())]).columns.tolist()
     controls = [column.name for column in group_ablation.CONTROLS.columns]
-    assert controls == random_controls.CONTROL_COLUMNS
+    assert controls == random_controls.COLUMNS
     shifts = [column.name for column in dependency.SHIFTS][::3]
     assert tuple(name.removesuffix("_change") for name in shifts) == cls_attention.QUANTITIES
 

@@ -6,15 +6,15 @@ from pipeline.tracking.description import LENGTH, Stage, describe, ran, with_sta
 
 PARAMS = {"model.name": "embedded", "data.source": "generated", "data.generated.language": "en", "finetune.epochs": "3"}
 METRICS = {
-    "train_pairs": 45,
-    "prepare.dev_pairs": 9,
-    "test_pairs": 15,
-    "heads_pairs": 8,
-    "test_accuracy": 0.8512,
-    "test_qwk": 0.886,
-    "baseline_test_accuracy": 0.9,
-    "baseline_test_qwk": None,
-    "test_majority_accuracy": 0.32,
+    "data/train_pairs": 45,
+    "data/dev_pairs": 9,
+    "data/test_pairs": 15,
+    "heads/pairs": 8,
+    "grading/test_accuracy": 0.8512,
+    "grading/test_qwk": 0.886,
+    "bilstm/test_accuracy": 0.9,
+    "bilstm/test_qwk": None,
+    "grading/test_majority_accuracy": 0.32,
 }
 EFFECTS = [
     ("0.0", 0.001, "no detectable effect"),
@@ -29,8 +29,7 @@ def test_a_finished_run():
     assert describe(PARAMS, METRICS, EFFECTS, [FINDING]).split("\n\n") == [
         "`embedded` fine-tuned for 3 epochs on `generated` (en): 45 train, 9 dev, 15 test pairs. "
         "Heads masked on 8 test pairs.",
-        "Grades **85.1%** of the test pairs right (kappa 0.89); the BiLSTM baseline 90.0%, "
-        "the most frequent grade 32.0%.",
+        "Grades **85.1%** of the test pairs right (kappa 0.89); the BiLSTM 90.0%, the most frequent grade 32.0%.",
         "2 of 4 heads needed: 2.9 (-17.5%), 1.1 (-5.0%).",
         "1 of 4 heads harmful: 2.3 (+2.0%).",
         "The article's findings:",

@@ -1,7 +1,11 @@
 """What a stage was made from and what it left, as params and hashes say it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+
+import yaml
 
 from pipeline.core.config import flatten_params
 from pipeline.tracking import provenance
@@ -15,10 +19,10 @@ def test_params_are_flat_and_declared(project, params, tmp_path):
     assert flat["data.grades"] == '["1", "2", "3", "4", "5"]'
     assert flat["group_ablation.groups"] == "{}"
     pipeline = tmp_path / "dvc.yaml"
-    pipeline.write_text(json.dumps({"stages": {"finetune": {"params": ["base.seed", "model.scratch"]}}}))
+    pipeline.write_text(json.dumps({"stages": {"finetune": {"params": ["run.seed", "model.scratch"]}}}))
     chosen = declared_params(flat, "finetune", pipeline)
     assert list(chosen) == [
-        "base.seed",
+        "run.seed",
         *(f"model.scratch.{key}" for key in ("layers", "heads", "hidden", "vocabulary")),
     ]
     assert declared_params(flat, "other", pipeline) == flat
@@ -55,3 +59,16 @@ def test_outputs_are_known_by_their_hash(project):
     assert not provenance.wrote(lock()["finetune"], digests)
     assert provenance.wrote(lock()["finetune"], {"reports/finetune/metrics.json": "dd"})
     assert not provenance.wrote(lock()["finetune"], {})
+
+
+def test_a_folder_is_known_by_the_hash_that_dvc_gives_it(project):
+    files = [report("reports/attention/labels.csv", "labels"), report("reports/attention/metrics.json", "{}")]
+    digests = provenance.file_digests(files)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "reports/attention"], check=True)
+    [out] = yaml.safe_load(Path("reports/attention.dvc").read_text(encoding="utf-8"))["outs"]
+    entry = {"outs": [{"path": "reports/attention", "md5": out["md5"]}]}
+    assert provenance.wrote(entry, digests)
+    assert not provenance.wrote(entry, digests | {"reports/attention/labels.csv": "dd"})
+    assert not provenance.wrote(entry, {"reports/finetune/metrics.json": "dd"})

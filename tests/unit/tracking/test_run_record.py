@@ -3,7 +3,6 @@
 import ast
 from pathlib import Path
 
-from pipeline.tracking import run_record
 from pipeline.tracking.run_record import Record, RunRecord
 from tests.support.tracking import report
 
@@ -16,13 +15,12 @@ def test_what_a_stage_names_but_has_not_is_left_out(project):
     record.artifacts = [report("reports/there.csv"), Path("reports/absent.csv")]
     record.model, record.tags = Path("data/model"), {"finding.F3": "agrees"}
     filled = STAGE.filled(record)
-    assert (filled.metrics, filled.curve) == ({"a": 1.0}, [("d", 2.0, 2)])
+    assert (filled.metrics, filled.curve) == ({"heads/a": 1.0}, [("heads/d", 2.0, 2)])
     assert (filled.artifacts, filled.model) == (["reports/there.csv"], None)
     assert filled.tags == {"error": "x", "finding.F3": "agrees"}
 
 
-def test_a_prefix_stands_before_the_metrics_of_its_stage_alone(monkeypatch):
-    monkeypatch.setitem(run_record.METRIC_PREFIXES, "head_ablation", "heads/")
+def test_a_prefix_stands_before_the_metrics_of_its_stage_alone():
     record = Record(metrics={"needed": 5}, curve=[("loss", 1.0, 1)])
     filled = STAGE.filled(record)
     assert (filled.metrics, filled.curve) == ({"heads/needed": 5.0}, [("heads/loss", 1.0, 1)])

@@ -6,8 +6,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline.compare.run_results import STAGE_METRICS, headline
+from pipeline.compare.run_results import STAGE_METRICS
 from pipeline.core.config import flatten_params, load_params
+from pipeline.core.run_names import run_metrics
 from pipeline.findings.article import CLAIMS
 from pipeline.tracking import mlflow_client
 from pipeline.tracking.execution import project_root
@@ -56,7 +57,7 @@ def test_the_ui_knows_every_value(ui):
 def test_every_column_is_something_that_a_parent_run_holds():
     read = {stage: json.loads((REPOSITORY / path).read_text()) for stage, path in STAGE_METRICS.items()}
     held = {
-        "metrics": headline(read),
+        "metrics": run_metrics(read),
         "params": flatten_params(load_params(REPOSITORY / "params.yaml")),
         "tags": {"stages.ran", *(f"finding.{name}" for name in CLAIMS)},
     }

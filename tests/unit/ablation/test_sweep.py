@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from pipeline.ablation.mixed_precision import audit_bfloat16, sweep_in_bfloat16, top_two_margins
+from pipeline.ablation.sweep import audit_bfloat16, sweep_in_bfloat16, top_two_margins
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 
 MASKS = np.random.default_rng(1).choice([0.0, 1.0], (12, 3, 3))

@@ -1,8 +1,21 @@
-"""What finetune writes beside its predictions: the learning curve."""
+"""The model as a grader: its learning curve, and what it and the BiLSTM predict on test, pair by pair."""
+
+from pathlib import Path
 
 from pipeline.core import paths
-from pipeline.core.schemas import POSITIVE, SHARE, Table, integer, number
+from pipeline.core.schemas import GRADE, POSITIVE, SHARE, Column, Table, integer, number
+from pipeline.tables import prepare
 
+
+def _predictions(path: Path) -> Table:
+    title = "a test pair, graded by the model (the fine-tuned BERT, the BiLSTM)"
+    predicted = integer("predicted", "grade of the highest logit")
+    logit = Column(f"logit_{GRADE}", "float32", "logit of the grade")
+    return Table(path, title, (prepare.QUERY_ID, prepare.GRADE, predicted, logit))
+
+
+TEST_PREDICTIONS = _predictions(paths.TEST_PREDICTIONS)
+BILSTM_PREDICTIONS = _predictions(paths.BILSTM_PREDICTIONS)
 CURVE = Table(
     paths.CURVE,
     "an epoch of fine-tuning",
@@ -15,11 +28,7 @@ CURVE = Table(
         number("dev_macro_f1", "F1 of a grade on dev, mean over the grades", range=SHARE),
         number("dev_log_loss", "mean negative log-likelihood of the gold grade on dev", "nats", POSITIVE),
         number(
-            "dev_spearman",
-            "rank correlation of expected and gold grade, mean over queries",
-            "",
-            (-1, 1),
-            missing=True,
+            "dev_spearman", "rank correlation of expected and gold grade, mean over queries", "", (-1, 1), missing=True
         ),
         number("dev_ndcg_at_10", "NDCG of the first ten titles, mean over dev queries", range=SHARE, missing=True),
     ),

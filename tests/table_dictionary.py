@@ -1,49 +1,30 @@
-"""python -m pipeline.tables: writes docs/tables.md, the dictionary of every column of every table."""
+"""python -m tests.table_dictionary (make docs) writes docs/tables.md, the dictionary of every table's columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.core.formats import write_text
-from pipeline.core.schemas import Column, Records, Table
-from pipeline.tables import (
-    attention,
-    dependency,
-    finetune,
-    group_ablation,
-    head_ablation,
-    predictions,
-    prepare,
-    report,
-)
+from pipeline.core.schemas import Arrays, Column, Records, Table
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, report
 
 PAGE = Path("docs/tables.md")
-TABLES: tuple[Table, ...] = (
-    *prepare.SPLIT_TABLES.values(),
-    prepare.REJECTED,
-    *predictions.PREDICTIONS.values(),
-    predictions.BILSTM_PREDICTIONS,
-    finetune.CURVE,
-    attention.PROFILES,
-    attention.LABELS,
-    attention.ATTENTION_SHIFT,
-    attention.ATTENTION_SHIFT_MEAN,
-    attention.HEAD_EMBEDDING,
-    head_ablation.HEADS,
-    head_ablation.KEPT_HEADS,
-    group_ablation.GROUPS,
-    group_ablation.CONTROLS,
-    group_ablation.CONTRASTS,
-    group_ablation.SLICES,
-    dependency.EDGES,
-    dependency.EDGES_TERM_MATCH,
-    dependency.MEDIATION,
-)
-RECORDS: tuple[Records, ...] = (attention.EXAMPLE_PAIRS, dependency.EXAMPLE_CLS_ATTENTION, report.FINDINGS)
+MODULES = (prepare, grading, attention, head_ablation, group_ablation, dependency, report)
+Definition = TypeVar("Definition")
+
+
+def _defined(kind: type[Definition]) -> tuple[Definition, ...]:
+    """Every definition of a kind, in the modules' order."""
+    return tuple(one for module in MODULES for one in vars(module).values() if isinstance(one, kind))
+
+
+TABLES = (*prepare.SPLIT_TABLES.values(), *_defined(Table))
+ARRAYS, RECORDS = _defined(Arrays), _defined(Records)
 INTRODUCTION = """# Tables
 
-<!-- Made by `python -m pipeline.tables` (`make docs`) from pipeline/tables/: edit the definitions there, not here. -->
+<!-- Made by `make docs` (tests/table_dictionary.py) from pipeline/tables/: edit the definitions there, not here. -->
 
 Every column of every table that a run writes, in the files' order. Layers, heads and grades count from 0; `<grade>`
 stands for each grade. Intervals are 95% intervals of a bootstrap by query. "May be missing" is NaN where a figure is
@@ -55,14 +36,17 @@ spreadsheet would execute as a formula has an apostrophe in front.
 def dictionary() -> str:
     """The page: a section a file."""
     alike = [list(tables) for _, tables in groupby(TABLES, lambda table: (table.title, table.columns))]
-    sections = [_section([one.path for one in tables], tables[0].title, _columns(tables[0])) for tables in alike]
-    sections += [_section([one.path], one.title, _keys(one)) for one in RECORDS]
+    sections = [
+        _section([one.path for one in tables], f"One row: {tables[0].title}", _columns(tables[0])) for tables in alike
+    ]
+    sections += [_section([one.path], f"One record: {one.title}", _keys("key", one.keys)) for one in RECORDS]
+    sections += [_section([one.path], f"Arrays: {one.title}", _keys("array", one.keys)) for one in ARRAYS]
     return "\n".join([INTRODUCTION, *sections])
 
 
 def _section(files: list[Path], title: str, lines: Iterator[str]) -> str:
     names = ", ".join(file.as_posix() for file in files)
-    return f"## {names}\n\nOne row: {title}.\n\n" + "".join(f"| {line} |\n" for line in lines)
+    return f"## {names}\n\n{title}.\n\n" + "".join(f"| {line} |\n" for line in lines)
 
 
 def _columns(table: Table) -> Iterator[str]:
@@ -86,10 +70,10 @@ def _values(column: Column) -> str:
     return "; ".join(filter(None, [*said, "may be missing" if column.missing else ""]))
 
 
-def _keys(records: Records) -> Iterator[str]:
-    yield "key | meaning"
+def _keys(kind: str, keys: Mapping[str, str]) -> Iterator[str]:
+    yield f"{kind} | meaning"
     yield "--- | ---"
-    for name, meaning in records.keys.items():
+    for name, meaning in keys.items():
         yield f"`{name}` | {meaning}"
 
 
