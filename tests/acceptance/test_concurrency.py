@@ -78,7 +78,7 @@ def parents(found: list[Run]) -> list[Run]:
 def test_experiments_beside_each_other_have_a_row_each(repository):
     experiments = [["dvc", "exp", "run", "--temp", "-S", f"run.seed={seed}"] for seed in (1, 2)]
     assert at_once(*experiments) == [0, 0]
-    found = runs(repository)
+    found = runs(repository, EXPERIMENT)
     assert {run.info.status for run in found} == {"FINISHED"}
     whole = {run.info.run_id: run for run in parents(found)}
     assert sorted(run.data.params["run.seed"] for run in whole.values()) == ["1", "2"]
@@ -86,7 +86,7 @@ def test_experiments_beside_each_other_have_a_row_each(repository):
     assert len(stages) == 2
     for run in stages:  # each below the row of its own execution
         parent = whole[run.data.tags["mlflow.parentRunId"]]
-        assert run.data.metrics["pairs"] == float(parent.data.params["run.seed"])
+        assert run.data.metrics["data/pairs"] == float(parent.data.params["run.seed"])
 
 
 @pytest.mark.parametrize("options", [["--temp"], []], ids=["in a copy", "in the working tree"])
@@ -94,7 +94,7 @@ def test_an_experiment_takes_the_users_own_group_from_the_command_line(repositor
     """As params.yaml says; `groups={mine: ...}` is refused by DVC, since the file has an empty `groups`."""
     group = "+group_ablation.groups.mine=[[1,1],[2,9]]"
     assert at_once(["dvc", "exp", "run", *options, "-S", group, "-S", "run.seed=2"]) == [0]
-    [parent] = parents(runs(repository))
+    [parent] = parents(runs(repository, EXPERIMENT))
     assert parent.data.params["group_ablation.groups"] == '{"mine": [[1, 1], [2, 9]]}'
     expected = {} if options else {"mine": [[1, 1], [2, 9]]}
     assert load_params().group_ablation.groups == expected
@@ -108,7 +108,7 @@ def test_two_runs_of_one_clone_leave_one_whole_result(repository):
     done = subprocess.run(["dvc", "repro"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(Path(OUT).read_text()) == {"pairs": 13}
-    found = runs(repository)
+    found = runs(repository, EXPERIMENT)
     assert {run.info.status for run in found} == {"FINISHED"}
     assert [run.info.run_name for run in found if run not in parents(found)] == ["prepare"]
 

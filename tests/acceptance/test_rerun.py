@@ -60,7 +60,7 @@ def test_a_change_within_the_limits_is_told(clone):
     shell.give(clone, accuracy=0.79, verdict="cannot tell")
     assert shell.rerun(clone)[0] == 0
     assert "# Rerun: within the limits" in summary(clone)
-    assert "- test_accuracy 0.8000 -> 0.7900 (-0.0100)\n" in summary(clone)
+    assert "- headline/test_accuracy 0.8000 -> 0.7900 (-0.0100)\n" in summary(clone)
     assert "- findings: F3 agrees -> cannot tell\n" in summary(clone)
 
 
@@ -113,7 +113,7 @@ def test_a_held_lock_is_code_5_names_its_holder_and_touches_nothing(clone):
         code, out, err = shell.rerun(clone)
         holder.kill()
     assert (code, out) == (5, "")
-    assert err == f"rerun: another rerun is running (pid {holder.pid}); this one leaves\n"
+    assert err == f"rerun: another rerun is running (pid {holder.pid}); this one stops\n"
     assert not (clone / paths.RERUN).exists()
 
 
@@ -183,7 +183,7 @@ def test_the_lock_outlives_a_killed_rerun_while_its_dvc_lives(clone):
     process.kill()
     process.communicate(timeout=60)
     code, _, err = shell.rerun(clone)
-    assert (code, err) == (5, f"rerun: another rerun is running (pid {dvc.pid}); this one leaves\n")
+    assert (code, err) == (5, f"rerun: another rerun is running (pid {dvc.pid}); this one stops\n")
     (clone / shell.GO).touch()
     awaited(lambda: not dvc.is_running() or dvc.status() == psutil.STATUS_ZOMBIE)
     assert (clone / paths.FINDINGS).exists(), "dvc did not finish without its rerun"

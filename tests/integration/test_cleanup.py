@@ -211,7 +211,8 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(project, mo
 
 
 def test_nothing_tracked_is_nothing_to_clean_up(project, monkeypatch, capsys):
-    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("experiment: head-", "experiment: other-"))
+    text = Path("params.yaml").read_text().replace(f"experiment: {EXPERIMENT}", "experiment: other-analysis")
+    Path("params.yaml").write_text(text)
     assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
     Path("mlflow.db").unlink()
     assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0

@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from pipeline import tracking
+from pipeline.core.run_names import metric_name
 from pipeline.tracking import execution, mlflow_client, outbox
 from pipeline.tracking.run_record import RunRecord
 from tests.support.shell import REPOSITORY
@@ -45,7 +46,7 @@ def test_no_server_costs_seconds_and_loses_nothing(project, params, monkeypatch,
         assert list(outbox.pending()) == []
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     for name, run in stages.items():
-        assert (run.info.status, run.data.metrics) == ("FINISHED", {"pairs": 5})
+        assert (run.info.status, run.data.metrics) == ("FINISHED", {metric_name(run.info.run_name, "pairs"): 5})
         kept = client.download_artifacts(run.info.run_id, "stage/metrics.json")
         assert Path(kept).read_text() == name
 
@@ -65,6 +66,7 @@ def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys)
 CUT_OFF = """
 import os, signal
 from pathlib import Path
+from pipeline.core.run_names import metric_name
 from pipeline.tracking import mlflow_writer
 from pipeline import tracking
 from pipeline.core.config import load_params
@@ -96,7 +98,11 @@ def test_a_run_cut_off_while_it_was_sent_is_completed(project, params, monkeypat
         pass
     [parent], stages = split(runs(project))
     prepare = stages["prepare"]
-    assert (parent.info.status, prepare.info.status, prepare.data.metrics) == ("FINISHED", "FINISHED", {"pairs": 5})
+    assert (parent.info.status, prepare.info.status, prepare.data.metrics) == (
+        "FINISHED",
+        "FINISHED",
+        {"data/pairs": 5},
+    )
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert [file.path for file in client.list_artifacts(prepare.info.run_id)] == ["a.json", "b.json"]
     assert list(spool_folder.iterdir()) == []
@@ -105,6 +111,7 @@ def test_a_run_cut_off_while_it_was_sent_is_completed(project, params, monkeypat
 ENQUEUE = """
 import os, signal
 from pathlib import Path
+from pipeline.core.run_names import metric_name
 from pipeline.tracking import outbox
 from pipeline.tracking.run_record import RunRecord
 with outbox.enqueue(RunRecord("sent", "sent", "test", 1), Path.cwd()):

@@ -46,10 +46,10 @@ def test_two_stages_of_one_execution_share_a_parent_run(project, params):
     assert list(stages) == ["prepare", "finetune"]
     assert {run.data.tags["mlflow.parentRunId"] for run in stages.values()} == {parent.info.run_id}
     assert {run.info.status for run in stages.values()} == {"FINISHED"}
-    assert stages["prepare"].data.metrics == {"train_pairs": 7}
+    assert stages["prepare"].data.metrics == {"data/train_pairs": 7}
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     finetune = stages["finetune"].info.run_id
-    assert [(point.step, point.value) for point in client.get_metric_history(finetune, "dev_qwk")] == [
+    assert [(point.step, point.value) for point in client.get_metric_history(finetune, "grading/dev_qwk")] == [
         (1, 0.1),
         (2, 0.4),
     ]
@@ -68,7 +68,7 @@ def test_a_failing_stage_fails_its_parent_run(project, params):
     assert parent.info.status == stages["prepare"].info.status == "FAILED"
     assert parent.info.end_time is not None
     assert parent.data.tags["error"] == "prepare: InputError: data/raw/x.csv: no such file"
-    assert stages["prepare"].data.metrics == {"lines": 3}
+    assert stages["prepare"].data.metrics == {"data/lines": 3}
 
 
 def test_bad_params_open_no_run(project, monkeypatch, capsys):

@@ -163,8 +163,8 @@ WRONG = {
     "only a header": ("own.csv", FINE.splitlines()[0], ["holds no records"]),
     "UTF-16": ("own.csv", FINE.decode().encode("utf-16"), ["line 1, byte 1", "not UTF-8"]),
     "UTF-32": ("own.jsonl", b"\xff\xfe\0\0{\0\0\0", ["line 1, byte 1", "not UTF-8"]),
-    "zip": ("own.parquet", b"PK\x03\x04" + b"\0" * 50, ["no readable parquet file"]),
-    "empty parquet": ("own.parquet", b"", ["no readable parquet file"]),
+    "zip": ("own.parquet", b"PK\x03\x04" + b"\0" * 50, ["not a readable parquet file"]),
+    "empty parquet": ("own.parquet", b"", ["not a readable parquet file"]),
     "open quote": ("own.csv", csv_with('two,"t,bad,train'), ["line 4", "quotes"]),
 }
 

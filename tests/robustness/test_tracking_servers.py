@@ -21,6 +21,7 @@ from mlflow.tracking._tracking_service import utils
 
 from pipeline import tracking
 from pipeline.core.config import load_params
+from pipeline.core.run_names import metric_name
 from tests.support.tracking import report
 
 STAGES = ("prepare", "finetune", "attention", "report")
@@ -84,7 +85,7 @@ def assert_complete(uri: str) -> None:
     assert sorted(stages) == sorted(STAGES)
     client = mlflow.MlflowClient(uri)
     for name, run in stages.items():
-        assert (run.info.status, run.data.metrics) == ("FINISHED", {"pairs": 5})
+        assert (run.info.status, run.data.metrics) == ("FINISHED", {metric_name(name, "pairs"): 5})
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert Path(client.download_artifacts(run.info.run_id, f"{name}/metrics.json")).read_text() == name
 
