@@ -1,9 +1,10 @@
 """The packages are a tower: each imports only from those below it, so a reader may begin anywhere and look down."""
 
-import ast
 from pathlib import Path
 
 import pytest
+
+from tests.support.imports import imported_names
 
 # From top to bottom; packages of one line do not import each other.
 LAYERS = (
@@ -31,14 +32,7 @@ ON_TOP = {("publish", "compare"), ("publish", "rerun")}
 
 def imported_packages(file: Path) -> set[str]:
     """The packages below pipeline/ that a file imports, wherever in the file."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{file}: a relative import"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("pipeline.")}
+    return {name.split(".")[1] for name in imported_names(file) if name.startswith("pipeline.")}
 
 
 def test_every_package_has_its_place():

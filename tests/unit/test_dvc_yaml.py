@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import STAGES
+from tests.support.imports import imported_names
 
 DECLARED = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # The packages that can change an output; those of locks/operations.lock and locks/tools.lock cannot.
@@ -37,12 +38,7 @@ def module_file(name: str) -> Path | None:
 
 def imported(file: Path) -> set[Path]:
     """The project's files that one file imports, packages' __init__ included, wherever in the file."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    names = imported_names(file)
     parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
     return {found for name in parents if (found := module_file(name))}
 
