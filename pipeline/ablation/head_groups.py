@@ -1,7 +1,7 @@
 """Groups of heads masked together, as masks [mask, layer, head] and as a frame: the experimental design."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
 from math import comb, prod
@@ -22,6 +22,8 @@ GROUP_FUNCTIONS = {
     "word_order": ("previous_term", "next_term"),
 }
 MATCHERS = "term_match"  # the group whose relay heads the dependency stage looks for
+SAFE_SHARE = 0.2  # of all heads: the article masks as many at random without a loss
+STRONGEST = 2  # heads of a function that another's random groups may have to do without
 CONTROLLED = ("term_match", "segmentation", "word_order")  # those compared with layer-matched random groups
 
 
@@ -37,6 +39,7 @@ class Group:
 
 
 UNMASKED = Group("unmasked", "unmasked", ())
+RANDOM = ("random_share", "random_k", "layer_matched")  # group types whose groups are draws
 
 
 def choose_groups(
@@ -44,11 +47,13 @@ def choose_groups(
 ) -> list[Group]:
     """All groups of the experimental design; the user's are checked first, so that a wrong one costs no time."""
     users = user_groups(settings.groups, layers, heads)
+    few, many = settings.random_groups_per_share, settings.random_groups_per_safe_share
+    replicates = {share: many if share <= SAFE_SHARE else few for share in settings.random_shares}
     functional = function_groups(labels, settings.k)
     draws = settings.random_control_groups
     matched = [layer_matched_groups(group, heads, draws, seed) for group in functional if group.group in CONTROLLED]
     return [
-        *random_share_groups(layers, heads, settings.random_shares, settings.random_groups_per_share, seed),
+        *random_share_groups(layers, heads, replicates, seed),
         *layer_groups(layers, heads),
         *half_groups(layers, heads),
         *functional,
@@ -107,13 +112,13 @@ def random_heads(pool: Sequence[Head], count: int, rng: np.random.Generator) -> 
     return tuple(pool[index] for index in sorted(rng.choice(len(pool), count, replace=False)))
 
 
-def random_share_groups(layers: int, heads: int, shares: Iterable[float], replicates: int, seed: int) -> list[Group]:
-    """R1: `replicates` random sets of each share of all heads (at least one head)."""
+def random_share_groups(layers: int, heads: int, replicates: Mapping[float, int], seed: int) -> list[Group]:
+    """R1: random sets of each share of all heads (at least one head), as many as `replicates` says of the share."""
     rng, pool = np.random.default_rng([seed, 1]), every_head(layers, heads)
     return [
         Group("random_share", f"{share:g}", random_heads(pool, max(1, round(share * len(pool))), rng), replicate)
-        for share in shares
-        for replicate in range(replicates)
+        for share, count in replicates.items()
+        for replicate in range(count)
     ]
 
 
@@ -157,6 +162,11 @@ def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
     heads = labels[labels["function"].isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"])
     bounds = heads["difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
     return [Head(int(layer), int(head)) for layer, head in bounds.index]
+
+
+def strongest_heads(labels: pd.DataFrame) -> dict[str, list[Head]]:
+    """The STRONGEST heads of each of CONTROLLED."""
+    return {name: ranked_heads(labels, name)[:STRONGEST] for name in CONTROLLED}
 
 
 def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,10 @@ from pipeline.ablation.engine import AblationEngine, AblationResult, Observer
 from pipeline.attention.head_functions import Tokens, pair_tokens
 from pipeline.core import paths
 from pipeline.core.config import Ablation, Params
+from pipeline.core.schemas import Table
 from pipeline.models.checkpoints import load_tuned, pick_device
 from pipeline.models.tokenization import EncodedPairs, encode_split
 from pipeline.stats.bootstrap import QuerySample, sample_queries
-from pipeline.tables.prepare import SPLIT_TABLES
 
 AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float32
 
@@ -122,19 +121,19 @@ class AblationTarget:
         }
 
 
-def load_targets(params: Params, *splits: Path) -> list[AblationTarget]:
-    """Load the fine-tuned model with up to `ablation.max_pairs` pairs of each prepared split, by whole queries."""
-    tuned = TunedModel(*load_tuned(paths.MODEL, pick_device(params.run.device)))
-    return [_target(params, split, tuned) for split in splits]
+def load_tuned_model(params: Params) -> TunedModel:
+    """Load the fine-tuned model."""
+    return TunedModel(*load_tuned(paths.MODEL, pick_device(params.run.device)))
 
 
-def _target(params: Params, split: Path, tuned: TunedModel) -> AblationTarget:
-    table = SPLIT_TABLES[split].read()
-    pairs = sample_queries(table.query_id.to_numpy(), params.ablation.max_pairs, params.run.seed)
-    table = table.iloc[pairs]
-    encoded = encode_split(tuned.tokenizer, table, params.model.max_length)
-    sample = QuerySample(table["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
-    return AblationTarget(tuned, encoded, pairs, table, sample, params.ablation)
+def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int) -> AblationTarget:
+    """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries."""
+    rows = table.read()
+    pairs = sample_queries(rows.query_id.to_numpy(), max_pairs, params.run.seed)
+    rows = rows.iloc[pairs]
+    encoded = encode_split(tuned.tokenizer, rows, params.model.max_length)
+    sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
+    return AblationTarget(tuned, encoded, pairs, rows, sample, params.ablation)
 
 
 def sweep_in_bfloat16(

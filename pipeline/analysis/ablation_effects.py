@@ -1,112 +1,212 @@
-"""Ablation effects: changes of the metrics from the unmasked model, with intervals, tests and verdicts, per mask."""
+"""Ablation effects: the changes of every measure under every mask, with intervals, tests and verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from pipeline.stats.bootstrap import (
-    SIGNIFICANCE,
-    Bootstrap,
-    QuerySample,
-    detectable,
-    estimate_columns,
-    mcnemar,
-    q_values,
-    query_indicator,
-    sign_flips,
+from pipeline.stats.bootstrap import FEW_QUERIES, SIGNIFICANCE, equivalent, estimate_columns, q_values
+from pipeline.stats.measures import (
+    ACCURACY,
+    KL_DIVERGENCE,
+    LABEL_FREE,
+    PRIMARY,
+    TESTED,
+    Changes,
+    EvaluationSet,
+    Measure,
+    described,
+    flips,
+    measure_changes,
 )
-from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE, changes, measures, none_if_nan, sufficient_statistics
+from pipeline.stats.metrics import none_if_nan
+from pipeline.stats.paired_tests import change_p_values, detectable
 
-NEEDED, HARMFUL, NOTHING = "needed", "harmful", "no detectable effect"
-FEWEST = 6  # queries that must all change in the same direction for a sign test at 0.05: 2 / 2^6 < 0.05
-CHANGE = RELATIVE_ACCURACY_CHANGE
-Ends = tuple[np.ndarray, np.ndarray]  # of an interval
+VERDICTS = NEEDED, HARMFUL, SMALL, NO_EFFECT, UNDECIDED = "needed", "harmful", "small", "no effect", "undecided"
+CHANGE = ACCURACY.change  # the article's measure, in its unit
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
-    """Evaluation set: graded pairs on which predictions under masks are compared with the unmasked model's.
+class Effects:
+    """Effects of masks.
 
     Attributes:
-        grades: gold, 0 worst, [pair].
-        unmasked_logits: [pair, grade].
-        sample: the pairs' queries.
+        frame: the columns of `pipeline.tables.measures.EFFECTS` that the measures have, a row a mask.
+        changes: of each tested measure, by its name.
     """
 
-    grades: np.ndarray
-    unmasked_logits: np.ndarray
-    sample: QuerySample
-
-    def subset(self, pairs: np.ndarray) -> "EvaluationSet":
-        """Subset of the pairs, by index or bool [pair]."""
-        return EvaluationSet(self.grades[pairs], self.unmasked_logits[pairs], self.sample.subset(pairs))
-
-    def sums(self, logits: np.ndarray) -> np.ndarray:
-        """`sufficient_statistics` of logits [mask, pair, grade]."""
-        return sufficient_statistics(logits, self.grades, self.sample.query_ids)
-
-    def flips(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Flips of each mask: pairs right to wrong, and pairs wrong to right, bool [mask, pair] each."""
-        right, before = logits.argmax(-1) == self.grades, self.unmasked_logits.argmax(-1) == self.grades
-        return before & ~right, ~before & right
+    frame: pd.DataFrame
+    changes: Mapping[str, Changes]
 
 
-def measure_effects(logits: np.ndarray, evaluated: EvaluationSet) -> pd.DataFrame:
-    """The columns of `pipeline.tables.measures.MEASURES`, a row a mask, from logits [mask, pair, grade]."""
-    return effects_and_resamples(logits, evaluated)[0]
+def measure_effects(
+    logits: np.ndarray,
+    evaluated: EvaluationSet,
+    margin: float,
+    measures: Sequence[Measure] = TESTED,
+    tested: np.ndarray | None = None,
+) -> Effects:
+    """Effects of masks on every measure.
 
-
-def effects_and_resamples(logits: np.ndarray, evaluated: EvaluationSet) -> tuple[pd.DataFrame, np.ndarray]:
-    """`measure_effects`, and the relative accuracy change in every resample of the bootstrap, [mask, resample]."""
-    sums = evaluated.sums(np.concatenate([evaluated.unmasked_logits[None], logits]))
-    values, change = measures(sums[1:].sum(axis=1)), changes(sums[1:].sum(axis=1), sums[0].sum(axis=0))
-    intervals, resamples = _intervals_and_resamples(sums, evaluated.sample.bootstrap)
-    columns = {"accuracy": values.pop("accuracy")}
-    for name in change:
-        measure = name.removesuffix("_change")
-        columns |= {measure: values[measure]} if measure in values else {}
-        lows, highs = zip(*(interval[name] for interval in intervals), strict=True)
-        columns |= estimate_columns(name, change[name], np.array(lows), np.array(highs))
-    lost, won = (flips.sum(axis=1) for flips in evaluated.flips(logits))
-    return pd.DataFrame(columns | {"right_to_wrong": lost, "wrong_to_right": won}), resamples
-
-
-def _intervals_and_resamples(sums: np.ndarray, queries: Bootstrap) -> tuple[list[dict[str, Ends]], np.ndarray]:
-    """Each mask's intervals by name, and its CHANGE in every resample, of sums whose first is the unmasked model's."""
-    unmasked, intervals, resamples = queries.sums(sums[0]), [], []
-    for masked in sums[1:]:
-        resampled = changes(queries.sums(masked), unmasked)
-        intervals.append({name: queries.interval(values) for name, values in resampled.items()})
-        resamples.append(resampled[CHANGE])
-    return intervals, np.array(resamples)
-
-
-def effect_significance(logits: np.ndarray, evaluated: EvaluationSet) -> pd.DataFrame:
-    """Significance of each mask's effect on accuracy, corrected for multiple tests.
-
-    `p` to `min_detectable_change` of `pipeline.tables.head_ablation.HEADS`, a row a mask.
+    Args:
+        logits: [mask, pair, grade].
+        evaluated: the pairs; without grades only measures that need none can be asked for.
+        margin: share of the way to the constant grader from which a change matters.
+        measures: those with a scale and a test.
+        tested: masks that are tested, bool [mask]; the others have no p-value. None: all.
     """
-    sample = evaluated.sample
-    lost, won = evaluated.flips(logits)
-    in_query, right = query_indicator(sample.query_ids), evaluated.unmasked_logits.argmax(-1) == evaluated.grades
-    differences = (won.astype(float) - lost) @ in_query  # [mask, query]
-    p = sign_flips(differences.astype(np.float32), sample.seed)
-    q = q_values(p)
-    resamples = sample.bootstrap.means(differences.T, in_query.sum(axis=0)[:, None])
-    direction = np.where(differences.sum(axis=1) < 0, NEEDED, HARMFUL)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        smallest = np.maximum(detectable(resamples), FEWEST / len(right)) / right.mean()
-    return pd.DataFrame(
-        {
-            "p": p,
-            "mcnemar_p": mcnemar(lost.sum(axis=1), won.sum(axis=1)),
-            "q": q,
-            "verdict": np.where(q < SIGNIFICANCE, direction, NOTHING),
-            "min_detectable_change": smallest,
-        }
-    )
+    tested = np.ones(len(logits), dtype=bool) if tested is None else tested
+    columns: dict[str, np.ndarray] = {}
+    by_name = {}
+    for measure in measures:
+        changes = measure_changes(measure, logits, evaluated)
+        way = measure.way(evaluated)
+        columns |= _change_columns(changes) | {measure.to_constant: changes.changes / way}
+        columns |= _test_columns(changes, margin * abs(way), evaluated.sample.seed, tested)
+        by_name[measure.name] = changes
+    if evaluated.grades is not None:
+        for measure in described(logits.shape[-1]):
+            columns |= _change_columns(measure_changes(measure, logits, evaluated))
+        lost, won = flips(logits, evaluated)
+        columns |= {"right_to_wrong": lost.sum(axis=1), "wrong_to_right": won.sum(axis=1)}
+    return Effects(pd.DataFrame(columns), by_name)
+
+
+def _change_columns(changes: Changes) -> dict[str, np.ndarray]:
+    values = {} if changes.measure.is_distance else {changes.measure.name: changes.values}
+    return values | estimate_columns(changes.measure.change, changes.changes, changes.low, changes.high)
+
+
+def _test_columns(changes: Changes, margin: float, seed: int, tested: np.ndarray) -> dict[str, np.ndarray]:
+    p = np.full(len(changes.changes), np.nan)
+    if tested.any():
+        p[tested] = change_p_values(changes.of(tested), margin, seed)
+    return {f"{changes.measure.name}_p": p, f"{changes.measure.name}_q": q_values(p)}
+
+
+def verdicts(
+    effects: pd.DataFrame, measure: Measure, ways: Mapping[str, float], margin: float, queries: int
+) -> np.ndarray:
+    """Verdict on each mask by a measure that needs grades, [mask].
+
+    NEEDED or HARMFUL: significant (q), and the whole interval beyond the margin. SMALL: significant, and the whole
+    interval within it. NO_EFFECT: the whole interval within it. UNDECIDED: none of these, and everything where the
+    model is no better than the constant grader.
+
+    Nothing is said to be within the margin with fewer than FEW_QUERIES queries, nor where an exact interval, which
+    knows what the sample may have missed, does not lie within its own.
+
+    Args:
+        effects: as `measure_effects` returns them.
+        ways: see `Measure.way`, by measure. margin: share of it from which a change matters.
+    """
+    low, high = shares_of_way(effects, measure, ways[measure.name])
+    sure = (effects[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
+    exact = [other for other in PRIMARY if other.exact_interval is not None and other.name in ways]
+    within = np.all(
+        [equivalent(*shares_of_way(effects, other, ways[other.name]), margin) for other in (measure, *exact)], axis=0
+    ) & (queries >= FEW_QUERIES)
+    conditions = [sure & (low > margin), sure & (high < -margin), sure & within, within]
+    return np.select(conditions, [NEEDED, HARMFUL, SMALL, NO_EFFECT], UNDECIDED)
+
+
+def shares_of_way(effects: pd.DataFrame, measure: Measure, way: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interval ends [mask] of a measure's change as a share of the way to the constant grader; above 0 is worse."""
+    ends = np.stack([effects[f"{measure.change}_{end}"].to_numpy(dtype=float) / way for end in ("low", "high")])
+    low, high = np.sort(ends, axis=0)
+    return low, high
+
+
+def inert(effects: pd.DataFrame, ways: Mapping[str, float], margin: float) -> np.ndarray:
+    """Whether a head is inert, bool [mask]: every measure without grades is surely below the size that matters."""
+    below = [shares_of_way(effects, measure, ways[measure.name])[1] < margin for measure in LABEL_FREE]
+    return np.all(below, axis=0)
+
+
+def importance_rank(effects: pd.DataFrame) -> np.ndarray:
+    """Rank of masks by how much they change predictions (KL divergence), from 1, [mask]."""
+    return effects[KL_DIVERGENCE.change].rank(ascending=False, method="first").astype(int).to_numpy()
+
+
+def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure, margin: float) -> pd.DataFrame:
+    """Effects of single heads and what follows from them: the columns of `pipeline.tables.head_ablation.HEADS` from
+    `verdict` to `detectable_to_constant`.
+
+    Args:
+        logits: under each head's mask, [head, pair, grade].
+        primary: the measure that decides verdicts.
+        margin: share of the way to the constant grader from which a change matters.
+    """
+    effects = measure_effects(logits, evaluated, margin)
+    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
+    way, p = ways[primary.name], effects.frame[f"{primary.name}_p"].to_numpy()
+    decided = {
+        "verdict": verdicts(effects.frame, primary, ways, margin, evaluated.sample.queries),
+        "rank": importance_rank(effects.frame),
+        "is_inert": inert(effects.frame, ways, margin),
+    }
+    smallest = detectable(effects.changes[primary.name], p, margin * abs(way)) / abs(way)
+    return pd.DataFrame(decided).join(effects.frame).assign(detectable_to_constant=smallest)
+
+
+def unlabelled_effects(logits: np.ndarray, evaluated: EvaluationSet, margin: float) -> pd.DataFrame:
+    """Effects on pairs without grades: the columns of `pipeline.tables.head_ablation.UNLABELLED_HEADS` but the head."""
+    effects = measure_effects(logits, evaluated, margin, LABEL_FREE).frame
+    ways = {measure.name: measure.way(evaluated) for measure in LABEL_FREE}
+    return pd.DataFrame({"is_inert": inert(effects, ways, margin)}).join(effects)
+
+
+ZERO, OTHERS = "zero", ("mean", "resample")
+
+
+def compare_ablation_types(
+    logits: Mapping[str, np.ndarray], evaluated: EvaluationSet, primary: Measure, margin: float
+) -> pd.DataFrame:
+    """Effects of every mask under each ablation type, on the same pairs.
+
+    Args:
+        logits: ZERO and OTHERS -> [mask, pair, grade].
+        primary, margin: as of `head_effects`.
+
+    Returns:
+        `zero_to_constant` to `zero_ablation_only` of `pipeline.tables.head_ablation.HEADS`, a row a mask.
+    """
+    columns: dict[str, np.ndarray] = {}
+    significant = {}
+    for name in (ZERO, *OTHERS):
+        effects = measure_effects(logits[name], evaluated, margin, (primary, KL_DIVERGENCE)).frame
+        columns[primary.to_constant.replace(primary.name, name)] = effects[primary.to_constant].to_numpy()
+        columns[f"{name}_{KL_DIVERGENCE.name}"] = effects[KL_DIVERGENCE.change].to_numpy()
+        significant[name] = (effects[f"{primary.name}_q"] < SIGNIFICANCE).to_numpy()
+    columns["zero_ablation_only"] = significant[ZERO] & ~np.any([significant[name] for name in OTHERS], axis=0)
+    return pd.DataFrame(columns)
+
+
+Metrics = dict[str, float | int | None]
+
+
+def head_metrics(heads: pd.DataFrame, scales: pd.DataFrame, evaluated: EvaluationSet) -> Metrics:
+    """From heads.csv's frame, that of its measures' scales, and the pairs they were measured on."""
+    divergence = heads[KL_DIVERGENCE.change].rank()
+    numbers = {f"{row.measure}_unmasked": row.unmasked for row in scales.itertuples() if row.needs_grades}
+    numbers |= {f"{row.measure}_constant": row.constant for row in scales.itertuples()}
+    for measure in TESTED:
+        shares = heads[measure.to_constant]
+        numbers |= {f"{measure.name}_worst_to_constant": shares.max(), f"{measure.name}_best_to_constant": shares.min()}
+    numbers["importance_rank_correlation"] = float(heads.gradient_importance.rank().corr(divergence))
+    for name in OTHERS:
+        other = heads[f"{name}_{KL_DIVERGENCE.name}"].rank()
+        numbers[f"rank_agreement_zero_{name}"] = float(heads[f"{ZERO}_{KL_DIVERGENCE.name}"].rank().corr(other))
+    counts: Metrics = {
+        "pairs": len(evaluated.unmasked_logits),
+        "queries": evaluated.sample.queries,
+        **{verdict.replace(" ", "_"): int((heads.verdict == verdict).sum()) for verdict in VERDICTS},
+        "inert": int(heads.is_inert.sum()),
+        "zero_ablation_only": int(heads.zero_ablation_only.sum()),
+        **{f"{measure.name}_significant": int((heads[f"{measure.name}_q"] < SIGNIFICANCE).sum()) for measure in TESTED},
+    }
+    return counts | {name: none_if_nan(value) for name, value in numbers.items()}
 
 
 def predicted_counts(logits: np.ndarray) -> pd.DataFrame:
@@ -115,66 +215,14 @@ def predicted_counts(logits: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({f"predicted_{grade}": (predicted == grade).sum(axis=1) for grade in range(count)})
 
 
-ZERO, OTHERS = "zero", ("mean", "resample")
-
-
-def compare_ablation_types(logits: Mapping[str, np.ndarray], evaluated: EvaluationSet) -> pd.DataFrame:
-    """Effects of every mask under each ablation type, on the same pairs.
-
-    Args:
-        logits: ZERO and OTHERS -> [mask, pair, grade].
-
-    Returns:
-        `zero_change` to `zero_ablation_only` of `pipeline.tables.head_ablation.HEADS`, a row a mask.
-    """
-    columns: dict[str, pd.Series | np.ndarray] = {}
-    significant = {}
-    for name in (ZERO, *OTHERS):
-        effects = measure_effects(logits[name], evaluated)
-        columns |= {f"{name}_change": effects[CHANGE], f"{name}_logit_margin_change": effects["logit_margin_change"]}
-        significant[name] = (effect_significance(logits[name], evaluated)["verdict"] != NOTHING).to_numpy()
-    columns["zero_ablation_only"] = significant[ZERO] & ~np.any([significant[name] for name in OTHERS], axis=0)
-    return pd.DataFrame(columns)
-
-
-def ablation_type_agreement(heads: pd.DataFrame) -> dict[str, float]:
-    """Rank correlation of the heads' margin changes under zero and under each other; NaN where one is constant."""
-    ranks = {name: heads[f"{name}_logit_margin_change"].rank() for name in (ZERO, *OTHERS)}
-    return {name: float(ranks[ZERO].corr(ranks[name])) for name in OTHERS}
-
-
-Metrics = dict[str, float | int | None]
-
-
-def head_metrics(heads: pd.DataFrame, evaluated: EvaluationSet) -> Metrics:
-    """From heads.csv's frame and the pairs it was measured on."""
-    change, importance = heads[CHANGE], heads.gradient_importance.rank()
-    unmasked = measures(evaluated.sums(evaluated.unmasked_logits[None])[0].sum(axis=0))
-    numbers: dict[str, float] = {
-        "unmasked_accuracy": float(unmasked["accuracy"]),
-        "unmasked_qwk": float(unmasked["qwk"]),
-        "largest_loss": change.min(),
-        "largest_gain": change.max(),
-        "median_change": change.median(),
-        "within_1_percent": float((change.abs() < 0.01).mean()),
-        "importance_rank_correlation": float(importance.corr((-heads.logit_margin_change).rank())),
-        **{f"rank_agreement_zero_{name}": value for name, value in ablation_type_agreement(heads).items()},
-    }
-    counts: Metrics = {
-        "pairs": len(evaluated.grades),
-        "queries": evaluated.sample.queries,
-        "needed": int((heads.verdict == NEEDED).sum()),
-        "harmful": int((heads.verdict == HARMFUL).sum()),
-        "zero_ablation_only": int(heads.zero_ablation_only.sum()),
-    }
-    return counts | {name: none_if_nan(value) for name, value in numbers.items()}
-
-
 def group_metrics(groups: pd.DataFrame) -> Metrics:
-    """Relative accuracy change of the named groups, and the mean over the random ones."""
-    change = groups.groupby(["group_type", "group"], sort=False)[CHANGE].mean()
-    names = {"lower_half": ("half", "lower"), "upper_half": ("half", "upper")}
-    names["random_k"] = ("random_k", "random")
+    """Change of every tested measure, as a share of the way, of the named groups, and its mean over the random ones."""
+    names = {"lower_half": ("half", "lower"), "upper_half": ("half", "upper"), "random_k": ("random_k", "random")}
+    by_group = groups.groupby(["group_type", "group"], sort=False)[[measure.to_constant for measure in TESTED]].mean()
     for group_type, prefix in (("function", ""), ("lower_except", "lower_except_")):
-        names |= {f"{prefix}{key[1]}": key for key in change.index if key[0] == group_type}
-    return {name: none_if_nan(change.get(key, np.nan)) for name, key in names.items()}
+        names |= {f"{prefix}{key[1]}": key for key in by_group.index if key[0] == group_type}
+    return {
+        f"{name}_{column}": none_if_nan(float(by_group[column].to_dict().get(key, np.nan)))
+        for name, key in names.items()
+        for column in by_group
+    }

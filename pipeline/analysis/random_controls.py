@@ -1,46 +1,125 @@
 """Random control groups: comparison of functional groups with them, averages over them, contrasts of groups."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from pipeline.ablation.head_groups import Group, count_matched_groups
-from pipeline.analysis.ablation_effects import CHANGE
+from pipeline.analysis.subgroups import parts_of
+from pipeline.core.heads import Head
 from pipeline.stats.bootstrap import QuerySample, percentile, tail
+from pipeline.stats.measures import Changes, EvaluationSet, Measure, point_changes
+
+LAYER_MATCHED, UNRESTRICTED = "layer_matched", "unrestricted"
+WHOLE = ("all", "all")  # slice and value of the undivided pairs
+
+
+@dataclass(frozen=True)
+class ControlDesign:
+    """Groups that are compared with random ones.
+
+    Attributes:
+        groups: those masked, in the order of their logits.
+        controlled: functions whose groups are compared.
+        strongest: of each of them, the heads that another function's random groups may have to do without.
+        heads: of a layer.
+    """
+
+    groups: Sequence[Group]
+    controlled: Sequence[str]
+    strongest: Mapping[str, Sequence[Head]]
+    heads: int
+
+    def functional(self) -> list[int]:
+        """Rows of the functional groups that are compared."""
+        return [
+            row
+            for row, group in enumerate(self.groups)
+            if group.group_type == "function" and group.group in self.controlled
+        ]
+
+    def random(self, group: Group, null_type: str) -> list[int]:
+        """Rows of the group's random groups of a kind."""
+        kind = (LAYER_MATCHED, group.group) if null_type == LAYER_MATCHED else ("random_k", "random")
+        return [row for row, other in enumerate(self.groups) if (other.group_type, other.group) == kind]
+
+    def spared(self, group: Group, rows: Sequence[int]) -> list[int]:
+        """Those of the rows whose groups hold none of another function's strongest heads."""
+        others = {head for name, heads in self.strongest.items() if name != group.group for head in heads}
+        return [row for row in rows if not (others - set(group.heads)) & set(self.groups[row].heads)]
 
 
 def compare_with_random(
-    groups: Sequence[Group], changes: Iterable[float], controlled: Iterable[str], heads: int
+    design: ControlDesign,
+    logits: np.ndarray,
+    evaluated: EvaluationSet,
+    slices: pd.DataFrame,
+    measures: Sequence[Measure],
 ) -> pd.DataFrame:
-    """Compare each functional group of `controlled` with its layer-matched and the unrestricted random groups.
+    """Compare functional groups with random groups: on all pairs with either kind, on slices with layer-matched ones.
 
     Args:
-        groups: those masked. changes: their relative accuracy changes, in the same order.
-        heads: of a layer.
+        logits: under each group's mask, [group, pair, grade].
+        evaluated: the pairs.
+        slices: a column per slicing, see `subgroups.subgroups`.
 
     Returns:
         The frame of `pipeline.tables.group_ablation.CONTROLS`.
     """
-    change = dict(zip(groups, changes, strict=True))
-    functional = [group for group in groups if group.group_type == "function" and group.group in set(controlled)]
+    frames = []
+    for measure in measures:
+        way = measure.way(evaluated)
+        changes = point_changes(measure, logits, evaluated)
+        for null_type, spared in ((LAYER_MATCHED, False), (LAYER_MATCHED, True), (UNRESTRICTED, False)):
+            frames.append(_comparisons(design, changes, measure, way, null_type, spared, WHOLE))
+        for name, value, pairs in parts_of(slices):
+            changes = point_changes(measure, logits[:, pairs], evaluated.subset(pairs))
+            frames.append(_comparisons(design, changes, measure, way, LAYER_MATCHED, True, (name, value)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _comparisons(
+    design: ControlDesign,
+    changes: np.ndarray,
+    measure: Measure,
+    way: float,
+    null_type: str,
+    spared: bool,
+    part: tuple[str, str],
+) -> pd.DataFrame:
     rows = []
-    for group in functional:
-        matched = [other for other in groups if (other.group_type, other.group) == ("layer_matched", group.group)]
-        unrestricted = [other for other in groups if other.group_type == "random_k"]
-        for kind, controls in (("layer_matched", matched), ("unrestricted", unrestricted)):
-            if controls:
-                random, own = np.array([change[control] for control in controls]), change[group]
-                spread = (float(np.median(random)), random.min(), random.max(), percentile(own, random))
-                held = [len(set(control.heads) & set(group.heads)) / len(group.heads) for control in controls]
-                exhaustive = kind == "layer_matched" and len(controls) == count_matched_groups(group, heads)
-                tested = (tail(own, random), float(np.mean(held)), exhaustive)
-                rows.append((group.group, kind, len(random), own, *spread, *tested))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    for index in design.functional():
+        group = design.groups[index]
+        every = design.random(group, null_type)
+        compared = [row for row in (design.spared(group, every) if spared else every) if np.isfinite(changes[row])]
+        if compared and np.isfinite(changes[index]):
+            change, random = changes[index], changes[compared]
+            held = [len(set(design.groups[row].heads) & set(group.heads)) / len(group.heads) for row in compared]
+            exhaustive = null_type == LAYER_MATCHED and len(every) == count_matched_groups(group, design.heads)
+            rows.append(
+                {
+                    "group": group.group,
+                    "null_type": null_type,
+                    "slice": part[0],
+                    "value": part[1],
+                    "without_strongest": spared,
+                    "measure": measure.name,
+                    "random_groups": len(compared),
+                    "change": change,
+                    "to_constant": change / way,
+                    "median": float(np.median(random)),
+                    "lowest": random.min(),
+                    "highest": random.max(),
+                    "percentile": percentile(-measure.harm(change), -measure.harm(random)),
+                    "p": tail(-measure.harm(change), -measure.harm(random)),
+                    "overlap": float(np.mean(held)),
+                    "exhaustive": exhaustive,
+                }
+            )
+    return pd.DataFrame(rows)
 
-
-SPREAD = ["median", "lowest", "highest", "percentile"]
-COLUMNS = ["group", "null_type", "random_groups", CHANGE, *SPREAD, "p", "overlap", "exhaustive"]
 
 # Group type -> how its random groups are averaged.
 AVERAGED: dict[str, Callable[..., np.ndarray]] = {"random_share": np.mean, "random_k": np.median}
@@ -50,32 +129,43 @@ DIFFERENCES = {  # name -> (group_type, group) whose effect is taken, and the on
 }
 
 
-def contrasts(groups: Sequence[Group], changes: np.ndarray, resamples: np.ndarray, sample: QuerySample) -> pd.DataFrame:
-    """Contrasts of the relative accuracy change: averages over random groups and differences of groups, with intervals.
+def contrasts(
+    groups: Sequence[Group], changes: Mapping[str, Changes], ways: Mapping[str, float], sample: QuerySample
+) -> pd.DataFrame:
+    """Contrasts of the changes of every measure: averages over random groups and differences of groups.
 
     Args:
         groups: those masked.
-        changes: their relative accuracy changes, [group].
-        resamples: the same in every resample of the sample's bootstrap, [group, resample].
+        changes: of each measure, see `ablation_effects.Effects`.
+        ways: see `Measure.way`.
 
     Returns:
         The frame of `pipeline.tables.group_ablation.CONTRASTS`, named "random_share 0.1", "random_k random" or as in
         DIFFERENCES. An average's interval resamples the random groups together with the queries.
     """
+    frames = [_contrasts(groups, changes[name], ways[name], sample) for name in changes]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _contrasts(groups: Sequence[Group], changes: Changes, way: float, sample: QuerySample) -> pd.DataFrame:
     rng = np.random.default_rng([sample.seed, 9])
+    values, resamples = changes.changes, changes.resamples
     rows = []
     for group_type, average in AVERAGED.items():
         for name in dict.fromkeys(group.group for group in groups if group.group_type == group_type):
             random = [i for i, group in enumerate(groups) if (group.group_type, group.group) == (group_type, name)]
-            low, high = sample.bootstrap.interval(_averages(resamples[random], average, rng))
-            rows.append((f"{group_type} {name}", len(random), float(average(changes[random])), float(low), float(high)))
+            averages = _averages(resamples[random], average, rng)
+            low, high = sample.bootstrap.interval(averages, len(random))
+            rows.append((f"{group_type} {name}", len(random), float(average(values[random])), float(low), float(high)))
     index = {(group.group_type, group.group): number for number, group in enumerate(groups)}
     for name, (first, second) in DIFFERENCES.items():
         if first in index and second in index:
             a, b = index[first], index[second]
             low, high = sample.bootstrap.interval(resamples[a] - resamples[b])
-            rows.append((name, 1, float(changes[a] - changes[b]), float(low), float(high)))
-    return pd.DataFrame(rows, columns=["name", "random_groups", CHANGE, f"{CHANGE}_low", f"{CHANGE}_high"])
+            rows.append((name, 1, float(values[a] - values[b]), float(low), float(high)))
+    frame = pd.DataFrame(rows, columns=["name", "random_groups", "change", "change_low", "change_high"])
+    frame.insert(1, "measure", changes.measure.name)
+    return frame.assign(to_constant=frame["change"] / way)
 
 
 def _averages(resamples: np.ndarray, average: Callable[..., np.ndarray], rng: np.random.Generator) -> np.ndarray:

@@ -15,6 +15,7 @@ from pipeline.core.errors import InputError, quote_value
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+GENERATED = "generated"  # the corpus that comes with the project
 EMBEDDED, SCRATCH = "embedded", "scratch"  # models that come with the project
 GROUPS = "group_ablation.groups"  # the one key whose own keys the user chooses
 
@@ -52,7 +53,13 @@ class Data(Section):
     grades: Annotated[list[str], Field(min_length=2)]
     dev_share: Share
     test_share: Share
+    unlabelled: str | None
     generated: Generated
+
+    @property
+    def slice_columns(self) -> list[str]:
+        """Columns of the prepared table that effects are sliced by, besides what every table has."""
+        return ["phenomenon"] if self.source == GENERATED else self.slices
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -63,7 +70,7 @@ class Data(Section):
                 f"dev_share {self.dev_share} + test_share {self.test_share} leave nothing to train on; "
                 "their sum must be below 1"
             )
-        if self.source == "generated":
+        if self.source == GENERATED:
             if len(self.grades) != 5:
                 raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
             return self
@@ -137,17 +144,23 @@ class Attention(Section):
 
 
 class Ablation(Section):
-    max_pairs: Count
     batch_tokens: Annotated[int, Field(ge=64)]
     precision: Literal["float32", "bfloat16"]
-    mean_resample_pairs: Count
+    primary_measure: Literal["accuracy", "log_loss", "logit_margin", "qwk"]
     equivalence_margin: Share
 
 
+class HeadAblation(Section):
+    max_pairs: Count
+    mean_resample_pairs: Count
+
+
 class GroupAblation(Section):
+    max_pairs: Count
     k: Count
     random_shares: list[Share]
     random_groups_per_share: Count
+    random_groups_per_safe_share: Count
     random_control_groups: Count
     max_top_k: Count
     groups: dict[str, list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]]
@@ -171,6 +184,7 @@ class Params(Section):
     bilstm: BiLSTM
     attention: Attention
     ablation: Ablation
+    head_ablation: HeadAblation
     group_ablation: GroupAblation
     report: Report
     limits: Limits
@@ -233,7 +247,9 @@ RENAMED = {
     "attention.showcase_pairs": "attention.example_pairs",
     "attention.label_margin": "attention.label_threshold",
     "attention.broad": "attention.broad_entropy",
-    "ablation.replaced_pairs": "ablation.mean_resample_pairs",
+    "ablation.max_pairs": "head_ablation.max_pairs and group_ablation.max_pairs",
+    "ablation.mean_resample_pairs": "head_ablation.mean_resample_pairs",
+    "ablation.replaced_pairs": "head_ablation.mean_resample_pairs",
     "ablation.margin": "ablation.equivalence_margin",
     "group_ablation.draws": "group_ablation.random_groups_per_share",
     "group_ablation.control_draws": "group_ablation.random_control_groups",

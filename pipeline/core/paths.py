@@ -15,6 +15,7 @@ PREPARED = Path("data/prepared")
 TRAIN = PREPARED / "train.parquet"
 DEV = PREPARED / "dev.parquet"
 TEST = PREPARED / "test.parquet"
+UNLABELLED = PREPARED / "unlabelled.parquet"
 REJECTED = PREPARED / "rejected.csv"
 
 # finetune
@@ -39,6 +40,9 @@ HEAD_LOGITS = Path("data/ablation/heads.safetensors")
 HEAD_ROWS = Path("data/ablation/head_rows.safetensors")
 HEADS = Path("reports/head_ablation/heads.csv")
 KEPT_HEADS = Path("reports/head_ablation/kept_heads.csv")
+HEAD_SCALES = Path("reports/head_ablation/measures.csv")
+HEAD_SLICES = Path("reports/head_ablation/head_slices.csv")
+UNLABELLED_HEADS = Path("reports/head_ablation/unlabelled_heads.csv")
 
 # group_ablation
 GROUP_LOGITS = Path("data/ablation/groups.safetensors")
@@ -47,6 +51,7 @@ GROUPS = Path("reports/group_ablation/groups.csv")
 CONTROLS = Path("reports/group_ablation/controls.csv")
 CONTRASTS = Path("reports/group_ablation/contrasts.csv")
 SLICES = Path("reports/group_ablation/slices.csv")
+GROUP_SCALES = Path("reports/group_ablation/measures.csv")
 
 # dependency
 EXAMPLE_CLS_ATTENTION = Path("data/dependency/example_cls_attention.json")

@@ -147,6 +147,11 @@ class Table:
         else:
             formats.write_csv(self.path, frame, self.quoting)
 
+    def empty(self) -> pd.DataFrame:
+        """A frame of no rows."""
+        kinds = {column.name: column.kind for column in self._expected([], empty=True)}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
     def check(self, frame: pd.DataFrame) -> None:
         """Check names, order, kinds and values of a frame's columns. Raises ValueError, TypeError: as `write`."""
         names = list(frame.columns)

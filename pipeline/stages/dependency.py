@@ -6,25 +6,28 @@ dev, judged on test) and metrics.json; and data/dependency/example_cls_attention
 head on a few pairs).
 """
 
-from pipeline.ablation.sweep import load_targets
+from pipeline.ablation.sweep import load_target, load_tuned_model
 from pipeline.analysis import attention_edges, mediation
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.heads import every_head
+from pipeline.stats.bootstrap import QuerySample, sample_queries
 from pipeline.tables.dependency import EDGES, EDGES_TERM_MATCH, EXAMPLE_CLS_ATTENTION, MEDIATION
 from pipeline.tables.group_ablation import GROUPS
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    test, dev = load_targets(params, paths.TEST, paths.DEV)
+    tuned, cap = load_tuned_model(params), params.group_ablation.max_pairs
+    test, dev = (load_target(params, tuned, SPLIT_TABLES[split], cap) for split in (paths.TEST, paths.DEV))
     by_head, by_group = (
         schemas.read_arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
     )
     matchers = mediation.masked_matchers(GROUPS.read())
 
     targets = list(range(1, test.shape[0]))
-    edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, test.sample)
+    edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, _head_sample(params))
     matchers_masked = by_group.differences(1 if matchers else 0)
     group_edges = attention_edges.attention_changes(by_group, matchers_masked, targets, test.sample.bootstrap)
     relays = mediation.relay_table(dev, test, matchers, by_group, params.attention.label_threshold)
@@ -38,3 +41,10 @@ def main(params: Params, record: Record) -> None:
     formats.write_json(paths.stage_metrics("dependency"), metrics)
     record.metrics.update(metrics)
     record.artifacts += [paths.EDGES, paths.EDGES_TERM_MATCH, paths.MEDIATION, paths.stage_metrics("dependency")]
+
+
+def _head_sample(params: Params) -> QuerySample:
+    """Queries of the pairs on which every head was masked alone."""
+    queries = SPLIT_TABLES[paths.TEST].read()["query_id"].to_numpy()
+    pairs = sample_queries(queries, params.head_ablation.max_pairs, params.run.seed)
+    return QuerySample(queries[pairs], params.run.bootstrap_resamples, params.run.seed)

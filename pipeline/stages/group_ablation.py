@@ -1,71 +1,70 @@
 """Group ablation: the fine-tuned model and the heads' functions -> effects of masked groups on the test grades.
 
 Writes data/ablation/groups.safetensors (every mask's logits) and group_rows.safetensors ([CLS] attention under the
-masks that dependency needs), and in reports/group_ablation/ groups.csv, controls.csv, contrasts.csv, slices.csv and
-metrics.json.
+masks that dependency needs), and in reports/group_ablation/ groups.csv, measures.csv (the measures' scales),
+controls.csv, contrasts.csv, slices.csv and metrics.json.
 """
 
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from pipeline.ablation.head_groups import (
     CONTROLLED,
+    RANDOM,
     UNMASKED,
     choose_groups,
     group_frame,
     group_masks,
     matchers_and_controls,
+    strongest_heads,
 )
-from pipeline.ablation.sweep import load_targets
-from pipeline.analysis.ablation_effects import (
-    CHANGE,
-    EvaluationSet,
-    effects_and_resamples,
-    group_metrics,
-    predicted_counts,
-)
+from pipeline.ablation.sweep import load_target, load_tuned_model
+from pipeline.analysis.ablation_effects import group_metrics, measure_effects, predicted_counts
 from pipeline.analysis.attention_edges import ClsAttentionSums
-from pipeline.analysis.random_controls import compare_with_random, contrasts
+from pipeline.analysis.random_controls import ControlDesign, compare_with_random, contrasts
 from pipeline.analysis.subgroups import subgroup_effects, subgroups
 from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
+from pipeline.stats.measures import TESTED, EvaluationSet, measure_scales
 from pipeline.tables.attention import LABELS
-from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, LOGITS, SLICES
+from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, LOGITS, SCALES, SLICES
 from pipeline.tables.head_ablation import HEADS
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    (test,) = load_targets(params, paths.TEST)
+    tuned, settings, margin = load_tuned_model(params), params.group_ablation, params.ablation.equivalence_margin
+    test = load_target(params, tuned, SPLIT_TABLES[paths.TEST], settings.max_pairs)
     labels, importance = LABELS.read(), HEADS.read()
-    groups = choose_groups(params.group_ablation, labels, importance, *test.shape, params.run.seed)
+    groups = choose_groups(settings, labels, importance, *test.shape, params.run.seed)
     result = test.sweep(group_masks(groups, *test.shape), "group_ablation")
     observed = test.observed_sweep(group_masks(matchers_and_controls(groups), *test.shape), "group_rows")
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
 
     rows = [UNMASKED, *groups]  # as the result's: the first one's counts are the unmasked model's predictions
-    effects, resamples = effects_and_resamples(result.logits, evaluated)
-    table = pd.concat([group_frame(rows), effects, predicted_counts(result.logits)], axis=1)
-    controls = compare_with_random(rows, table[CHANGE], CONTROLLED, test.shape[1])
-    contrasted = contrasts(rows, table[CHANGE].to_numpy(), resamples, test.sample)
-    parts = subgroups(test.table, _slice_columns(params), params.data.grades)
-    slices = subgroup_effects(rows, result.logits, evaluated, parts)
+    tested = np.array([group.group_type not in RANDOM for group in rows])
+    effects = measure_effects(result.logits, evaluated, margin, tested=tested)
+    table = pd.concat([group_frame(rows), effects.frame, predicted_counts(result.logits)], axis=1)
+    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
+    design = ControlDesign(rows, CONTROLLED, strongest_heads(labels), test.shape[1])
+    controls = compare_with_random(design, result.logits, evaluated, slices, TESTED)
+    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
+    contrasted = contrasts(rows, effects.changes, ways, test.sample)
+    by_slice = subgroup_effects(rows, result.logits, evaluated, slices, TESTED)
     metrics = group_metrics(table) | result.precision_report
 
     LOGITS.write(test.arrays(result))
     write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(observed.cls_attention, test.sample.query_ids)))
     GROUPS.write(table)
+    SCALES.write(measure_scales(TESTED, evaluated, margin))
     CONTROLS.write(controls)
     CONTRASTS.write(contrasted)
-    SLICES.write(slices)
+    SLICES.write(by_slice)
     write_json(paths.stage_metrics("group_ablation"), metrics)
     record.metrics.update(metrics)
-    tables = [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES]
+    tables = [paths.GROUPS, paths.GROUP_SCALES, paths.CONTROLS, paths.CONTRASTS, paths.SLICES]
     record.artifacts += [*tables, paths.stage_metrics("group_ablation")]
-
-
-def _slice_columns(params: Params) -> list[str]:
-    """The columns of the prepared table to slice by, besides what every table has."""
-    return ["phenomenon"] if params.data.source == "generated" else params.data.slices

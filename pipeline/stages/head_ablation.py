@@ -2,57 +2,90 @@
 
 Writes data/ablation/heads.safetensors (every mask's logits) and head_rows.safetensors (what each mask does to later
 heads' [CLS] attention), and in reports/head_ablation/ heads.csv (with each head's effect under mean and resample
-ablation and its gradient importance on dev), kept_heads.csv and metrics.json.
+ablation and its gradient importance on dev), measures.csv (the measures' scales), head_slices.csv (every head on every
+slice), kept_heads.csv, unlabelled_heads.csv (without rows unless data.unlabelled names a table) and metrics.json.
 """
 
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from pipeline.ablation.head_groups import group_masks, kept_heads, single_head_groups
 from pipeline.ablation.head_importance import gradient_importance
 from pipeline.ablation.patching import pairs_with_donors, replacement_logits
-from pipeline.ablation.sweep import load_targets
+from pipeline.ablation.sweep import AblationTarget, TunedModel, load_target, load_tuned_model
 from pipeline.analysis.ablation_effects import (
     ZERO,
-    EvaluationSet,
     compare_ablation_types,
-    effect_significance,
+    head_effects,
     head_metrics,
     measure_effects,
+    unlabelled_effects,
 )
 from pipeline.analysis.attention_edges import ClsAttentionSums
+from pipeline.analysis.subgroups import head_slice_effects, subgroups
 from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
 from pipeline.core.heads import every_head
-from pipeline.tables.head_ablation import HEADS, KEPT_HEADS, LOGITS
+from pipeline.stats.measures import BY_NAME, TESTED, EvaluationSet, measure_scales
+from pipeline.tables.head_ablation import HEAD_SLICES, HEADS, KEPT_HEADS, LOGITS, SCALES, UNLABELLED_HEADS
+from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
 from pipeline.tracking import Record
 
 
 def main(params: Params, record: Record) -> None:
-    test, dev = load_targets(params, paths.TEST, paths.DEV)
-    shape, seed = test.shape, params.run.seed
-    masks = group_masks(single_head_groups(*shape), *shape)
+    tuned, seed = load_tuned_model(params), params.run.seed
+    primary, margin = BY_NAME[params.ablation.primary_measure], params.ablation.equivalence_margin
+    test, dev = (
+        load_target(params, tuned, SPLIT_TABLES[split], params.head_ablation.max_pairs)
+        for split in (paths.TEST, paths.DEV)
+    )
+    names = pd.DataFrame(every_head(*test.shape), columns=["layer", "head"])
+    masks = group_masks(single_head_groups(*test.shape), *test.shape)
     result = test.observed_sweep(masks, "head_ablation")
-    kept_result = test.sweep(group_masks(kept_heads(*shape), *shape), "kept_heads")
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
-    pairs = pairs_with_donors(test.encoded, params.ablation.mean_resample_pairs, seed)
+    pairs = pairs_with_donors(test.encoded, params.head_ablation.mean_resample_pairs, seed)
     by_type = {ZERO: result.masked_logits[:, pairs]}
     by_type |= replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
 
-    names = pd.DataFrame(every_head(*shape), columns=["layer", "head"])
-    effects, tests = (measure(result.masked_logits, evaluated) for measure in (measure_effects, effect_significance))
-    heads = pd.concat([names, effects, tests, compare_ablation_types(by_type, evaluated.subset(pairs))], axis=1)
+    effects = head_effects(result.masked_logits, evaluated, primary, margin)
+    types = compare_ablation_types(by_type, evaluated.subset(pairs), primary, margin)
+    heads = pd.concat([names, effects, types], axis=1)
     heads["gradient_importance"] = gradient_importance(dev.tuned.model, dev.encoded, dev.grades).ravel()
-    kept = pd.concat([names, measure_effects(kept_result.masked_logits, evaluated)], axis=1)
-    metrics = head_metrics(heads, evaluated)
-    metrics |= result.precision_report
+    scales = measure_scales(TESTED, evaluated, margin)
+    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
+    by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
+    kept = _kept_effects(load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs), margin)
+    unlabelled = _unlabelled_effects(params, tuned, masks)
+    metrics = head_metrics(heads, scales, evaluated) | result.precision_report
 
     LOGITS.write(test.arrays(result))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))
     HEADS.write(heads)
-    KEPT_HEADS.write(kept)
+    SCALES.write(scales)
+    HEAD_SLICES.write(by_slice)
+    KEPT_HEADS.write(pd.concat([names, kept], axis=1))
+    UNLABELLED_HEADS.write(pd.concat([names, unlabelled], axis=1) if len(unlabelled) else UNLABELLED_HEADS.empty())
     write_json(paths.stage_metrics("head_ablation"), metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.HEADS, paths.KEPT_HEADS, paths.stage_metrics("head_ablation")]
+    tables = [paths.HEADS, paths.HEAD_SCALES, paths.HEAD_SLICES, paths.KEPT_HEADS, paths.UNLABELLED_HEADS]
+    record.artifacts += [*tables, paths.stage_metrics("head_ablation")]
+
+
+def _kept_effects(test: AblationTarget, margin: float) -> pd.DataFrame:
+    """Effects of keeping each head as its layer's only one."""
+    result = test.sweep(group_masks(kept_heads(*test.shape), *test.shape), "kept_heads")
+    evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
+    return measure_effects(result.masked_logits, evaluated, margin).frame
+
+
+def _unlabelled_effects(params: Params, tuned: TunedModel, masks: np.ndarray) -> pd.DataFrame:
+    """Effects of single heads on the pairs without grades; no rows where there are none."""
+    if params.data.unlabelled is None:
+        return pd.DataFrame()
+    target = load_target(params, tuned, UNLABELLED, params.head_ablation.max_pairs)
+    result = target.sweep(masks, "unlabelled")
+    evaluated = EvaluationSet(None, result.unmasked_logits, target.sample)
+    return unlabelled_effects(result.masked_logits, evaluated, params.ablation.equivalence_margin)

@@ -32,17 +32,20 @@ class Bootstrap:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.sums(by_query) / self.sums(counts)
 
-    def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, draws: np.ndarray, units: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Interval of LEVEL over the first axis, NaN where any draw is undefined.
 
-        Percentiles, widened for few queries like a t interval against a normal one (Hesterberg 2015, "What teachers
-        should know about the bootstrap", 5.3): draws of n queries spread like n - 1.
+        Percentiles, widened for few units like a t interval against a normal one (Hesterberg 2015, "What teachers
+        should know about the bootstrap", 5.3): draws of n units spread like n - 1.
+
+        Args:
+            units: number of units that were resampled, the fewest where several kinds were; None: the queries.
         """
-        queries = self.weights.shape[1]
-        if queries < 2:
+        few = min(self.weights.shape[1], units or self.weights.shape[1])
+        if few < 2:
             return np.full(draws.shape[1:], np.nan), np.full(draws.shape[1:], np.nan)
-        t = stats.t.ppf((1 - LEVEL) / 2, queries - 1)
-        tail = stats.norm.cdf(np.sqrt(queries / (queries - 1)) * t)
+        t = stats.t.ppf((1 - LEVEL) / 2, few - 1)
+        tail = stats.norm.cdf(np.sqrt(few / (few - 1)) * t)
         low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
         return low, high
 
@@ -105,11 +108,6 @@ def query_indicator(query_ids: np.ndarray) -> np.ndarray:
     return (query[:, None] == np.arange(len(queries))).astype(np.float64)
 
 
-def detectable(draws: np.ndarray) -> np.ndarray:
-    """Minimum detectable effect of a two-sided test at 1 - LEVEL with POWER, by the spread of the draws."""
-    return (stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER)) * draws.std(axis=0, ddof=1)
-
-
 def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float) -> np.ndarray:
     """Equivalence test: whether an interval lies within -margin..margin."""
     return (np.asarray(low) >= -margin) & (np.asarray(high) <= margin)
@@ -126,11 +124,6 @@ def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
     )
     p = [(1 + (np.abs(row @ signs) >= abs(row.sum()) * (1 - 1e-5)).sum()) / (1 + FLIPS) for row in differences]
     return np.array(p)
-
-
-def mcnemar(lost: np.ndarray, won: np.ndarray) -> np.ndarray:
-    """McNemar's test: two-sided exact p-values of discordant counts (McNemar 1947), as if pairs were independent."""
-    return np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(lost, won), lost + won, 0.5))
 
 
 def q_values(p: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Grading and ranking metrics of logits, and sums by query from which they can be had for any resample.
+"""Grading and ranking metrics of logits.
 
 What has no value on the data at hand is None with a reason, never NaN and never 0.
 """
@@ -8,9 +8,6 @@ import pandas as pd
 from scipy.special import log_softmax
 from scipy.stats import rankdata
 
-from pipeline.stats.bootstrap import query_indicator
-
-RELATIVE_ACCURACY_CHANGE = "relative_accuracy_change"  # masked / unmasked accuracy - 1, the article's measure
 CUTOFF = 10
 # Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
 RANKED_DECIMALS = 5
@@ -48,7 +45,6 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     predicted = logits.argmax(axis=1)
     grade_count = logits.shape[1]
     counts = np.bincount(grades * grade_count + predicted, minlength=grade_count**2).reshape(grade_count, grade_count)
-    # The last two are means over pairs and over queries: `measures`, from sums by query, may differ in the last bit.
     values = {
         **{name: none_if_nan(float(value)) for name, value in confusion_measures(counts).items()},
         "macro_f1": macro_f1(counts),
@@ -175,69 +171,7 @@ def none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-EXTRA_STATISTICS = 4  # statistics behind the counts
-MEASURES = ("accuracy", "qwk", "mae", "log_loss", "logit_margin", "ndcg_at_10")  # and recall_0, recall_1, ...
-
-
-def sufficient_statistics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
-    """Sufficient statistics of `measures`, summed by query: float64 [prediction, query, statistic], by rising id.
-
-    Args:
-        logits: float32 [prediction, pair, grade].
-        grades: gold, 0 worst, [pair].
-        query_ids: [pair].
-    """
-    predictions, pairs, size = logits.shape
-    queries, query = np.unique(query_ids, return_inverse=True)
-    sums = np.zeros((predictions, len(queries), size**2 + EXTRA_STATISTICS))
-    log_shares = log_softmax(logits.astype(np.float64), axis=-1)
-    cell = grades * size + logits.argmax(axis=-1)  # [prediction, pair]
-    np.add.at(sums, (np.arange(predictions)[:, None], query, cell), 1)
-    in_query = query_indicator(query_ids)
-    sums[..., size**2] = -log_shares[:, np.arange(pairs), grades] @ in_query
-    sums[..., size**2 + 1] = logit_margins(logits, grades) @ in_query
-    ndcg = ndcg_by_query(expected_grades(log_shares), grades, query_ids)
-    sums[..., -2], sums[..., -1] = np.nan_to_num(ndcg), np.isfinite(ndcg)
-    return sums
-
-
 def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
     """Logit margins, the gold grade's logit minus the highest of the others, [..., pair] of [..., pair, grade]."""
     gold = np.arange(logits.shape[-1]) == grades[:, None]
     return np.where(gold, logits, -np.inf).max(axis=-1) - np.where(gold, -np.inf, logits).max(axis=-1)
-
-
-def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """MEASURES and each grade's recall, [...] each, of statistics summed over queries [..., statistic].
-
-    As `grade_metrics` has them, and
-
-    - logit_margin: mean gold-logit margin, in logits; see `logit_margins`.
-    - recall_g: share of grade g's pairs predicted as g.
-
-    NaN where undefined.
-    """
-    size = int(np.sqrt(sums.shape[-1] - EXTRA_STATISTICS))
-    counts = sums[..., : size**2].reshape(*sums.shape[:-1], size, size)
-    log_loss, margin, ndcg, ndcg_queries = np.moveaxis(sums[..., size**2 :], -1, 0)
-    pairs = counts.sum(axis=(-2, -1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recalls = np.diagonal(counts, axis1=-2, axis2=-1) / counts.sum(axis=-1)
-        return confusion_measures(counts) | {
-            "log_loss": log_loss / pairs,
-            "logit_margin": margin / pairs,
-            "ndcg_at_10": ndcg / ndcg_queries,
-            **{f"recall_{grade}": recalls[..., grade] for grade in range(size)},
-        }
-
-
-def changes(sums: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
-    """Changes of the measures from the unmasked model: relative for accuracy, as in the article, else differences.
-
-    Both are statistics summed over queries, [..., statistic], of shapes that broadcast.
-    """
-    after, before = measures(sums), measures(unmasked)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(before["accuracy"] > 0, after["accuracy"] / before["accuracy"] - 1, np.nan)
-    differences = {f"{name}_change": after[name] - before[name] for name in after if name != "accuracy"}
-    return {RELATIVE_ACCURACY_CHANGE: relative, **differences}

@@ -1,14 +1,23 @@
 """What group_ablation writes: effects of masked groups, comparisons with random groups, contrasts, subgroups."""
 
 from pipeline.core import paths
-from pipeline.core.schemas import GRADE, SHARE, Table, estimate, flag, integer, number, text
-from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE
-from pipeline.tables.measures import ACCURACY, MEASURES, RELATIVE, change, mask_logits, relative_change
+from pipeline.core.schemas import GRADE, SHARE, Column, Table, estimate, flag, integer, number, text
+from pipeline.tables.measures import EFFECTS, mask_logits, scales
 
 RANDOM = ("random_share", "random_k", "layer_matched")
 CHOSEN = ("unmasked", "layer", "half", "function", "lower_except", "top_k", "removal", "user")
-CHANGE = relative_change(RELATIVE_ACCURACY_CHANGE, "masked / unmasked accuracy - 1 of the group")
+MEASURE = text("measure", "the measure that changes")
 CONTRAST = "mean or median over random groups, or difference of two groups' changes"
+IN_ITS_UNIT = "in the unit of the measure's changes"
+
+
+def _change(name: str, meaning: str) -> Column:
+    return number(name, f"{meaning}, {IN_ITS_UNIT}", missing=True)
+
+
+TO_CONSTANT = number(
+    "to_constant", "`change` as a share of the way to the constant grader; above 0 is worse", missing=True
+)
 
 LOGITS = mask_logits(paths.GROUP_LOGITS, "group of groups.csv but the first")
 GROUPS = Table(
@@ -21,47 +30,56 @@ GROUPS = Table(
         integer("k", "best heads masked, of top_k", "heads", missing=True),
         integer("heads_masked", "size of the group", "heads"),
         text("members", 'the heads as "layer.head", from 0', missing=True),
-        *MEASURES,
+        *EFFECTS,
         integer(f"predicted_{GRADE}", "pairs predicted as the grade", "pairs"),
     ),
 )
+SCALES = scales(paths.GROUP_SCALES, "the pairs of groups.csv")
 CONTROLS = Table(
     paths.CONTROLS,
-    "a functional group compared with random groups of as many heads",
+    "a functional group compared with random groups of as many heads, on a part of the test split, by a measure",
     (
         text("group", "functional group"),
         text("null_type", "as many heads in each layer as the group, or anywhere", "layer_matched", "unrestricted"),
+        text("slice", "column that the split is divided by, `all` for no division"),
+        text("value", "its value on this part, `all` for no division"),
+        flag("without_strongest", "random groups that hold another function's strongest heads are left out"),
+        MEASURE,
         integer("random_groups", "random groups compared with", "groups"),
-        CHANGE,
-        relative_change("median", "median change of the random groups"),
-        relative_change("lowest", "lowest change of the random groups"),
-        relative_change("highest", "highest change of the random groups"),
-        number("percentile", "position of the group's change among theirs, 0 below all", range=SHARE),
-        number("p", "(1 + random groups that lose as much) / (1 + random groups)", range=SHARE),
+        _change("change", "change of the group"),
+        TO_CONSTANT,
+        _change("median", "median change of the random groups"),
+        _change("lowest", "lowest change of the random groups"),
+        _change("highest", "highest change of the random groups"),
+        number("percentile", "position of the group's change among theirs, 0 worse than all", range=SHARE),
+        number("p", "(1 + random groups that are as bad or worse) / (1 + random groups)", range=SHARE),
         number("overlap", "share of the group's heads that a random group holds, mean", range=SHARE),
         flag("exhaustive", "the random groups are all that exist"),
     ),
 )
 CONTRASTS = Table(
     paths.CONTRASTS,
-    "an average over random groups, or a difference of two groups",
+    "an average over random groups, or a difference of two groups, by a measure",
     (
         text("name", "what is averaged (group type, then group), or the difference's name"),
+        MEASURE,
         integer("random_groups", "random groups averaged, 1 of a difference", "groups"),
-        *estimate(number(RELATIVE_ACCURACY_CHANGE, CONTRAST, RELATIVE, missing=True)),  # a difference has no bound
+        *estimate(_change("change", CONTRAST)),
+        TO_CONSTANT,
     ),
 )
 SLICES = Table(
     paths.SLICES,
-    "a functional or user's group on a part of the test split",
+    "a functional or user's group on a part of the test split, by a measure",
     (
+        text("group_type", "how the group was chosen", "function", "user"),
         text("group", "name of the group"),
         text("slice", "column that the split is divided by"),
         text("value", "its value on this part"),
         integer("pairs", "pairs of the part", "pairs"),
         integer("queries", "queries of the part", "queries"),
-        *ACCURACY,
-        *change("logit_margin", "logits"),
-        *change("mae", "grades"),
+        MEASURE,
+        *estimate(_change("change", "change on the part")),
+        number("to_constant", "`change` as a share of the way on the whole sample; above 0 is worse", missing=True),
     ),
 )

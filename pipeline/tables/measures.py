@@ -1,34 +1,117 @@
-"""The columns that every table of interventions (heads masked) has: the measures, and their changes with intervals."""
+"""The columns that every table of interventions (heads masked) has, made from the list of measures."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
 from pipeline.core.schemas import (
-    ANY,
-    CHANGE_OF_SHARE,
     GRADE,
     POSITIVE,
     SHARE,
     Arrays,
     Column,
+    Table,
     estimate,
+    flag,
     integer,
     number,
+    text,
 )
-from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE
+from pipeline.stats.measures import TESTED, Measure, described
 
-RELATIVE = "fraction of the unmasked accuracy"
-Range = tuple[float, float]
-
-
-def relative_change(name: str, meaning: str) -> Column:
-    """A relative accuracy change: at worst -1; undefined where the unmasked model grades no pair right."""
-    return number(name, meaning, RELATIVE, (-1, inf), missing=True)
+WAY = "way from the unmasked model to the constant grader"
 
 
-def change(name: str, unit: str = "", range: Range = ANY, *, missing: bool = False) -> tuple[Column, ...]:
-    """The change of a measure, masked minus unmasked, with its interval."""
-    return estimate(number(f"{name}_change", f"masked minus unmasked `{name}`", unit, range, missing=missing))
+def change_column(measure: Measure) -> Column:
+    """A measure's change; undefined where one of its two values is."""
+    low, high = measure.range
+    if measure.is_distance:
+        return number(measure.change, f"{measure.meaning}, 0 unmasked", measure.unit, measure.range)
+    if measure.is_relative:
+        meaning, unit = f"masked / unmasked {measure.label} - 1", f"fraction of the unmasked {measure.label}"
+        return number(measure.change, meaning, unit, (-1, inf), missing=True)
+    meaning, bounds = f"masked minus unmasked `{measure.name}`", (low - high, high - low)
+    return number(measure.change, meaning, measure.unit, bounds, missing=True)
+
+
+def measure_columns(measure: Measure) -> tuple[Column, ...]:
+    """A measure's value under a mask, and its change with an interval; a distance is its own change."""
+    value = number(measure.name, f"{measure.meaning}, masked", measure.unit, measure.range, missing=True)
+    return (*(() if measure.is_distance else (value,)), *estimate(change_column(measure)))
+
+
+def scale_column(measure: Measure) -> Column:
+    meaning = f"`{measure.change}` as a share of the {WAY}; above 0 is worse, undefined where the model is no better"
+    return number(measure.to_constant, meaning, missing=True)
+
+
+def test_columns(measure: Measure) -> tuple[Column, ...]:
+    tested = (
+        "that it exceeds the size that matters"
+        if measure.is_distance
+        else "of the change, masked and unmasked exchangeable by query"
+    )
+    return (
+        number(f"{measure.name}_p", f"p-value {tested}; none of random groups", "", SHARE, missing=True),
+        number(
+            f"{measure.name}_q",
+            f"`{measure.name}_p` corrected over the table (Benjamini-Hochberg)",
+            "",
+            SHARE,
+            missing=True,
+        ),
+    )
+
+
+def _by_grade(measure: Measure) -> Iterable[Column]:
+    """The columns of grade 0's measure, once for every grade."""
+    return (
+        replace(
+            column,
+            **{name: getattr(column, name).replace("recall_0", f"recall_{GRADE}") for name in ("name", "meaning")},
+        )
+        for column in measure_columns(measure)
+    )
+
+
+MAE, NDCG, RECALL = described(1)
+EFFECTS = (
+    *(
+        column
+        for measure in TESTED
+        for column in (*measure_columns(measure), scale_column(measure), *test_columns(measure))
+    ),
+    *(column for measure in (MAE, NDCG) for column in measure_columns(measure)),
+    *_by_grade(RECALL),
+    integer("right_to_wrong", "pairs graded right unmasked and wrong masked", "pairs"),
+    integer("wrong_to_right", "pairs graded wrong unmasked and right masked", "pairs"),
+)
+
+
+def scales(path: Path, pairs: str) -> Table:
+    """The table of the measures' scales on some pairs."""
+    return Table(
+        path,
+        f"a measure on {pairs}: its scale",
+        (
+            text("measure", "its name"),
+            text("label", "how figures and tables word it"),
+            text("unit", "of its values and changes", missing=True),
+            text("better", "which values are better", "higher", "lower"),
+            flag("needs_grades", "it compares with gold grades; else with the unmasked predictions"),
+            number("unmasked", "value of the unmasked model", missing=True),
+            number("constant", "value of the constant grader, which knows the class priors alone", missing=True),
+            *estimate(number("way", f"{WAY}, in the unit of its changes", missing=True)),
+            number(
+                "margin",
+                "size of a change that matters: `ablation.equivalence_margin` of the way",
+                "",
+                POSITIVE,
+                missing=True,
+            ),
+        ),
+    )
 
 
 def mask_logits(path: Path, masked: str) -> Arrays:
@@ -40,26 +123,3 @@ def mask_logits(path: Path, masked: str) -> Arrays:
         "pairs": "row of each pair in data/prepared/test.parquet, from 0, int64 [pair]",
     }
     return Arrays(path, f"raw logits of every mask, one for each {masked}; for analyses of your own", keys)
-
-
-ACCURACY = (
-    number("accuracy", "share of pairs whose predicted grade is the gold one, masked", range=SHARE),
-    *estimate(relative_change(RELATIVE_ACCURACY_CHANGE, "masked / unmasked accuracy - 1")),
-)
-MEASURES = (
-    *ACCURACY,
-    number("qwk", "quadratic weighted kappa", range=(-1, 1), missing=True),
-    *change("qwk", range=(-2, 2), missing=True),
-    number("mae", "mean distance of predicted and gold grade", "grades", POSITIVE),
-    *change("mae", "grades"),
-    number("log_loss", "mean negative log-likelihood of the gold grade", "nats", POSITIVE),
-    *change("log_loss", "nats"),
-    number("logit_margin", "mean of the gold grade's logit minus the highest of the others", "logits"),
-    *change("logit_margin", "logits"),
-    number("ndcg_at_10", "NDCG of the first ten titles by expected grade, mean over queries", "", SHARE, missing=True),
-    *change("ndcg_at_10", range=CHANGE_OF_SHARE, missing=True),
-    number(f"recall_{GRADE}", "share of the grade's pairs that are predicted as it", "", SHARE, missing=True),
-    *change(f"recall_{GRADE}", range=CHANGE_OF_SHARE, missing=True),
-    integer("right_to_wrong", "pairs graded right unmasked and wrong masked", "pairs"),
-    integer("wrong_to_right", "pairs graded wrong unmasked and right masked", "pairs"),
-)

@@ -16,6 +16,11 @@ SPLIT_TABLES = {
     )
     for path in (paths.TRAIN, paths.DEV, paths.TEST)
 }
+UNLABELLED = Table(
+    paths.UNLABELLED,
+    "a pair of `data.unlabelled`, without a grade; none where that names no table",
+    (QUERY_ID, text("query", "text of the query"), text("title", "text of the title")),
+)
 REJECTED = Table(
     paths.REJECTED,
     "a pair set aside",
