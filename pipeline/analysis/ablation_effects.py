@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.stats.bootstrap import FEW_QUERIES, SIGNIFICANCE, equivalent, estimate_columns, q_values
+from pipeline.stats.bootstrap import FEW_QUERIES, LEVEL, SIGNIFICANCE, equivalent, estimate_columns, q_values
 from pipeline.stats.measures import (
     ACCURACY,
     KL_DIVERGENCE,
@@ -24,6 +24,7 @@ from pipeline.stats.metrics import none_if_nan
 from pipeline.stats.paired_tests import change_p_values, detectable
 
 VERDICTS = NEEDED, HARMFUL, SMALL, NO_EFFECT, UNDECIDED = "needed", "harmful", "small", "no effect", "undecided"
+CHANCE_DRAWS = 5_000  # of the largest gain by chance
 CHANGE = ACCURACY.change  # the article's measure, in its unit
 
 
@@ -131,7 +132,7 @@ def importance_rank(effects: pd.DataFrame) -> np.ndarray:
 
 def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure, margin: float) -> pd.DataFrame:
     """Effects of single heads and what follows from them: the columns of `pipeline.tables.head_ablation.HEADS` from
-    `verdict` to `detectable_to_constant`.
+    `verdict` to `logit_shift_<grade>`.
 
     Args:
         logits: under each head's mask, [head, pair, grade].
@@ -147,7 +148,34 @@ def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure,
         "is_inert": inert(effects.frame, ways, margin),
     }
     smallest = detectable(effects.changes[primary.name], p, margin * abs(way)) / abs(way)
-    return pd.DataFrame(decided).join(effects.frame).assign(detectable_to_constant=smallest)
+    frame = pd.DataFrame(decided).join(effects.frame).assign(detectable_to_constant=smallest)
+    return frame.join(logit_shifts(logits, evaluated))
+
+
+def logit_shifts(logits: np.ndarray, evaluated: EvaluationSet) -> pd.DataFrame:
+    """Mean change of each grade's logit against the mean over grades, ``logit_shift_0`` onwards, a row a mask."""
+    centred = logits - logits.mean(axis=-1, keepdims=True, dtype=np.float64)
+    unmasked = evaluated.unmasked_logits - evaluated.unmasked_logits.mean(axis=-1, keepdims=True, dtype=np.float64)
+    shifts = centred.mean(axis=1) - unmasked.mean(axis=0)
+    return pd.DataFrame({f"logit_shift_{grade}": shifts[:, grade] for grade in range(logits.shape[-1])})
+
+
+def largest_gain_by_chance(changes: Changes, seed: int) -> float:
+    """Largest gain of any mask that chance gives in LEVEL of the cases: masked and unmasked swapped by query.
+
+    A query's predictions are swapped for all masks at once, which keeps how masks hang together.
+
+    Returns:
+        The gain in the measure's unit; NaN of a measure that is no mean over pairs.
+    """
+    if changes.measure.per != "pair":
+        return np.nan
+    differences = changes.sums[1:, :, 0] - changes.sums[0, :, 0]  # [mask, query]
+    pairs = changes.sums[0, :, 1].sum()
+    signs = np.random.default_rng([seed, 4]).choice(np.array([-1.0, 1.0]), size=(differences.shape[1], CHANCE_DRAWS))
+    gains = -changes.measure.harm(differences @ signs / pairs)
+    scale = 1 / changes.measure.value(changes.sums[0].sum(axis=0)) if changes.measure.is_relative else 1.0
+    return float(np.quantile(gains.max(axis=0), LEVEL) * scale)
 
 
 def unlabelled_effects(logits: np.ndarray, evaluated: EvaluationSet, margin: float) -> pd.DataFrame:
@@ -186,11 +214,16 @@ def compare_ablation_types(
 Metrics = dict[str, float | int | None]
 
 
-def head_metrics(heads: pd.DataFrame, scales: pd.DataFrame, evaluated: EvaluationSet) -> Metrics:
-    """From heads.csv's frame, that of its measures' scales, and the pairs they were measured on."""
+def head_metrics(
+    heads: pd.DataFrame, scales: pd.DataFrame, logits: np.ndarray, evaluated: EvaluationSet, primary: Measure
+) -> Metrics:
+    """From heads.csv's frame, that of its measures' scales, and the logits and pairs they were measured on."""
     divergence = heads[KL_DIVERGENCE.change].rank()
-    numbers = {f"{row.measure}_unmasked": row.unmasked for row in scales.itertuples() if row.needs_grades}
-    numbers |= {f"{row.measure}_constant": row.constant for row in scales.itertuples()}
+    numbers: dict[str, float] = {}
+    for _, scale in scales.iterrows():
+        numbers |= {f"{scale['measure']}_{name}": float(scale[name]) for name in ("unmasked", "constant")}
+    gain = largest_gain_by_chance(measure_changes(primary, logits, evaluated), evaluated.sample.seed)
+    numbers["largest_gain_by_chance_to_constant"] = gain / abs(primary.way(evaluated))
     for measure in TESTED:
         shares = heads[measure.to_constant]
         numbers |= {f"{measure.name}_worst_to_constant": shares.max(), f"{measure.name}_best_to_constant": shares.min()}

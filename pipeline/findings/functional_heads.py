@@ -13,6 +13,7 @@ from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude
 from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.measures import ACCURACY, Measure
 
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
 
@@ -23,28 +24,36 @@ SHIFTS = {  # T1: function -> sign of the change, what is attended to, and how t
 }
 
 
+FUNCTIONS = {"segmentation": ("segmentation",), "word_order": ("previous_term", "next_term")}
+# Group -> the slices on which its function decides, as (slice, value), the first that the data has counts most.
+NEEDED_ON = {
+    "segmentation": (("phenomenon", "split_word"), ("phenomenon", "multi_word"), ("word_pieces", "split")),
+    "word_order": (("phenomenon", "word_order"), ("term_order", "other")),
+}
+
+
 def segmentation(tables: select.Tables) -> Finding:
-    """F1: a low head attends within its own word, and masking the best such heads costs more than random ones."""
-    return _low_function("F1", "segmentation", ["segmentation"], tables)
+    """F1: a low head attends within its own word."""
+    return _low_function("F1", "segmentation", tables)
 
 
 def word_order(tables: select.Tables) -> Finding:
-    """F2: a low head attends to the term before or after, and masking the best such heads costs more."""
-    return _low_function("F2", "word_order", ["previous_term", "next_term"], tables)
+    """F2: a low head attends to the term before or after."""
+    return _low_function("F2", "word_order", tables)
 
 
-def _low_function(name: str, group: str, functions: Sequence[str], tables: select.Tables) -> Finding:
-    parts = [_labelled_low(tables.labels, functions, tables.label_threshold), _costs_more(tables, group, 0.0)]
+def _low_function(name: str, group: str, tables: select.Tables) -> Finding:
+    parts = [_labelled_low(tables.labels, FUNCTIONS[group], tables.label_threshold), _cost_where_needed(tables, group)]
     return conclude(name, _against_random(tables, group), parts)
 
 
 def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
     """Whether some head of the lower half is labelled with one of the functions."""
-    low = labels["layer"] < max(1, (labels["layer"].max() + 1) // 2)  # as `head_groups.lower_half`
+    low = labels["layer"] < select.first_high_layer(labels)
     heads = labels[low & labels["function"].isin(functions)].dropna(subset=["difference_low"])
     if heads.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
-    best, labelled = heads.loc[heads["difference_low"].idxmax()], int(heads["is_labelled"].sum())
+    best, labelled = heads.sort_values("difference_low").iloc[-1], int(heads["is_labelled"].sum())
     return Part.of(
         True if labelled else False if (heads["difference_high"] < threshold).all() else None,
         yes=f"{labelled} low head{'s are' if labelled > 1 else ' is'} labelled",
@@ -54,10 +63,41 @@ def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: flo
     )
 
 
+def _cost_where_needed(tables: select.Tables, group: str) -> Part:
+    """What masking the heads costs where the function decides, and elsewhere: a remark, as the article claims nothing.
+
+    The random groups beside hold none of another function's strongest heads, which would cost for another reason.
+    """
+    frame = tables.slices[(tables.slices["group"] == group) & (tables.slices["measure"] == ACCURACY.name)]
+    parts = set(zip(frame["slice"], frame["value"], strict=True))
+    decided: list[tuple[str, str]] = [part for part in NEEDED_ON[group] if part in parts]
+    if not decided:
+        return Part(True, "this data has no slice on which the function decides")
+    costs = [_cost_on(tables, frame, group, part) for part in decided]
+    return Part(True, f"what masking them costs is no part of the claim: {'; '.join(costs)}")
+
+
+def _cost_on(tables: select.Tables, frame: pd.DataFrame, group: str, part: tuple[str, str]) -> str:
+    row = frame[(frame["slice"] == part[0]) & (frame["value"] == part[1])].iloc[0]
+    cost = Estimate(row["change"], row["change_low"], row["change_high"]).text()
+    control = select.layer_matched(select.controls(tables.controls, group, part, without_strongest=True))
+    random = f", {control.text()}, p {control.p:.3f}" if control else ""
+    return f"on {part[0]} {part[1]} {cost}{random}"
+
+
 def _against_random(tables: select.Tables, function: str) -> str:
     masked = select.estimate(tables.groups, "function", function)
     random = "; ".join(control.text() for control in select.controls(tables.controls, function))
     return f"best heads masked: {masked.text()}; as many at random: {random or 'none'}"
+
+
+def term_match(tables: select.Tables) -> Finding:
+    """F3: the term-match heads cost much more than random ones; keeping them spares much of the lower half's loss."""
+    lower = select.estimate(tables.groups, "half", "lower")
+    rest = select.estimate(tables.groups, "lower_except", "term_match")
+    measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {rest.text()}"
+    parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
+    return conclude("F3", measured, [*parts, *(_cost_beside(tables, measure) for measure in tables.beside)])
 
 
 def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
@@ -66,11 +106,11 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
     Where every such group was masked, none of them may cost as much.
     """
     masked = select.estimate(tables.groups, "function", function)
-    control = select.layer_matched(tables.controls, function)
+    control = select.layer_matched(select.controls(tables.controls, function))
     if control is None or control.random_groups < MIN_RANDOM_GROUPS or np.isnan(masked.value):
         return Part(None, f"masking them ({masked.text()}) has too few random groups to compare with")
     rare = control.p <= SIGNIFICANCE or (control.exhaustive and control.percentile == 0)
-    usual = control.percentile >= 0.5 or masked.within(tables.equivalence_margin)
+    usual = control.percentile >= 0.5 or masked.within(select.size_that_matters(tables.group_scales, ACCURACY))
     every = "all " if control.exhaustive else ""
     return Part.of(
         True if rare and control.median - masked.value >= extra else False if usual else None,
@@ -81,15 +121,6 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
     )
 
 
-def term_match(tables: select.Tables) -> Finding:
-    """F3: the term-match heads cost much more than random ones; keeping them spares much of the lower half's loss."""
-    lower = select.estimate(tables.groups, "half", "lower")
-    rest = select.estimate(tables.groups, "lower_except", "term_match")
-    measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {rest.text()}"
-    parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
-    return conclude("F3", measured, parts)
-
-
 def _spared(tables: select.Tables) -> Part:
     """Whether masking the lower half costs less where its term-match heads stay unmasked."""
     if select.has_one_layer(tables.groups):
@@ -97,6 +128,8 @@ def _spared(tables: select.Tables) -> Part:
     if select.heads_masked(tables.groups, "lower_except", "term_match") == 0:
         return Part(None, "they are the whole lower half")
     spared = select.contrast(tables.contrasts, "lower_except_term_match_minus_lower")
+    if select.have_collapsed(tables.groups, ("half", "lower"), ("lower_except", "term_match")):
+        return Part(None, f"with them or without, the lower half leaves nothing (difference {spared.text()})")
     return Part.of(
         spared.above(0.0),
         yes="the lower half costs less where they stay unmasked",
@@ -108,9 +141,21 @@ def _spared(tables: select.Tables) -> Part:
 
 def _random_cost(tables: select.Tables) -> Part:
     """Accuracy change of as many random heads: a remark, since the finding is about the difference."""
-    median, margin = select.contrast(tables.contrasts, "random_k random"), tables.equivalence_margin
+    median = select.contrast(tables.contrasts, "random_k random")
+    margin = select.size_that_matters(tables.group_scales, ACCURACY)
     outcome = "equivalent" if median.within(margin) else "not equivalent"
-    return Part(True, f"the median change of random groups is {median.text()}, {outcome} to 0 within {margin:.0%}")
+    return Part(True, f"the median change of random groups is {median.text()}, {outcome} to 0 within {margin:.1%}")
+
+
+def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
+    """The same by another measure, and how far it goes: a remark."""
+    row = tables.groups[(tables.groups["group_type"] == "function") & (tables.groups["group"] == "term_match")]
+    if row.empty:
+        return Part(True, f"{measure.label} undefined")
+    control = select.layer_matched(select.controls(tables.controls, "term_match", measure=measure))
+    rank = f", p {control.p:.3f} among the random groups" if control else ""
+    way = f"{float(row[measure.to_constant].iloc[0]):.0%} of the way to a model that knows nothing"
+    return Part(True, f"{measure.label} {select.row_estimate(row.iloc[0], measure).text()}, {way}{rank}")
 
 
 def fine_tuning(attention_shift: pd.DataFrame) -> Finding:

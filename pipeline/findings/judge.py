@@ -8,31 +8,33 @@ from pipeline.findings import cls_dependence, functional_heads, redundancy, sele
 from pipeline.findings.verdict import CANNOT_TELL, Estimate, Finding, Part, conclude
 from pipeline.stats.bootstrap import QuerySample
 
-WITHOUT_MASKING = ("R0", "T1")  # findings about the unmasked model
+WITHOUT_MASKING = ("R0", "F1", "F2", "T1")  # findings about the unmasked model
 
 
 def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding]:
     """All findings in the article's order; `bert_finding` is R0, from `bert_against_bilstm`."""
     findings = [
         bert_finding,
-        redundancy.random_heads(tables.contrasts, tables.equivalence_margin),
-        redundancy.layers(tables.groups, tables.contrasts),
+        redundancy.random_heads(tables),
+        redundancy.layers(tables),
         functional_heads.segmentation(tables),
         functional_heads.word_order(tables),
         functional_heads.term_match(tables),
         functional_heads.fine_tuning(tables.attention_shift),
-        redundancy.single_heads(tables.heads, tables.equivalence_margin),
-        redundancy.harmful_heads(tables.heads, tables.equivalence_margin),
+        redundancy.single_heads(tables),
+        redundancy.harmful_heads(tables),
         cls_dependence.dependence(tables.mediation),
         cls_dependence.direction(tables.mediation),
     ]
-    if select.collapsed(select.unmasked(tables.groups)).all():
+    if not select.beats_constant(tables.group_scales):
         return [finding if finding.id in WITHOUT_MASKING else _undecided(finding) for finding in findings]
     return findings
 
 
 def _undecided(finding: Finding) -> Finding:
-    reason = f"Unmasked, the model already predicts one grade for {select.COLLAPSED:.0%} or more of the pairs."
+    reason = (
+        "Unmasked, the model is not shown to grade better than one that knows the grades' shares alone (qwk above 0)."
+    )
     return replace(finding, verdict=CANNOT_TELL, reason=reason)
 
 

@@ -1,31 +1,38 @@
 """Redundancy of random heads, whole layers and single heads: the article's findings R1, R2, S1 and S2.
 
-Changes are relative accuracy changes as fractions; a part holds or fails only where its whole 95% interval says so.
+R1 and R2 are judged by relative accuracy changes, as in the article, with the primary measure beside; S1 and S2 by the
+primary measure, with accuracy beside. A part holds or fails only where its whole 95% interval says so.
 """
 
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, NO_EFFECT, SMALL
 from pipeline.core.heads import Head
 from pipeline.findings import article, select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude, percent
-from pipeline.stats.bootstrap import equivalent
+from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.measures import ACCURACY, Measure
 
 STEADY = 0.8  # rank correlation of share and mean loss from which the fall is steady
-LAYER_LITTLE = -0.10  # a layer's change that still counts as little
-MOST_EQUIVALENT = 2 / 3  # S1: share of heads equivalent to no change from which they are most
-MANY_MATTER = 1 / 2  # S1: share of heads that matter from which most are not equivalent
+LAYER_LITTLE = -0.10  # change that still counts as little for one of the article's layers
+MOST_IDLE = 2 / 3  # S1: share of heads that change about nothing from which they are most
+MANY_MATTER = 1 / 2  # S1: share of heads that matter from which most do not change nothing
 FEW_MATTER = 0.20  # S1: share of heads up to which those that matter are a few
-UNDEFINED_CHANGES = Part(None, "the unmasked accuracy is zero, so no change is defined")
+SHOWN_SLICES = 3  # S2: slices named for a harmful head
 
 
-def random_heads(contrasts: pd.DataFrame, margin: float) -> Finding:
+def random_heads(tables: select.Tables) -> Finding:
     """R1: under 20% of the heads at random cost nothing on average; beyond that accuracy falls steadily."""
-    shares = select.share_estimates(contrasts)
+    shares = select.share_estimates(tables.contrasts)
+    margin = select.size_that_matters(tables.group_scales, ACCURACY)
     measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
     few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
-    parts = [_safe_below(shares, margin), _falls_beyond(shares, margin)]
+    parts = [
+        _safe_below(shares, margin),
+        _falls_beyond(shares, select.collapsed_shares(tables.contrasts), margin),
+        *_beside(tables, shares),
+    ]
     if few:
         parts = [Part(None, f"fewer than {MIN_RANDOM_GROUPS} random groups of {', '.join(few)} of the heads")]
     return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
@@ -39,18 +46,24 @@ def _safe_below(shares: dict[float, Estimate], margin: float) -> Part:
     share = min(below, key=lambda share: below[share].value)
     return Part.of(
         below[share].above(-margin),
-        yes=f"masking {share:.0%} costs less than {margin:.0%}",
+        yes=f"masking {share:.0%} costs less than {margin:.1%}",
         no=f"masking {share:.0%} already costs accuracy",
-        unsure=f"masking {share:.0%} is not shown to cost less than {margin:.0%}, nor more",
-        figures=below[share].text(),
+        unsure=f"masking {share:.0%} is not shown to cost less than {margin:.1%}, nor more",
+        figures=f"{below[share].text()}, {below[share].random_groups} random groups",
     )
 
 
-def _falls_beyond(shares: dict[float, Estimate], margin: float) -> Part:
-    """Whether the mean falls beyond 20%, surely at the largest share, and steadily over the shares from 20%."""
+def _falls_beyond(shares: dict[float, Estimate], fallen: set[float], margin: float) -> Part:
+    """Whether the mean falls beyond 20%, surely at the largest share, and steadily until the model has collapsed.
+
+    Args:
+        fallen: shares at which it has collapsed: all but the smallest of them are left out, since no model falls from
+            the floor.
+    """
     beyond = {share: estimate for share, estimate in shares.items() if share >= article.SAFE_SHARE}
+    beyond = {share: estimate for share, estimate in beyond.items() if share <= min(fallen, default=1.0)}
     if max(beyond, default=0.0) <= article.SAFE_SHARE:
-        return Part(None, "no share beyond 20% was masked")
+        return Part(None, "no share beyond 20% was masked at which something was left to lose")
     largest, steadiness = max(beyond), _steadiness(beyond)
     fell = beyond[largest].below(-margin)
     steady = len(beyond) < 3 or steadiness >= STEADY
@@ -69,21 +82,38 @@ def _steadiness(shares: dict[float, Estimate]) -> float:
     return float(ranks["share"].corr(ranks["loss"]))
 
 
-def layers(groups: pd.DataFrame, contrasts: pd.DataFrame) -> Finding:
+def _beside(tables: select.Tables, shares: dict[float, Estimate]) -> list[Part]:
+    """The other measures at the smallest share: remarks."""
+    return [
+        Part(True, f"{measure.label} at {share:.0%}: {change.text()}")
+        for measure in tables.beside
+        for share, change in list(select.share_estimates(tables.contrasts, measure).items())[:1]
+    ]
+
+
+def layers(tables: select.Tables) -> Finding:
     """R2: the lower half costs more than the upper, and no layer masked alone costs much."""
+    groups = tables.groups
     lower, upper = (select.estimate(groups, "half", half) for half in ("lower", "upper"))
-    halves = _halves(groups, select.contrast(contrasts, "lower_minus_upper"))
+    parts = [_halves(tables)]
     single = {layer: change for layer, change in select.estimates(groups, "layer").items() if np.isfinite(change.value)}
     measured = f"lower half {lower.text()}, upper half {upper.text()}; worst single layer "
     if not single:
-        return conclude("R2", f"{measured}not masked", [halves, Part(None, "no single layer was masked")])
+        return conclude("R2", f"{measured}not masked", [*parts, Part(None, "no single layer was masked")])
     worst = min(single, key=lambda layer: single[layer].value)
-    return conclude("R2", f"{measured}{worst} at {single[worst].text()}", [halves, _each_layer(single)])
+    remarks = [_halves_beside(tables, measure) for measure in tables.beside]
+    return conclude("R2", f"{measured}{worst} at {single[worst].text()}", [*parts, _each_layer(single), *remarks])
 
 
-def _halves(groups: pd.DataFrame, difference: Estimate) -> Part:
-    if select.has_one_layer(groups):
+HALVES = ("half", "lower"), ("half", "upper")
+
+
+def _halves(tables: select.Tables) -> Part:
+    if select.has_one_layer(tables.groups):
         return Part(None, "a model of one layer has no halves")
+    difference = select.contrast(tables.contrasts, "lower_minus_upper")
+    if select.have_collapsed(tables.groups, *HALVES):
+        return Part(None, f"either half masked leaves a model that knows nothing (difference {difference.text()})")
     return Part.of(
         difference.below(0.0),
         yes="the lower half costs more than the upper",
@@ -93,72 +123,132 @@ def _halves(groups: pd.DataFrame, difference: Estimate) -> Part:
     )
 
 
+def _halves_beside(tables: select.Tables, measure: Measure) -> Part:
+    lower, upper = (select.estimate(*(tables.groups, *half), measure).text() for half in HALVES)
+    return Part(True, f"{measure.label}: lower {lower}, upper {upper}")
+
+
 def _each_layer(single: dict[str, Estimate]) -> Part:
-    above = [change.above(LAYER_LITTLE) for change in single.values()]
-    much = [f"layer {layer} {change.text()}" for layer, change in single.items() if change.below(LAYER_LITTLE)]
+    """Whether each layer costs little for the share of the model that it is, as one of the article's layers may."""
+    little = LAYER_LITTLE * article.LAYERS / len(single)
+    above = [change.above(little) for change in single.values()]
+    much = [f"layer {layer} {change.text()}" for layer, change in single.items() if change.below(little)]
     return Part.of(
         False if False in above else None if None in above else True,
-        yes=f"every single layer costs less than {-LAYER_LITTLE:.0%}",
-        no=f"{len(much)} of {len(single)} single layers cost more than {-LAYER_LITTLE:.0%}",
-        unsure=f"not every single layer is shown to cost less than {-LAYER_LITTLE:.0%}",
+        yes=f"every single layer costs less than {-little:.0%}",
+        no=f"{len(much)} of {len(single)} single layers cost more than {-little:.0%}",
+        unsure=f"not every single layer is shown to cost less than {-little:.0%}",
         figures="; ".join(much) or f"worst {min(single.values(), key=lambda change: change.value).text()}",
     )
 
 
-def single_heads(heads: pd.DataFrame, margin: float) -> Finding:
-    """S1: most heads masked alone are equivalent to no change, and a few matter.
-
-    Args:
-        heads: one row per head (heads.csv).
-    """
-    ranked = heads.dropna(subset=[select.CHANGE]).sort_values([select.CHANGE, "layer", "head"])
-    if ranked.empty:
-        return conclude("S1", "undefined", [UNDEFINED_CHANGES])
-    low, high = (ranked[f"{select.CHANGE}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
-    equal = equivalent(low, high, margin)
-    matter = ranked["verdict"].isin([NEEDED, HARMFUL]).to_numpy()
-    measured = (
-        f"{equal.sum()} of {len(ranked)} heads within {margin:.0%} (whole interval), {matter.sum()} matter; "
-        f"most costly {_head_change(ranked.iloc[0])}"
-    )
+def single_heads(tables: select.Tables) -> Finding:
+    """S1: most heads masked alone change about nothing, and a few matter, a low matcher and a high head among them."""
+    heads, measure = tables.heads, tables.primary
+    idle = (heads["verdict"].isin([SMALL, NO_EFFECT]) | heads["is_inert"]).to_numpy()
+    matter = heads["verdict"].isin([NEEDED, HARMFUL]).to_numpy()
+    costly = heads.sort_values([measure.to_constant, "layer", "head"], ascending=[False, True, True])
     most = Part.of(
-        True if equal.mean() >= MOST_EQUIVALENT else False if matter.mean() >= MANY_MATTER else None,
-        yes="most heads are equivalent to no change",
+        True if idle.mean() >= MOST_IDLE else False if matter.mean() >= MANY_MATTER else None,
+        yes="most heads change about nothing",
         no="at least half of the heads matter",
-        unsure="most heads are not shown to be equivalent to no change",
-        figures=f"{equal.mean():.0%} of the heads within {margin:.0%}",
+        unsure="most heads are not shown to change about nothing",
+        figures=f"{idle.mean():.0%} of the heads, within {tables.equivalence_margin:.0%} of the way to a model that "
+        "knows nothing",
     )
-    return conclude("S1", measured, [most, _a_few_matter(ranked, matter, margin)])
+    measured = f"by {measure.label}: {matter.sum()} of {len(heads)} heads matter, {idle.sum()} change about nothing"
+    measured = f"{measured}; most costly {_head_change(costly.iloc[0], measure)}"
+    parts = [most, _a_few_matter(heads, matter, tables.equivalence_margin)]
+    return conclude("S1", measured, [*parts, _named_heads(tables), *_by_accuracy(tables)])
 
 
-def _head_change(row: pd.Series) -> str:
-    return f"{Head.of_row(row).name} at {select.row_estimate(row).text()}"
+def _head_change(row: pd.Series, measure: Measure) -> str:
+    return f"{Head.of_row(row).name} at {select.row_estimate(row, measure).text()}"
 
 
 def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Part:
     """Whether some heads, but no more than FEW_MATTER of them, matter; undecided where the sample is too small."""
-    underpowered = not matter.any() and heads["min_detectable_change"].median() > margin
+    smallest = float(heads["detectable_to_constant"].median())
+    decided = matter.any() or smallest <= 2 * margin
     return Part.of(
-        None if underpowered else bool(0 < matter.mean() <= FEW_MATTER),
+        bool(0 < matter.mean() <= FEW_MATTER) if decided else None,
         yes="a few heads matter",
         no="more than a few heads matter" if matter.any() else "no head matters",
-        unsure=f"an effect of {margin:.0%} would not have been detected",
+        unsure=f"an effect below {smallest:.0%} of the way would not have been seen",
         figures=f"{matter.sum()} of {len(heads)} heads, corrected for their number",
     )
 
 
-def harmful_heads(heads: pd.DataFrame, margin: float) -> Finding:
-    """S2: some head's removal helps."""
-    order = [select.CHANGE, "layer", "head"]
-    ranked = heads.dropna(subset=[select.CHANGE]).sort_values(order, ascending=[False, True, True])
-    if ranked.empty:
-        return conclude("S2", "undefined", [UNDEFINED_CHANGES])
-    best, harmful = ranked.iloc[0], int((ranked["verdict"] == HARMFUL).sum())
-    part = Part.of(
-        True if harmful else False if (ranked[f"{select.CHANGE}_high"] < margin).all() else None,
-        yes=f"removing {harmful} head{'s' if harmful > 1 else ''} helps",
-        no=f"no head's removal helps by {margin:.0%}",
-        unsure="neither shown that some head's removal helps nor that none's does",
-        figures=f"largest gain {_head_change(best)}",
+def _named_heads(tables: select.Tables) -> Part:
+    """Whether a low term-match head and a high head are needed: the two that the article names."""
+    needed = tables.heads[tables.heads["verdict"] == NEEDED]
+    middle = select.first_high_layer(tables.heads)
+    low = [head for head in map(Head.of_row, select.records(needed)) if head.layer < middle]
+    matchers = [head for head in low if head in select.labelled(tables.labels, "term_match")]
+    high = needed[needed["layer"] >= middle].sort_values(tables.primary.to_constant, ascending=False)
+    if needed.empty:
+        return Part(None, "no head is shown to be needed, so none can be named")
+    named = [f"low term-match heads {', '.join(head.short for head in matchers)}"] if matchers else []
+    named += [f"high heads {', '.join(Head.of_row(row).short for row in select.records(high))}"] if len(high) else []
+    return Part.of(
+        bool(matchers) and len(high) > 0,
+        yes="a low term-match head and a high head are needed",
+        no="no low term-match head is needed" if not matchers else "no high head is needed",
+        unsure="",
+        figures="; ".join(named) or "needed heads are neither",
     )
-    return conclude("S2", f"{harmful} of {len(ranked)} heads harmful; best {percent(best[select.CHANGE])}", [part])
+
+
+def _by_accuracy(tables: select.Tables) -> list[Part]:
+    """How many heads matter by accuracy: a remark, where another measure decides."""
+    if tables.primary == ACCURACY:
+        return []
+    sure = int((tables.heads[f"{ACCURACY.name}_q"] < SIGNIFICANCE).sum())
+    return [Part(True, f"by {ACCURACY.label}, without asking for a size, {sure} heads differ from no change")]
+
+
+def harmful_heads(tables: select.Tables) -> Finding:
+    """S2: some head's removal helps; where, and how it moves the grades."""
+    heads, measure = tables.heads, tables.primary
+    ranked = heads.dropna(subset=[measure.to_constant]).sort_values([measure.to_constant, "layer", "head"])
+    if ranked.empty:
+        return conclude("S2", "undefined", [Part(None, "the model is no better than one that knows nothing")])
+    best, harmful = ranked.iloc[0], ranked[ranked["verdict"] == HARMFUL]
+    helps = _helps(ranked, measure, select.size_that_matters(tables.head_scales, measure))
+    part = Part.of(
+        True if len(harmful) else False if not helps.any() else None,
+        yes=f"removing {' or '.join(Head.of_row(row).short for row in select.records(harmful))} helps",
+        no="no head's removal helps by what matters",
+        unsure="neither shown that some head's removal helps nor that none's does",
+        figures=f"largest gain {_head_change(best, measure)}, {_way(-best[measure.to_constant])}; "
+        f"by chance the largest is up to {_way(tables.largest_gain_by_chance)}",
+    )
+    why = [_why(tables, row) for row in select.records(harmful)]
+    measured = f"{len(harmful)} of {len(ranked)} heads harmful by {measure.label}; best {_head_change(best, measure)}"
+    return conclude("S2", f"{measured}, accuracy {percent(best[ACCURACY.change])}", [part, *why])
+
+
+def _way(share: float) -> str:
+    return f"{share:.1%} of the way to a model that knows nothing"
+
+
+def _helps(heads: pd.DataFrame, measure: Measure, margin: float) -> np.ndarray:
+    """Whether removal may help by what matters, bool [head]."""
+    ends = heads[[f"{measure.change}_low", f"{measure.change}_high"]].to_numpy(dtype=float)
+    return -measure.harm(ends).min(axis=1) > margin
+
+
+def _why(tables: select.Tables, row: pd.Series) -> Part:
+    """Where a harmful head harms, and how its removal moves the grades: a remark."""
+    head = Head.of_row(row)
+    slices = tables.head_slices
+    mine = slices[(slices["layer"] == head.layer) & (slices["head"] == head.head)].sort_values("to_constant")
+    best = select.records(mine.head(SHOWN_SLICES))
+    gains = [f"{row['slice']} {row['value']} ({-float(row['to_constant']):+.1%})" for row in best]
+    shifts = row.filter(regex=r"^logit_shift_\d+$").astype(float)
+    grade = str(shifts.idxmax()).removeprefix("logit_shift_")
+    return Part(
+        True,
+        f"without {head.short} the logit of grade {grade} (from 0) rises most ({shifts.max():+.3f}), and the gain is "
+        f"largest on {', '.join(gains)} of the way",
+    )

@@ -1,15 +1,17 @@
 """Selection of rows and estimates from the result tables, such as a group's accuracy change in groups.csv."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pipeline.core.heads import Head
 from pipeline.findings.verdict import UNDEFINED, Estimate, percent
+from pipeline.stats.measures import ACCURACY, QWK, Measure
 
-CHANGE = "relative_accuracy_change"  # (masked - unmasked) / unmasked accuracy, a fraction: -0.5 loses half of it
-COLLAPSED = 0.9  # share of all predictions on one grade from which a model has collapsed
+COLLAPSED = 0.9  # share of the way to the constant grader, in qwk, from which a masked model has collapsed
 
 
 @dataclass(frozen=True)
@@ -17,14 +19,25 @@ class Tables:
     """The result tables and thresholds that findings are judged on."""
 
     heads: pd.DataFrame
+    head_scales: pd.DataFrame  # measures.csv of head_ablation
+    head_slices: pd.DataFrame
     groups: pd.DataFrame
+    group_scales: pd.DataFrame  # measures.csv of group_ablation
     controls: pd.DataFrame
     contrasts: pd.DataFrame
+    slices: pd.DataFrame
     labels: pd.DataFrame
     attention_shift: pd.DataFrame  # attention_shift_mean.csv
     mediation: pd.DataFrame  # mediation.csv
-    equivalence_margin: float  # a relative accuracy change whose interval lies within it counts as none
+    primary: Measure  # decides verdicts on single heads
+    largest_gain_by_chance: float  # see metrics.json of head_ablation
+    equivalence_margin: float  # share of the way to the constant grader within which a change counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
+
+    @property
+    def beside(self) -> tuple[Measure, ...]:
+        """Measures shown beside the article's accuracy where that decides: the primary one."""
+        return () if self.primary == ACCURACY else (self.primary,)
 
 
 class Control(NamedTuple):
@@ -32,6 +45,7 @@ class Control(NamedTuple):
 
     null_type: str
     random_groups: int
+    change: float
     median: float
     lowest: float
     highest: float
@@ -47,15 +61,33 @@ class Control(NamedTuple):
         )
 
 
-def controls(frame: pd.DataFrame, group: str) -> list[Control]:
+WHOLE = ("all", "all")  # slice and value of the undivided pairs
+
+
+def controls(
+    frame: pd.DataFrame,
+    group: str,
+    part: tuple[str, str] = WHOLE,
+    *,
+    without_strongest: bool = False,
+    measure: Measure = ACCURACY,
+) -> list[Control]:
     """The group's controls of either kind, in the frame's order."""
-    rows = frame.loc[frame["group"] == group, list(Control._fields)]
+    keys = {
+        "group": group,
+        "slice": part[0],
+        "value": part[1],
+        "without_strongest": without_strongest,
+        "measure": measure.name,
+    }
+    chosen = np.all([frame[name] == value for name, value in keys.items()], axis=0)
+    rows = frame.loc[chosen, list(Control._fields)]
     return [Control(*row) for row in rows.itertuples(index=False)]
 
 
-def layer_matched(frame: pd.DataFrame, group: str) -> Control | None:
-    """The group's layer-matched control, None without one."""
-    return next((control for control in controls(frame, group) if control.null_type == "layer_matched"), None)
+def layer_matched(found: Sequence[Control]) -> Control | None:
+    """The layer-matched one of the controls, None without one."""
+    return next((control for control in found if control.null_type == "layer_matched"), None)
 
 
 def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
@@ -63,9 +95,40 @@ def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
     return mediation[mediation["is_relay_head"]] if len(mediation) else mediation
 
 
-def row_estimate(row: pd.Series) -> Estimate:
-    """The relative accuracy change of a row of effects."""
-    return Estimate(float(row[CHANGE]), float(row[f"{CHANGE}_low"]), float(row[f"{CHANGE}_high"]))
+def row_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
+    """The change of a measure in a row of effects."""
+    value, low, high = (float(row[f"{measure.change}{end}"]) for end in ("", "_low", "_high"))
+    return Estimate(value, low, high, unit=unit_of(measure))
+
+
+def unit_of(measure: Measure) -> str:
+    """Unit that an estimate of the measure's change is shown in."""
+    return "%" if measure.is_relative else measure.unit
+
+
+def size_that_matters(scales: pd.DataFrame, measure: Measure) -> float:
+    """Size of a change that matters, in the unit of the measure's changes; NaN where the model knows nothing."""
+    return float(scales.loc[scales["measure"] == measure.name, "margin"].iloc[0])
+
+
+def beats_constant(scales: pd.DataFrame) -> bool:
+    """Whether the unmasked model surely grades better than the constant grader, by qwk."""
+    return bool((scales.loc[scales["measure"] == QWK.name, "way_high"] < 0).all())
+
+
+def records(frame: pd.DataFrame) -> list[pd.Series]:
+    """Rows of a frame."""
+    return [row for _, row in frame.iterrows()]
+
+
+def first_high_layer(heads: pd.DataFrame) -> int:
+    """First layer of the upper half, as `head_groups.lower_half` divides them; 1 of a single layer."""
+    return max(1, (int(heads["layer"].max()) + 1) // 2)
+
+
+def labelled(labels: pd.DataFrame, *functions: str) -> list[Head]:
+    """Heads that carry one of the labels."""
+    return [Head.of_row(row) for row in records(labels[labels["is_labelled"] & labels["function"].isin(functions)])]
 
 
 def select_rows(groups: pd.DataFrame, group_type: str) -> pd.DataFrame:
@@ -77,29 +140,52 @@ def unmasked(groups: pd.DataFrame) -> pd.DataFrame:
     return select_rows(groups, "unmasked")
 
 
-def estimates(groups: pd.DataFrame, group_type: str) -> dict[str, Estimate]:
-    """Group -> its relative accuracy change, NaN where undefined."""
-    return {str(row["group"]): row_estimate(row) for _, row in select_rows(groups, group_type).iterrows()}
+def estimates(groups: pd.DataFrame, group_type: str, measure: Measure = ACCURACY) -> dict[str, Estimate]:
+    """Group -> its change, NaN where undefined."""
+    rows = select_rows(groups, group_type).iterrows()
+    return {str(row["group"]): row_estimate(row, measure) for _, row in rows}
 
 
-def estimate(groups: pd.DataFrame, group_type: str, group: str) -> Estimate:
-    """The group's relative accuracy change, NaN where it was not masked."""
-    return estimates(groups, group_type).get(group, UNDEFINED)
+def estimate(groups: pd.DataFrame, group_type: str, group: str, measure: Measure = ACCURACY) -> Estimate:
+    """The group's change, NaN where it was not masked."""
+    return estimates(groups, group_type, measure).get(group, UNDEFINED)
 
 
-def contrast(contrasts: pd.DataFrame, name: str) -> Estimate:
+def contrast(contrasts: pd.DataFrame, name: str, measure: Measure = ACCURACY) -> Estimate:
     """A row of contrasts.csv, NaN where there is none."""
-    for _, row in contrasts[contrasts["name"] == name].iterrows():
-        return replace(row_estimate(row), random_groups=int(row["random_groups"]))
+    rows = contrasts[(contrasts["name"] == name) & (contrasts["measure"] == measure.name)]
+    for row in records(rows):
+        value, low, high = (float(row[f"change{end}"]) for end in ("", "_low", "_high"))
+        return Estimate(value, low, high, int(row["random_groups"]), unit_of(measure))
     return UNDEFINED
 
 
-def share_estimates(contrasts: pd.DataFrame) -> dict[float, Estimate]:
+SHARE = "random_share "
+
+
+def share_estimates(contrasts: pd.DataFrame, measure: Measure = ACCURACY) -> dict[float, Estimate]:
     """Share of all heads masked at random -> mean change of its groups, by rising share; undefined ones left out."""
-    prefix = "random_share "
-    names = [str(name) for name in contrasts["name"] if str(name).startswith(prefix)]
-    means = {float(name.removeprefix(prefix)): contrast(contrasts, name) for name in names}
+    names = dict.fromkeys(str(name) for name in contrasts["name"] if str(name).startswith(SHARE))
+    means = {float(name.removeprefix(SHARE)): contrast(contrasts, name, measure) for name in names}
     return {share: mean for share, mean in sorted(means.items()) if np.isfinite(mean.value)}
+
+
+def collapsed_shares(contrasts: pd.DataFrame) -> set[float]:
+    """Shares of all heads whose random groups have collapsed on average."""
+    rows = contrasts[(contrasts["measure"] == QWK.name) & contrasts["name"].str.startswith(SHARE)]
+    fallen = rows.loc[rows["to_constant"] >= COLLAPSED, "name"]
+    return {float(name.removeprefix(SHARE)) for name in fallen}
+
+
+def collapsed(groups: pd.DataFrame) -> pd.Series:
+    """Whether a masked model has collapsed: by qwk it grades hardly better than the constant grader."""
+    return groups[QWK.to_constant] >= COLLAPSED
+
+
+def have_collapsed(groups: pd.DataFrame, *keys: tuple[str, str]) -> bool:
+    """Whether all of these groups, (group_type, group), have collapsed."""
+    fallen = groups[collapsed(groups)]
+    return set(keys) <= set(zip(fallen["group_type"], fallen["group"], strict=True))
 
 
 def has_one_layer(groups: pd.DataFrame) -> bool:
@@ -114,15 +200,15 @@ def heads_masked(groups: pd.DataFrame, group_type: str, group: str) -> float:
 
 
 def random_k(groups: pd.DataFrame) -> np.ndarray:
-    """Changes of the random groups of k heads, float64 [group]; undefined ones left out."""
-    return select_rows(groups, "random_k")[CHANGE].dropna().to_numpy(dtype=float)
+    """Accuracy changes of the random groups of k heads, float64 [group]; undefined ones left out."""
+    return select_rows(groups, "random_k")[ACCURACY.change].dropna().to_numpy(dtype=float)
 
 
 def random_shares(groups: pd.DataFrame) -> dict[float, np.ndarray]:
-    """Share of all heads masked -> changes of its random groups, float64 [group]; undefined ones left out."""
-    defined = select_rows(groups, "random_share").dropna(subset=[CHANGE])
-    by_share = {float(str(share)): rows[CHANGE].to_numpy(dtype=float) for share, rows in defined.groupby("group")}
-    return dict(sorted(by_share.items()))
+    """Share of all heads masked -> accuracy changes of its random groups, float64 [group]; undefined ones left out."""
+    defined = select_rows(groups, "random_share").dropna(subset=[ACCURACY.change])
+    shares = defined.groupby("group")[ACCURACY.change]
+    return dict(sorted((float(str(share)), changes.to_numpy(dtype=float)) for share, changes in shares))
 
 
 def pair_count(groups: pd.DataFrame) -> int:
@@ -134,11 +220,6 @@ def grade_shares(groups: pd.DataFrame) -> pd.DataFrame:
     """Share of the predictions on each grade, a row per group, a column per grade (`predicted_0`, ...)."""
     counts = _grade_counts(groups)
     return counts.div(counts.sum(axis=1), axis=0)
-
-
-def collapsed(groups: pd.DataFrame) -> pd.Series:
-    """Whether a masked model has collapsed: it predicts one grade for nearly every pair."""
-    return grade_shares(groups).max(axis=1) >= COLLAPSED
 
 
 def _grade_counts(groups: pd.DataFrame) -> pd.DataFrame:

@@ -16,12 +16,18 @@ MIN_RANDOM_GROUPS = 3  # fewer random groups of heads decide nothing
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fraction with its 95% interval, NaN where undefined; `random_groups` averaged over, 1 where none is random."""
+    """A value with its 95% interval, NaN where undefined.
+
+    Attributes:
+        random_groups: averaged over, 1 where none is random.
+        unit: of the value; "%" shows a fraction in percent.
+    """
 
     value: float
     low: float
     high: float
     random_groups: int = 1
+    unit: str = "%"
 
     def above(self, edge: float) -> bool | None:
         """True where the whole interval lies above, False where it lies below, None where it contains the edge."""
@@ -38,7 +44,11 @@ class Estimate:
     def text(self) -> str:
         if np.isnan(self.value):
             return "undefined"
-        return f"{percent(self.value)} ({percent(self.low)} to {percent(self.high)})"
+        value, low, high = (self._shown(number) for number in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})" + ("" if self.unit == "%" else f" {self.unit}".rstrip())
+
+    def _shown(self, number: float) -> str:
+        return percent(number) if self.unit == "%" else f"{round(number, 3) + 0.0:+.3f}"
 
 
 UNDEFINED = Estimate(np.nan, np.nan, np.nan)

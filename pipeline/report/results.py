@@ -35,7 +35,6 @@ class Results:
     setting: list[tuple[str, str]]  # the run's settings, as (name, value) in the order shown
     grades: list[str]  # labels from worst to best
     tables: select.Tables  # the tables that findings are judged on
-    slices: pd.DataFrame  # one row a group and part of the test split (slices.csv)
     head_embedding: pd.DataFrame  # one row per head, with its coordinates (head_embedding.csv)
     edges: pd.DataFrame  # one row a masked head and later head (edges.csv)
     example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair

@@ -59,7 +59,7 @@ def main(params: Params, record: Record) -> None:
     by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
     kept = _kept_effects(load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs), margin)
     unlabelled = _unlabelled_effects(params, tuned, masks)
-    metrics = head_metrics(heads, scales, evaluated) | result.precision_report
+    metrics = head_metrics(heads, scales, result.masked_logits, evaluated, primary) | result.precision_report
 
     LOGITS.write(test.arrays(result))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))

@@ -3,6 +3,7 @@ reports/findings.json, and the run in ten values, reports/headline.json.
 """
 
 from dataclasses import asdict
+from math import nan
 
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
@@ -11,6 +12,7 @@ from pipeline.findings.select import Tables
 from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
 from pipeline.report.results import ExamplePair, Results, headline, run_setting
+from pipeline.stats.measures import BY_NAME
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
@@ -46,7 +48,6 @@ def read_results(params: Params) -> Results:
         setting=run_setting(params),
         grades=params.data.grades,
         tables=_read_tables(params),
-        slices=group_ablation.SLICES.read(),
         head_embedding=attention.HEAD_EMBEDDING.read(),
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
@@ -64,15 +65,27 @@ def read_results(params: Params) -> Results:
 def _read_tables(params: Params) -> Tables:
     return Tables(
         heads=head_ablation.HEADS.read(),
+        head_scales=head_ablation.SCALES.read(),
+        head_slices=head_ablation.HEAD_SLICES.read(),
         groups=group_ablation.GROUPS.read(),
+        group_scales=group_ablation.SCALES.read(),
         controls=group_ablation.CONTROLS.read(),
         contrasts=group_ablation.CONTRASTS.read(),
+        slices=group_ablation.SLICES.read(),
         labels=attention.LABELS.read(),
         attention_shift=attention.ATTENTION_SHIFT_MEAN.read(),
         mediation=dependency.MEDIATION.read(),
+        primary=BY_NAME[params.ablation.primary_measure],
+        largest_gain_by_chance=_largest_gain_by_chance(),
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
     )
+
+
+def _largest_gain_by_chance() -> float:
+    key = "largest_gain_by_chance_to_constant"
+    gain = schemas.metrics(paths.stage_metrics("head_ablation"), (key,))[key]
+    return nan if gain is None else float(gain)
 
 
 def _read_example_pairs() -> list[ExamplePair]:

@@ -1,7 +1,7 @@
 """What head_ablation writes: every head masked alone, and every head kept as its layer's only one."""
 
 from pipeline.core import paths
-from pipeline.core.schemas import HEAD, POSITIVE, Column, Table, estimate, flag, integer, number, text
+from pipeline.core.schemas import GRADE, HEAD, POSITIVE, Column, Table, estimate, flag, integer, number, text
 from pipeline.stats.measures import KL_DIVERGENCE, LABEL_FREE
 from pipeline.tables.measures import EFFECTS, mask_logits, measure_columns, scale_column, scales, test_columns
 
@@ -35,6 +35,7 @@ HEADS = Table(
         flag("is_inert", "predictions surely change less than matters: every measure without grades, whole interval"),
         *EFFECTS,
         number("detectable_to_constant", DETECTABLE, "", POSITIVE, missing=True),
+        number(f"logit_shift_{GRADE}", "mean change of the grade's logit against the mean over grades", "logits"),
         *_ablation_type("zero", "zero"),
         *_ablation_type("mean", "its mean on dev"),
         *_ablation_type("resample", "its output on another pair"),
