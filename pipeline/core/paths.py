@@ -25,6 +25,7 @@ CURVE = Path("reports/finetune/curve.csv")
 
 # bilstm
 BILSTM_PREDICTIONS = Path("data/predictions/bilstm_test.parquet")
+BILSTM_CURVE = Path("reports/bilstm/curve.csv")
 
 # attention
 MAPS = Path("data/attention/maps.safetensors")

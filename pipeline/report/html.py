@@ -33,6 +33,7 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
             relay_heads=tables.relay_heads(results),
             ablation_types=tables.ablation_types(results),
             few_queries=results.few_queries,
+            unconverged=results.unconverged,
             metrics=tables.metric_table(results.finetune),
             corpus=tables.corpus_table(results.prepare),
             findings=findings,

@@ -94,8 +94,7 @@ def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedMode
 
 def _drifted(params: Params, train: pd.DataFrame, dev: pd.DataFrame) -> PreTrainedModel:
     """The drift null: the model fine-tuned like the real one, on shuffled grades."""
-    start = _load_before(params, train)
-    return fine_tune_on_shuffled_grades(start, train, dev, params.model.max_length, params.finetune, params.run.seed)
+    return fine_tune_on_shuffled_grades(_load_before(params, train), train, dev, params)
 
 
 def _load_before(params: Params, train: pd.DataFrame) -> checkpoints.Loaded:

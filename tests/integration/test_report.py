@@ -86,7 +86,9 @@ def write_inputs(folder: Path) -> None:
     formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
     formats.write_json(folder / paths.stage_metrics("prepare"), results.prepare)
     formats.write_json(folder / paths.stage_metrics("finetune"), results.finetune)
-    formats.write_json(folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875})
+    formats.write_json(
+        folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875, "best_epoch": 12, "converged": 0}
+    )
     formats.write_json(folder / paths.stage_metrics("attention"), results.attention)
     formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
     described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
@@ -159,6 +161,12 @@ def test_the_contents_lead_to_sections_that_exist(page: Page):
 def test_findings_are_shown_with_the_articles(page: Page):
     for figure in ("-52.4%", "-86.5%", "-18.1%", "not stated", "-45.5%", "agrees", "layer 1 head 1"):
         assert figure in page.text
+
+
+def test_a_grader_that_is_not_converged_is_named(page: Page):
+    said = "The BiLSTM is not trained to convergence: its best epoch, 12, is the last one allowed."
+    assert said in " ".join(page.text.split())
+    assert "BERT is not trained to convergence" not in page.text
 
 
 def test_undefined_metrics_say_why():
