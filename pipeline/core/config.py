@@ -42,6 +42,7 @@ class Generated(Section):
     train_pairs: Count
     dev_pairs: Count
     test_pairs: Count
+    titles_per_query: Annotated[int, Field(ge=3, le=100)]
     label_noise: Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -53,6 +54,11 @@ class Data(Section):
     dev_share: Share
     test_share: Share
     generated: Generated
+
+    @property
+    def slice_columns(self) -> list[str]:
+        """The columns of the prepared table to slice by, besides what every table has."""
+        return ["phenomenon", "vocabulary"] if self.source == "generated" else self.slices
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -50,7 +50,7 @@ def main(params: Params, record: Record) -> None:
     table = pd.concat([group_frame(rows), effects, predicted_counts(result.logits)], axis=1)
     controls = compare_with_random(rows, table[CHANGE], CONTROLLED, test.shape[1])
     contrasted = contrasts(rows, table[CHANGE].to_numpy(), resamples, test.sample)
-    parts = subgroups(test.table, _slice_columns(params), params.data.grades)
+    parts = subgroups(test.table, params.data.slice_columns, params.data.grades)
     slices = subgroup_effects(rows, result.logits, evaluated, parts)
     metrics = group_metrics(table) | result.precision_report
 
@@ -64,8 +64,3 @@ def main(params: Params, record: Record) -> None:
     record.metrics.update(metrics)
     tables = [paths.GROUPS, paths.CONTROLS, paths.CONTRASTS, paths.SLICES]
     record.artifacts += [*tables, paths.stage_metrics("group_ablation")]
-
-
-def _slice_columns(params: Params) -> list[str]:
-    """The columns of the prepared table to slice by, besides what every table has."""
-    return ["phenomenon"] if params.data.source == "generated" else params.data.slices
