@@ -43,6 +43,7 @@ class Generated(Section):
     train_pairs: Count
     dev_pairs: Count
     test_pairs: Count
+    titles_per_query: Annotated[int, Field(ge=3, le=100)]
     label_noise: Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -59,7 +60,7 @@ class Data(Section):
     @property
     def slice_columns(self) -> list[str]:
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
-        return ["phenomenon"] if self.source == GENERATED else self.slices
+        return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
 
     @model_validator(mode="after")
     def _check(self) -> Self:

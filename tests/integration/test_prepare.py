@@ -163,7 +163,7 @@ def test_labels_that_are_too_long_for_a_metric_s_name():
     assert max(map(len, metrics)) < 250
 
 
-TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0.03}
+TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "titles_per_query": 6, "label_noise": 0.03}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -171,7 +171,9 @@ def test_the_generated_corpus_gives_the_same_bytes_twice(language):
     given = params(source="generated", generated=TINY | {"language": language})
     run(given)
     first = [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS]
-    assert splits()["train"].columns.tolist() == ["query_id", "query", "title", "grade", "domain", "phenomenon"]
+    columns = ["query_id", "query", "title", "grade", "domain", "phenomenon", "vocabulary"]
+    assert splits()["train"].columns.tolist() == columns
+    assert set(given.data.slice_columns) < set(columns)
     run(given)
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS] == first
 
