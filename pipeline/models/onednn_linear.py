@@ -1,7 +1,8 @@
 """Linear layers through oneDNN while a model is trained: on a CPU that is not Intel's, PyTorch's own are slow.
 
 PyTorch multiplies float32 matrices with MKL, which takes a slow path on other makers' processors: on an AMD EPYC
-204 to 218 GFLOP/s against oneDNN's 456 to 507. On Intel's the two are equal forward, and MKL is ahead backward.
+204 to 218 GFLOP/s against oneDNN's 456 to 507. On Intel's the two are nearly equal forward and MKL is ahead backward:
+through oneDNN a training step takes 1.6 times as long.
 """
 
 from collections.abc import Iterator
