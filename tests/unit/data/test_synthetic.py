@@ -259,6 +259,8 @@ def test_both_vocabularies_of_test_have_the_same_phenomena(language):
     shares = pd.crosstab(test["phenomenon"], test["vocabulary"], normalize="columns")
     assert (shares["seen"] - shares["unseen"]).abs().max() < 0.04
     assert shares.min().min() > 0.03
+    for _, rows in test.groupby("vocabulary"):
+        assert {name: set(grades) for name, grades in rows.groupby("phenomenon")["grade"]} == GRADES
     grades = pd.crosstab(test["grade"], test["vocabulary"], normalize="columns")
     assert (grades["seen"] - grades["unseen"]).abs().max() < 0.03
 
