@@ -149,13 +149,13 @@ def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
 
 
 def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
-    """Heads ranked by the lower confidence bound of score minus control for the function `name`.
+    """Heads ranked by the lower confidence bound of the written difference for the function `name`.
 
     Args:
-        labels: layer, head, function, difference_low; on dev. Heads without a bound are left out.
+        labels: layer, head, function, written_difference_low; on dev. Heads without a bound are left out.
     """
     heads = labels[labels["function"].isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"])
-    bounds = heads["difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
+    bounds = heads["written_difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
     return [Head(int(layer), int(head)) for layer, head in bounds.index]
 
 

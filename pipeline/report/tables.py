@@ -92,17 +92,18 @@ def labelled_heads(results: Results) -> Table:
     """Labelled heads by function, with the score and control of the strongest."""
     rows = []
     for function, heads in results.tables.labels.groupby("function", sort=False):
-        ranked = heads.sort_values("difference_low", ascending=False)
+        ranked = heads.sort_values("written_difference_low", ascending=False)
         names = [Head.of_row(row).short for _, row in ranked[ranked["is_labelled"]].iterrows()]
         strongest = ranked.iloc[0]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}"
+        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}, {strongest['relative_write']:.2f}"
         rows.append([str(function), str(len(names)), f"{', '.join(names[:SHOWN])}{more}" or "none", figures])
     caption = (
-        "Heads by function, as layer.head, ranked by lower bound: score minus control exceeds "
-        f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split"
+        "Heads by function, as layer.head, that are not idle: score minus control exceeds "
+        f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split; ranked by the lower bound of "
+        "this difference times what the head writes (1 as an average head of its layer)"
     )
-    return Table(caption, ["function", "heads", "which", "strongest: score, control"], rows)
+    return Table(caption, ["function", "heads", "which", "strongest: score, control, write"], rows)
 
 
 def worst_slices(results: Results) -> Table:

@@ -187,7 +187,7 @@ def test_the_extremes_are_sorted_and_split_by_sign():
 
 def test_labelled_heads_by_function_and_heads_that_matter_under_zero_ablation_only():
     results = frames.results(2, 4)
-    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060"]
+    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060, 1.00"]
     assert [row[0] for row in tables.ablation_types(results).rows] == ["layer 1 head 1"]
 
 

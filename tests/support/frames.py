@@ -204,10 +204,12 @@ def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
             does = (layer, head) == (index % 2, index % heads)
             control = min(CHANCES[function], 0.6)  # of entropy: a threshold, below its chance
             score = control + (0.3 if does else 0.01)
-            bounds = {"difference_low": score - control - 0.02, "difference_high": score - control + 0.02}
+            ends = {"": 0.0, "_low": -0.02, "_high": 0.02}
+            names = ("difference", "written_difference")  # every head writes as much as the average one
+            bounds = {f"{name}{end}": score - control + width for name in names for end, width in ends.items()}
             rows.append(
                 {"layer": layer, "head": head, "function": function, "score": score, "control": control}
-                | {"difference": score - control, **bounds, "shuffled": np.nan, "is_labelled": does}
+                | {**bounds, "relative_write": 1.0, "shuffled": np.nan, "is_labelled": does}
             )
     return example(attention.LABELS, rows)
 
