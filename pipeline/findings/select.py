@@ -21,7 +21,7 @@ class Tables:
     controls: pd.DataFrame
     contrasts: pd.DataFrame
     labels: pd.DataFrame
-    attention_shift: pd.DataFrame  # attention_shift_mean.csv
+    term_match_shift: pd.DataFrame  # term_match_shift.csv
     mediation: pd.DataFrame  # mediation.csv
     equivalence_margin: float  # a relative accuracy change whose interval lies within it counts as none
     label_threshold: float  # difference of score and control from which a head is labelled

@@ -68,7 +68,7 @@ def _read_tables(params: Params) -> Tables:
         controls=group_ablation.CONTROLS.read(),
         contrasts=group_ablation.CONTRASTS.read(),
         labels=attention.LABELS.read(),
-        attention_shift=attention.ATTENTION_SHIFT_MEAN.read(),
+        term_match_shift=attention.TERM_MATCH_SHIFT.read(),
         mediation=dependency.MEDIATION.read(),
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
