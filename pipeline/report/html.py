@@ -29,6 +29,7 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
             needed=tables.most_needed(results),
             harmful=tables.most_harmful(results),
             labelled=tables.labelled_heads(results),
+            term_match_shift=tables.term_match_shift(results),
             worst_slices=tables.worst_slices(results),
             relay_heads=tables.relay_heads(results),
             ablation_types=tables.ablation_types(results),

@@ -73,7 +73,7 @@ def _read_tables(params: Params) -> Tables:
         contrasts=group_ablation.CONTRASTS.read(),
         slices=group_ablation.SLICES.read(),
         labels=attention.LABELS.read(),
-        attention_shift=attention.ATTENTION_SHIFT_MEAN.read(),
+        term_match_shift=attention.TERM_MATCH_SHIFT.read(),
         mediation=dependency.MEDIATION.read(),
         primary=BY_NAME[params.ablation.primary_measure],
         largest_gain_by_chance=_largest_gain_by_chance(),

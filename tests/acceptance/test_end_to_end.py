@@ -40,6 +40,7 @@ OUTPUTS = {
     "reports/attention/labels.csv",
     "reports/attention/attention_shift.csv",
     "reports/attention/attention_shift_mean.csv",
+    "reports/attention/term_match_shift.csv",
     "reports/attention/head_embedding.csv",
     "reports/head_ablation/metrics.json",
     "reports/head_ablation/heads.csv",

@@ -69,7 +69,7 @@ def write_inputs(folder: Path) -> None:
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
         attention.LABELS: results.tables.labels,
-        attention.ATTENTION_SHIFT_MEAN: results.tables.attention_shift,
+        attention.TERM_MATCH_SHIFT: results.tables.term_match_shift,
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
         dependency.MEDIATION: results.tables.mediation,
@@ -195,8 +195,22 @@ def test_the_extremes_are_sorted_and_split_by_sign():
 
 def test_labelled_heads_by_function_and_heads_that_matter_under_zero_ablation_only():
     results = frames.results(2, 4)
-    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060"]
+    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060, 1.00"]
     assert [row[0] for row in tables.ablation_types(results).rows] == ["layer 1 head 1"]
+
+
+def test_shifts_of_the_term_match_heads_and_the_sink():
+    table = tables.term_match_shift(frames.results(2, 4))
+    assert table.columns == ["head", "the same term", "itself", "[CLS] (the sink)", "[SEP]"]
+    assert [row[0] for row in table.rows] == ["layer 0 head 0", "layer 0 head 1"]
+    assert table.rows[0][1:4] == [
+        "0.500 -> 0.600, +0.100 (+0.080 to +0.120)",
+        "0.500 -> 0.400, -0.100 (-0.120 to -0.080)",
+        "0.500 -> 0.400, -0.100 (-0.120 to -0.080)",
+    ]
+    no_heads = frames.tables(2, 4, term_match_shift=frames.term_match_shift_frame([]))
+    nothing = replace(frames.results(2, 4), tables=no_heads)
+    assert tables.term_match_shift(nothing).rows == []
 
 
 def test_relay_heads_with_what_they_mediate():
