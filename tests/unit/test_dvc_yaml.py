@@ -27,6 +27,10 @@ PLUMBING = {
 }
 
 
+# What a property of Params reads.
+DERIVED = {"data.slice_columns": {"data.slices", "data.source"}}
+
+
 def module_file(name: str) -> Path | None:
     """The file of a dotted module name of this project, None for anything else."""
     path = Path(*name.split("."))
@@ -84,6 +88,7 @@ def params_read(stage: str) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and (chain := ast.unparse(node)).startswith("params.")
     }
+    chains = set().union(*(DERIVED.get(chain, {chain}) for chain in chains))
     return {chain for chain in chains if not any(other.startswith(f"{chain}.") for other in chains)}
 
 
