@@ -27,7 +27,7 @@ from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
 from pipeline.stats.bootstrap import QuerySample
 from tests.support.builders import ablation_engine
-from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_redundant
+from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_decoys, planted_redundant
 
 SEEDS = range(10)
 MARGIN = 0.05
@@ -95,13 +95,14 @@ def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
     scorer = AttentionScorer(truth.model, encoded, tokens, 4096)
     chances = np.stack([chance(*weights(one)) for one in tokens])
     sample = QuerySample(truth.query_ids[pairs], DRAWS, seed=0)
-    return head_labels.label_heads(
-        scorer.scores(),
+    scores = scorer.scores()
+    evidence = head_labels.Evidence(
+        scores,
         scorer.controls(chances, 0.8, 0),
         scorer.shuffled(head_labels.ORDER_FUNCTIONS, 0),
-        sample,
-        MARGIN,
+        scorer.relative_writes(scores),
     )
+    return head_labels.label_heads(evidence, sample, MARGIN)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -120,3 +121,12 @@ def test_redundant_heads_matter_together_and_not_alone(seed: int):
     assert found.labelled("term_match") == set(truth.matchers)
     assert found.needed() == set(truth.readers)
     assert functional_heads.term_match(found.tables).verdict == AGREES
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_idle_heads_that_attend_like_the_matcher_are_not_taken_for_it(seed: int):
+    truth = planted_decoys(seed, pairs=150)
+    labels = labelled(truth, np.arange(len(truth.pairs)))
+    assert head_labels.labelled_heads(labels, "term_match") == list(truth.matchers)
+    (matchers,) = [group for group in head_groups.function_groups(labels, 1) if group.group == head_groups.MATCHERS]
+    assert matchers.heads == truth.matchers

@@ -288,7 +288,7 @@ def test_the_notices_go_to_stderr(capsys):
     assert said.err.count("\n") == 1
 
 
-TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0.03}
+TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "titles_per_query": 6, "label_noise": 0.03}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -296,7 +296,9 @@ def test_the_generated_corpus_gives_the_same_bytes_twice(language):
     given = params(source="generated", generated=TINY | {"language": language})
     run(given)
     first = [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS]
-    assert splits()["train"].columns.tolist() == ["query_id", "query", "title", "grade", "domain", "phenomenon"]
+    columns = ["query_id", "query", "title", "grade", "domain", "phenomenon", "vocabulary"]
+    assert splits()["train"].columns.tolist() == columns
+    assert set(given.data.slice_columns) < set(columns)
     run(given)
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS] == first
 

@@ -300,3 +300,28 @@ def _texts(rng: np.random.Generator, query_ids: np.ndarray, grades: np.ndarray) 
         other = rng.choice(terms[query][TERMS:], rng.integers(*TITLE_WORDS, endpoint=True) - grade, replace=False)
         titles.append(" ".join(rng.permutation([*shared, *other])))
     return [" ".join(terms[query][:TERMS]) for query in query_ids], titles
+
+
+def planted_decoys(seed: int, pairs: int = 400) -> Planted:
+    """One matcher, one reader, and one to three other heads of the matcher's layer that attend like it, and are idle.
+
+    They have its queries, keys and values; of its output they write nothing, or FAINT of it.
+    """
+    truth, rng = planted(seed, pairs), np.random.default_rng([seed, 1])
+    ((layer, matcher),) = truth.matchers
+    others = [head for head in range(HEADS) if head != matcher]
+    for head in rng.choice(others, rng.integers(1, HEADS), replace=False):
+        _set_decoy(truth.model.bert.encoder.layer[layer].attention, matcher, int(head), float(rng.choice([0, FAINT])))
+    return truth
+
+
+FAINT = 0.01
+
+
+@torch.no_grad()
+def _set_decoy(attention: Any, source: int, head: int, share: float) -> None:
+    """Give the head what the source attends with and its values, and `share` of its output."""
+    read, written = (slice(number * HEAD_SIZE, (number + 1) * HEAD_SIZE) for number in (source, head))
+    for linear in (attention.self.query, attention.self.key, attention.self.value):
+        linear.weight[written], linear.bias[written] = linear.weight[read], linear.bias[read]
+    attention.output.dense.weight[:, written] = share * attention.output.dense.weight[:, read]

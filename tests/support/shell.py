@@ -31,8 +31,8 @@ TINY_PARAMS = {
     "run": {"bootstrap_resamples": 200},
     "data": {"source": TINY_TABLE.as_posix(), "slices": ["phenomenon"]},
     "model": {"name": "scratch", "scratch": {"layers": 2, "heads": 2, "hidden": 32, "vocabulary": 500}},
-    "finetune": {"epochs": 1},
-    "bilstm": {"epochs": 2, "embedding": 8, "hidden": 8},
+    "training": {"max_epochs": 1},
+    "bilstm": {"embedding": 8, "hidden": 8},
     "head_ablation": {"max_pairs": 60, "mean_resample_pairs": 20},
     "group_ablation": {
         "max_pairs": 60,
