@@ -71,17 +71,23 @@ class Data(Section):
                 f"dev_share {self.dev_share} + test_share {self.test_share} leave nothing to train on; "
                 "their sum must be below 1"
             )
-        if self.source == GENERATED:
-            if len(self.grades) != 5:
-                raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
-            return self
-        path = Path(self.source)
-        if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
-            raise ValueError(
-                f"source {self.source!r} is neither 'generated' nor a {', '.join(TABLE_ENDINGS)} file "
-                f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
-            )
+        if self.source != GENERATED:
+            _check_table("source", self.source, "'generated'")
+        elif len(self.grades) != 5:
+            raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
+        if self.unlabelled is not None:
+            _check_table("unlabelled", self.unlabelled, "null")
         return self
+
+
+def _check_table(key: str, name: str, other: str) -> None:
+    """Check the name of a user's table. `other`: what the key may be instead."""
+    path = Path(name)
+    if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
+        raise ValueError(
+            f"{key} {name!r} is neither {other} nor a {', '.join(TABLE_ENDINGS)} file "
+            f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
+        )
 
 
 class Scratch(Section):

@@ -20,7 +20,11 @@ SPLIT_TABLES = {
 UNLABELLED = Table(
     paths.UNLABELLED,
     "a pair of `data.unlabelled`, without a grade; none where that names no table",
-    (QUERY_ID, text("query", "text of the query"), text("title", "text of the title")),
+    (
+        integer("query_id", "number of the query among those of this table"),
+        text("query", "text of the query"),
+        text("title", "text of the title"),
+    ),
 )
 REJECTED = Table(
     paths.REJECTED,

@@ -47,6 +47,15 @@ def test_the_committed_params_are_valid():
         ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
         ("data.source", "data/raw/../x.csv", "data/raw/"),
         ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
+        (
+            "data.unlabelled",
+            "more.csv",
+            "data: unlabelled 'more.csv' is neither null nor a .csv, .tsv, .jsonl, .parquet",
+        ),
+        ("data.unlabelled", "data/raw/../x.csv", "data/raw/"),
+        ("data.unlabelled", "data/raw/more.txt", "(written as data/raw/NAME)"),
+        ("data.unlabelled", "", "data: unlabelled '' is neither null"),
+        ("data.unlabelled", ["data/raw/more.csv"], "data.unlabelled is ['data/raw/more.csv']; it must be text"),
         ("data.grades", ["1", "1"], "holds a grade twice"),
         ("data.dev_share", 0.9, "leave nothing to train on"),
         ("model.scratch.heads", 3, "hidden 128 is not a multiple of heads 3"),
@@ -146,6 +155,10 @@ def test_a_missing_file_and_one_that_is_not_yaml(tmp_path):
     [
         ("attention.label_margin", "attention.label_margin was renamed to attention.label_threshold"),
         ("group_ablation.draws", "group_ablation.draws was renamed to group_ablation.random_groups_per_share"),
+        (
+            "ablation.max_pairs",
+            "ablation.max_pairs was renamed to head_ablation.max_pairs and group_ablation.max_pairs",
+        ),
         ("finetune.epochs", "finetune.epochs was renamed to training.max_epochs, and its value 0 to naming"),
         ("bilstm.epochs", "bilstm.epochs was renamed to training.max_epochs"),
         ("base", "base was renamed to run, and its key draws to bootstrap_resamples"),
