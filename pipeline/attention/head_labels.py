@@ -37,7 +37,7 @@ class Evidence:
 
 
 def label_heads(evidence: Evidence, sample: QuerySample, margin: float) -> pd.DataFrame:
-    """Label heads by function: score above control, with an interval, by heads that are not idle.
+    """Label heads by function: score above control, with an interval, in heads that are not idle.
 
     A head whose attention fits a function may still write nothing. It is labelled where it surely writes more than IDLE
     of what an average head of its layer does. Heads are ranked by their written difference, score minus control times
