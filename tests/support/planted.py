@@ -332,7 +332,7 @@ def _set_decoy(attention: Any, source: int, head: int, share: float) -> None:
     attention.output.dense.weight[:, written] = share * attention.output.dense.weight[:, read]
 
 
-HARM = 0.6  # of ANSWER, that a harmful head adds or takes where all words of a query say so
+HARM = 0.25  # of ANSWER, that a harmful head adds or takes where all words of a query say so
 
 
 def planted_harmful(seed: int, pairs: int = 400) -> tuple[Planted, Head]:
