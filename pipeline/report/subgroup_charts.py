@@ -12,16 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
 from pipeline.report import canvas, heatmaps
-from pipeline.report.canvas import (
-    CHANGES,
-    INK,
-    SHARES_OF_WAY,
-    FigureText,
-    RenderedFigure,
-    blank_figure,
-    panel,
-    render_figure,
-)
+from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.text import shortened, width
 from pipeline.stats.measures import ACCURACY, Measure
 
@@ -81,10 +72,10 @@ def subgroup_chart(
 def group_matrices(changes: pd.DataFrame, beside: Sequence[Measure]) -> list[Matrix]:
     """Matrix of the relative accuracy changes of groups, and of the share of the way of each measure beside."""
     sure = changes.assign(is_sure=_excludes_zero(changes))
-    shares = [(measure, "to_constant", SHARES_OF_WAY, f"{measure.label}, % of the way") for measure in beside]
+    shares = [(measure, "to_constant", canvas.SHARES_OF_WAY, f"{measure.label}, % of the way") for measure in beside]
     return [
         Matrix.of(sure[sure["measure"] == measure.name], "group", column, colours, label)
-        for measure, column, colours, label in [(ACCURACY, "change", CHANGES, canvas.CHANGE_AXIS), *shares]
+        for measure, column, colours, label in [(ACCURACY, "change", canvas.CHANGES, canvas.CHANGE_AXIS), *shares]
     ]
 
 
@@ -132,7 +123,7 @@ def head_slice_chart(
 
 def head_matrix(shown: pd.DataFrame, measure: Measure) -> Matrix:
     """Matrix of the heads' shares of the way, from rows of `most_affected`."""
-    return Matrix.of(shown, "name", "to_constant", SHARES_OF_WAY, f"{measure.label}, % of the way")
+    return Matrix.of(shown, "name", "to_constant", canvas.SHARES_OF_WAY, f"{measure.label}, % of the way")
 
 
 def slices_heatmap(matrices: Sequence[Matrix], counts: pd.Series) -> Figure:
@@ -180,7 +171,7 @@ def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
     middle, transform = 1 + (heatmaps.PAD + COUNTS / 2) / height, axes.get_xaxis_transform()
     labels = [(column, str(count), "center") for column, count in enumerate(pairs)]
     for column, label, align in [*labels, (-0.5 - heatmaps.PAD / COLUMN, "pairs", "right")]:
-        axes.text(column, middle, label, transform=transform, ha=align, va="center", fontsize=7, color=INK)
+        axes.text(column, middle, label, transform=transform, ha=align, va="center", fontsize=7, color=canvas.INK)
 
 
 def _subgroup_text(
