@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.ablation_effects import CHANGE
-from pipeline.compare.run_results import RunResults
+from pipeline.compare.run_results import TO_CONSTANT, RunResults
 from pipeline.core.heads import Head
 from pipeline.stats.metrics import none_if_nan
 
@@ -28,9 +28,10 @@ class RunDiff:
     params: param, before, after of those that differ; None where a run has it not.
     metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
     heads: layer, head, before, after, difference (relative accuracy changes, as shares of the unmasked accuracy),
-        verdict_before, verdict_after: every head of either run, NaN and None where a run has it not.
-    rank_correlation: Spearman's, of the heads' effects, -1 to 1; None where the models' shapes differ, or where
-        all effects of a run are equal.
+        to_constant_before, to_constant_after (see `RunResults.heads`), verdict_before, verdict_after: every head of
+        either run, NaN and None where a run has it not.
+    rank_correlation: Spearman's, of the heads' effects by the primary measure, -1 to 1; None where the models' shapes
+        differ, or where all effects of a run are equal.
     labels: layer, head, function, change (gained or lost), of the heads that both runs have.
     verdicts: finding, before, after of those that changed; None where a run did not judge it.
     """
@@ -71,11 +72,11 @@ def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
 
 
 def rank_correlation(before: pd.DataFrame, after: pd.DataFrame) -> float | None:
-    """Spearman's correlation of the heads' effects; None where it is undefined or the runs' heads are not the same."""
+    """Spearman's correlation of the heads' effects by the primary measure; None where undefined, or of other heads."""
     both = _shared(before, after)
     if not len(both) == len(before) == len(after):
         return None
-    ranks = both[[f"{CHANGE}_before", f"{CHANGE}_after"]].dropna().rank()
+    ranks = both[[f"{TO_CONSTANT}_before", f"{TO_CONSTANT}_after"]].dropna().rank()
     if (ranks.nunique() < 2).any():
         return None
     return none_if_nan(float(ranks.iloc[:, 0].corr(ranks.iloc[:, 1])))
@@ -113,6 +114,7 @@ def _heads(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     both = before.merge(after, on=HEAD, how="outer", suffixes=("_before", "_after")).sort_values(HEAD)
     columns = {"before": both[f"{CHANGE}_before"].astype(float), "after": both[f"{CHANGE}_after"].astype(float)}
     columns["difference"] = columns["after"] - columns["before"]
+    columns |= {f"{TO_CONSTANT}_{run}": both[f"{TO_CONSTANT}_{run}"].astype(float) for run in ("before", "after")}
     for verdict in ("verdict_before", "verdict_after"):
         columns[verdict] = both[verdict].astype(object).where(both[verdict].notna(), None)
     return both[HEAD].assign(**columns).reset_index(drop=True)

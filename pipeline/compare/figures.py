@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from pipeline.analysis.ablation_effects import NOTHING
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
 from pipeline.compare.diff import RunDiff
 from pipeline.compare.stability import Stability
 from pipeline.core.heads import Head
@@ -63,14 +63,14 @@ def _titled(axes: Axes, name: str) -> str:
 
 
 def _dots(axes: Axes, heads: pd.DataFrame) -> None:
-    """Scatter plot of head effects in the two runs; heads with a detectable effect in either are coloured."""
+    """Scatter plot of head effects in the two runs; heads that are needed or harmful in either are coloured."""
     both = heads.dropna(subset=["before", "after"])
     points = 100 * both[["before", "after"]].to_numpy(dtype=float)
     low, high = _ends(points)
     axes.set(xlim=(low, high), ylim=(low, high), xlabel=f"first run, {EFFECT_TITLE}", ylabel="second run (%)")
     axes.set_title("second run against first")
     axes.plot([low, high], [low, high], color=GREY, lw=0.8)
-    matters = (both[["verdict_before", "verdict_after"]] != NOTHING).any(axis=1).to_numpy()
+    matters = both[["verdict_before", "verdict_after"]].isin([NEEDED, HARMFUL]).any(axis=1).to_numpy()
     x, y = points.T
     axes.scatter(x[~matters], y[~matters], s=14, color=GREY, lw=0, alpha=0.7)
     axes.scatter(x[matters], y[matters], s=22, color=ORANGE, lw=0.5, ec="white")
@@ -98,7 +98,7 @@ def _diff_text(comparison: RunDiff, before: str, after: str) -> FigureText:
         caption="Change of accuracy when a single head is masked, in percent of each run's unmasked accuracy, on the "
         "same scale, and the difference in percentage points. Red is a loss, or a larger loss; a dash is a head "
         "that a run lacks. In the scatter plot, heads on the grey line have the same effect in both runs; orange ones "
-        "have a detectable effect in at least one, and those that differ most are named layer.head. Layers and heads "
+        "are needed or harmful in at least one, and those that differ most are named layer.head. Layers and heads "
         "count from 0.",
     )
 
@@ -142,5 +142,5 @@ def _stability_text(stability: Stability) -> FigureText:
         f"number of runs that need the head: {len(stability.always_needed)} of {len(stability.heads)} in every run.",
         caption="Change of accuracy when a single head is masked, in percent of each run's unmasked accuracy: its mean "
         f"over {stability.runs} runs (red is a loss), its standard deviation in percentage points, and in how "
-        "many of them the head is needed (q below 0.05). Layers and heads count from 0.",
+        "many of them the head is needed. Layers and heads count from 0.",
     )

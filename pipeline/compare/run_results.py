@@ -24,6 +24,8 @@ STAGE_METRICS = {stage: paths.stage_metrics(stage) for stage in MEASURING} | {"r
 RESULT_FILES = (paths.PARAMS, *STAGE_METRICS.values(), paths.HEADS, paths.LABELS, paths.FINDINGS)
 
 VERDICTS = ("needed", "harmful")  # on heads
+PRIMARY_MEASURE = "ablation.primary_measure"  # the param that names what decides them
+TO_CONSTANT = "to_constant"  # column of a head's effect by it
 MOST_NAMED = 12  # heads in a line
 ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 
@@ -35,7 +37,8 @@ class RunResults:
     """Results of a run.
 
     name: as the user named it. params: dotted name -> value as text. metrics: headline metrics of every stage.
-    heads: a frame of layer, head, relative_accuracy_change (share of the unmasked accuracy), verdict.
+    heads: a frame of layer, head, relative_accuracy_change (share of the unmasked accuracy), to_constant (change of the
+        run's primary measure as a share of the way to the constant grader), verdict.
     labels: a frame of layer, head, function, one row a label that a head carries.
     verdicts: id of a finding -> its verdict.
     """
@@ -58,11 +61,12 @@ def read_run(name: str, read: ReadFile) -> RunResults:
     written = {stage: path for stage, path in STAGE_METRICS.items() if read(path) is not None}
     try:
         metrics = run_metrics({stage: _parsed(name, read, path) for stage, path in written.items()})
+        params = flatten_params(_parsed(name, read, paths.PARAMS))
         return RunResults(
             name,
-            params=flatten_params(_parsed(name, read, paths.PARAMS)),
+            params=params,
             metrics={metric: float(value) for metric, value in metrics.items() if value is not None},
-            heads=head_effects(name, _bytes(name, read, paths.HEADS)),
+            heads=head_effects(name, _bytes(name, read, paths.HEADS), params[PRIMARY_MEASURE]),
             labels=head_labels(name, _bytes(name, read, paths.LABELS)),
             verdicts={finding["id"]: finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS)},
         )
@@ -108,9 +112,13 @@ def _named(heads: Sequence[str]) -> str:
     return f": {', '.join(heads[:MOST_NAMED])}{more} (layer.head, from 0)" if heads else ""
 
 
-def head_effects(name: str, content: bytes) -> Any:
-    """Effects of heads from heads.csv of the run `name`: a frame of layer, head, relative_accuracy_change, verdict."""
-    return _table(name, paths.HEADS, content, ["layer", "head", "relative_accuracy_change", "verdict"])
+def head_effects(name: str, content: bytes, primary: str) -> Any:
+    """Effects of heads from heads.csv of the run `name`, as `RunResults.heads`; `primary`: its primary measure."""
+    from pipeline.analysis.ablation_effects import CHANGE  # here, as pandas in `_table`
+
+    shares = f"{primary}_{TO_CONSTANT}"
+    frame = _table(name, paths.HEADS, content, ["layer", "head", CHANGE, shares, "verdict"])
+    return frame.rename(columns={shares: TO_CONSTANT})
 
 
 def head_labels(name: str, content: bytes) -> Any:
@@ -201,13 +209,15 @@ def run_in_mlflow(name: str) -> RunResults | None:
         return None
     verdicts = {tag.removeprefix(FINDING_TAG): value for tag, value in run.tags.items() if tag.startswith(FINDING_TAG)}
     heads, labels = (_stage_table(run, stage, path) for stage, path in STAGE_TABLES.items())
+    primary = run.params.get(PRIMARY_MEASURE)
     parts = {"metrics": run.metrics, "verdicts on the findings": verdicts, paths.HEADS: heads, paths.LABELS: labels}
-    missing = [str(part) for part, content in parts.items() if not content]
-    if heads is None or labels is None or missing:
+    missing = [str(part) for part, content in (parts | {f"param {PRIMARY_MEASURE}": primary}).items() if not content]
+    if heads is None or labels is None or primary is None or missing:
         raise InputError(
             f"MLflow run {name} ({run.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
         )
-    return RunResults(name, run.params, run.metrics, head_effects(name, heads), head_labels(name, labels), verdicts)
+    effects = head_effects(name, heads, primary)
+    return RunResults(name, run.params, run.metrics, effects, head_labels(name, labels), verdicts)
 
 
 def _stage_table(run: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:

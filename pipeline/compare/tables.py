@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.diff import GAINED, LOST, RunDiff
+from pipeline.compare.run_results import TO_CONSTANT
 from pipeline.compare.stability import SPREAD, Stability
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
 from pipeline.report.heatmaps import signed
 from pipeline.report.tables import SHOWN, Table
+from pipeline.stats.measures import ACCURACY, LOG_LOSS
 
 HEADLINE = (
     "headline/test_accuracy",
@@ -16,19 +18,18 @@ HEADLINE = (
     "headline/bilstm_test_accuracy",
     "headline/needed_heads",
     "headline/harmful_heads",
+    "headline/inert_heads",
     "grading/test_mae",
-    "grading/test_log_loss",
-    "heads/unmasked_accuracy",
-    "heads/largest_loss",
-    "heads/within_1_percent",
-    "groups/lower_half",
-    "groups/upper_half",
-    "groups/term_match",
-    "groups/random_k",
+    f"grading/test_{LOG_LOSS.name}",
+    f"heads/{ACCURACY.name}_unmasked",
+    "heads/no_effect",
+    "heads/undecided",
+    *(f"groups/{group}_{ACCURACY.to_constant}" for group in ("lower_half", "upper_half", "term_match", "random_k")),
     "mediation/relay_heads",
 )
 ABSENT = "missing"
 HEAD_COLUMN = "head (from 0)"
+WHAT_IS_SHOWN = ": relative accuracy change, and the primary measure's share of the way to the constant grader"
 SPREAD_COLUMNS = ["mean", "standard deviation", "lowest", "highest"]
 
 Names = tuple[str, str]  # of the two runs
@@ -58,13 +59,13 @@ def diff_needed(comparison: RunDiff, names: Names) -> Table:
     """Heads of both runs whose verdict differs, the largest difference first."""
     heads = comparison.heads.dropna(subset=["verdict_before", "verdict_after"])
     changed = heads[heads["verdict_before"] != heads["verdict_after"]]
-    return _heads("Heads whose verdict changed", changed, names)
+    return _heads(f"Heads whose verdict changed{WHAT_IS_SHOWN}", changed, names)
 
 
 def diff_largest(comparison: RunDiff, names: Names) -> Table:
     """The heads whose effect differs most."""
     changed = comparison.heads[comparison.heads["difference"].abs() > 0]
-    table = _heads("Heads whose effect differs most", changed, names)
+    table = _heads(f"Heads whose effect differs most{WHAT_IS_SHOWN}", changed, names)
     return Table(table.caption, table.columns, table.rows[:SHOWN])
 
 
@@ -82,10 +83,12 @@ def diff_agreement(comparison: RunDiff) -> str:
     """Sentence on the rank correlation of head effects in both runs."""
     if comparison.rank_correlation is None:
         return (
-            "Rank correlation (Spearman) of the heads' effects: undefined, since the models differ in layers or heads, "
-            "or all effects of a run are equal."
+            "Rank correlation (Spearman) of the heads' effects by the primary measure: undefined, since the models "
+            "differ in layers or heads, or all effects of a run are equal."
         )
-    return f"Rank correlation (Spearman) of the heads' effects: {comparison.rank_correlation:.2f}."
+    return (
+        f"Rank correlation (Spearman) of the heads' effects by the primary measure: {comparison.rank_correlation:.2f}."
+    )
 
 
 def stability_params(stability: Stability) -> Table:
@@ -131,7 +134,8 @@ def stability_agreement(stability: Stability) -> list[str]:
     mean = stability.rank_correlation
     correlation = "undefined, as a run's effects are all equal or undefined" if mean is None else f"{mean:.2f}"
     return [
-        f"Mean rank correlation (Spearman) of the heads' effects over all pairs of runs: {correlation}.",
+        "Mean rank correlation (Spearman) of the heads' effects by the primary measure over all pairs of runs: "
+        f"{correlation}.",
         f"Heads (layer.head, from 0) needed in every run: {_short_names(stability.always_needed)}.",
     ]
 
@@ -148,10 +152,12 @@ def _heads(caption: str, heads: pd.DataFrame, names: Names) -> Table:
     ordered = heads.sort_values("difference", key=lambda column: -column.abs(), kind="stable")
     rows = []
     for row in ordered.to_dict("records"):
-        effects = [percent(row["before"]), percent(row["after"]), signed(100 * row["difference"])]
+        shares = [percent(row[f"{TO_CONSTANT}_{run}"]) for run in ("before", "after")]
+        effects = [percent(row["before"]), percent(row["after"]), signed(100 * row["difference"]), *shares]
         rows.append([Head.of_row(row).name, *effects, row["verdict_before"], row["verdict_after"]])
     verdicts = [f"verdict in {name}" for name in names]
-    return Table(caption, [HEAD_COLUMN, *names, "difference (points)", *verdicts], rows)
+    shares = [f"% of the way in {name}" for name in names]
+    return Table(caption, [HEAD_COLUMN, *names, "difference (points)", *shares, *verdicts], rows)
 
 
 def _short_names(heads: pd.DataFrame) -> str:

@@ -75,7 +75,7 @@ def _cost_where_needed(tables: select.Tables, group: str) -> Part:
 
 def _cost_on(tables: select.Tables, frame: pd.DataFrame, group: str, part: tuple[str, str]) -> str:
     row = frame[(frame["slice"] == part[0]) & (frame["value"] == part[1])].iloc[0]
-    cost = Estimate(row["change"], row["change_low"], row["change_high"]).text()
+    cost = select.long_estimate(row).text()
     control = select.layer_matched(select.controls(tables.controls, group, part, without_strongest=True))
     random = f", {control.text()}, p {control.p:.3f}" if control else ""
     return f"on {part[0]} {part[1]} {cost}{random}"

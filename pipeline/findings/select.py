@@ -1,7 +1,7 @@
 """Selection of rows and estimates from the result tables, such as a group's accuracy change in groups.csv."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -101,14 +101,25 @@ def row_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
     return Estimate(value, low, high, unit=unit_of(measure))
 
 
+def long_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
+    """The change of the measure that a row of a table with a column `measure` is about."""
+    value, low, high = (float(row[f"change{end}"]) for end in ("", "_low", "_high"))
+    return Estimate(value, low, high, unit=unit_of(measure))
+
+
 def unit_of(measure: Measure) -> str:
     """Unit that an estimate of the measure's change is shown in."""
     return "%" if measure.is_relative else measure.unit
 
 
+def scale(scales: pd.DataFrame, measure: Measure) -> pd.Series:
+    """The measure's row of measures.csv."""
+    return scales[scales["measure"] == measure.name].iloc[0]
+
+
 def size_that_matters(scales: pd.DataFrame, measure: Measure) -> float:
     """Size of a change that matters, in the unit of the measure's changes; NaN where the model knows nothing."""
-    return float(scales.loc[scales["measure"] == measure.name, "margin"].iloc[0])
+    return float(scale(scales, measure)["margin"])
 
 
 def beats_constant(scales: pd.DataFrame) -> bool:
@@ -155,8 +166,7 @@ def contrast(contrasts: pd.DataFrame, name: str, measure: Measure = ACCURACY) ->
     """A row of contrasts.csv, NaN where there is none."""
     rows = contrasts[(contrasts["name"] == name) & (contrasts["measure"] == measure.name)]
     for row in records(rows):
-        value, low, high = (float(row[f"change{end}"]) for end in ("", "_low", "_high"))
-        return Estimate(value, low, high, int(row["random_groups"]), unit_of(measure))
+        return replace(long_estimate(row, measure), random_groups=int(row["random_groups"]))
     return UNDEFINED
 
 
@@ -197,18 +207,6 @@ def heads_masked(groups: pd.DataFrame, group_type: str, group: str) -> float:
     """Number of heads of the group, NaN where the group was not masked."""
     rows = select_rows(groups, group_type)
     return float(rows.loc[rows["group"] == group, "heads_masked"].max())
-
-
-def random_k(groups: pd.DataFrame) -> np.ndarray:
-    """Accuracy changes of the random groups of k heads, float64 [group]; undefined ones left out."""
-    return select_rows(groups, "random_k")[ACCURACY.change].dropna().to_numpy(dtype=float)
-
-
-def random_shares(groups: pd.DataFrame) -> dict[float, np.ndarray]:
-    """Share of all heads masked -> accuracy changes of its random groups, float64 [group]; undefined ones left out."""
-    defined = select_rows(groups, "random_share").dropna(subset=[ACCURACY.change])
-    shares = defined.groupby("group")[ACCURACY.change]
-    return dict(sorted((float(str(share)), changes.to_numpy(dtype=float)) for share, changes in shares))
 
 
 def pair_count(groups: pd.DataFrame) -> int:

@@ -1,6 +1,8 @@
 """Charts of group ablations: bars with intervals, and curves over the share or the number of heads masked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,15 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.findings import article, select
-from pipeline.findings.verdict import Estimate, percent
+from pipeline.findings.verdict import percent
 from pipeline.report import canvas
 from pipeline.report.canvas import BLUE, GREEN, GREY, INK, ORANGE, FigureText, RenderedFigure, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
+from pipeline.stats.measures import ACCURACY, QWK
 
 BAR_HEIGHT = 0.28  # inches
 LEFT, WIDTH, RIGHT = 2.5, 5.0, 0.8  # inches of labels, bars, values
+LABEL = 20  # columns of a group's name
 ARTICLE_MARK = "Diamonds are the article's figures, from another model on other data."
+COLLAPSED_MARK = (
+    f"Hatched bars and crosses have collapsed: by {QWK.label} they are {select.COLLAPSED:.0%} or more of the way to "
+    "the constant grader, which knows how common each grade is and nothing of the pair; the dotted line is its "
+    "accuracy."
+)
+CROSS, DOT = "x", "o"  # of a random group that has collapsed, and of another
 
 
 @dataclass(frozen=True)
@@ -28,36 +38,35 @@ class Bar:
     change: float  # the bar's length, or the median of `random`; NaN where undefined
     colour: str
     article: float | None = None  # the article's figure
-    random: np.ndarray | None = None  # changes of random groups, float64 [group]
+    random: pd.DataFrame | None = None  # of random groups, see `random_changes`
     interval: tuple[float, float] | None = None
+    is_collapsed: bool = False
 
 
 def layers_and_halves(results: Results) -> RenderedFigure:
     """R2: bars of whole layers masked, and of the lower and upper half where there are two layers or more."""
-    layers, halves = (select.estimates(results.groups, group_type) for group_type in ("layer", "half"))
-    bars = [_bar(f"layer {layer}", change, BLUE) for layer, change in layers.items()]
-    theirs = {"lower": article.LOWER_HALF}
-    bars += [_bar(f"{half} half", change, ORANGE, theirs.get(half)) for half, change in halves.items()]
-    figure, _ = bar_chart(bars)
+    layers, halves = (select.select_rows(results.groups, group_type) for group_type in ("layer", "half"))
+    bars = _bars(layers, "layer {}", BLUE) + _bars(halves, "{} half", ORANGE, {"lower": article.LOWER_HALF})
+    figure, _ = bar_chart(bars, results.constant_grader)
     text = FigureText(
         name="layers_and_halves",
         title="Layers and halves masked",
         alt=f"Bars of the accuracy change. {describe_bars(bars)}.",
         caption=f"Change of accuracy when all heads of the named layers are masked, {results.unit}. Layers count from "
-        f"0; bars to the left are losses. Thin lines are 95% intervals. {ARTICLE_MARK}",
+        f"0; bars to the left are losses. Thin lines are 95% intervals. {COLLAPSED_MARK} {ARTICLE_MARK}",
     )
     return render_figure(figure, text)
 
 
 def function_bars(results: Results) -> RenderedFigure:
     """F1, F2, F3: bars of functional groups and random groups masked, and of the lower half with and without them."""
-    random, users = select.random_k(results.groups), select.estimates(results.groups, "user")
+    random = random_changes(select.select_rows(results.groups, "random_k"))
     bars = [*_random_bar("random heads", random, article.RANDOM_FIVE), *_function_bars(results.groups)]
-    bars += [_bar(f"user group: {shortened(group, 20)}", change, INK) for group, change in users.items()]
-    bars += _lower_bars(results.groups)
-    figure, axes = bar_chart(bars)
+    bars += _bars(select.select_rows(results.groups, "user"), "user group: {}", INK) + _lower_bars(results.groups)
+    figure, axes = bar_chart(bars, results.constant_grader)
     if len(random):
-        axes.axvspan(100 * random.min(), 100 * random.max(), color=GREY, alpha=0.3, lw=0, zorder=0)
+        low, high = 100 * random["change"].min(), 100 * random["change"].max()
+        axes.axvspan(low, high, color=GREY, alpha=0.3, lw=0, zorder=0)
     text = FigureText(
         name="functions",
         title="Heads of a function masked",
@@ -65,38 +74,53 @@ def function_bars(results: Results) -> RenderedFigure:
         caption=f"Change of accuracy when the heads that score highest on a function are masked together, "
         f"{results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random groups of as "
         "many heads; those below a function are layer-matched. A bar within the range of its dots costs no more than "
-        f"random heads. Thin lines are 95% intervals. {ARTICLE_MARK}",
+        f"random heads. Thin lines are 95% intervals. {COLLAPSED_MARK} {ARTICLE_MARK}",
     )
     return render_figure(figure, text)
 
 
-def _bar(label: str, change: Estimate, colour: str, theirs: float | None = None) -> Bar:
-    return Bar(label, change.value, colour, theirs, interval=(change.low, change.high))
+def _bars(rows: pd.DataFrame, label: str, colour: str, theirs: Mapping[str, float] | None = None) -> list[Bar]:
+    """Bars of groups, rows of groups.csv; `label` with {} for the group's name, `theirs` as `Bar.article` by group."""
+    return [
+        Bar(
+            label.format(shortened(str(row["group"]), LABEL)),
+            float(row[ACCURACY.change]),
+            colour,
+            (theirs or {}).get(str(row["group"])),
+            interval=(float(row[f"{ACCURACY.change}_low"]), float(row[f"{ACCURACY.change}_high"])),
+            is_collapsed=bool(has_collapsed),
+        )
+        for (_, row), has_collapsed in zip(rows.iterrows(), select.collapsed(rows), strict=True)
+    ]
 
 
-def _random_bar(label: str, changes: np.ndarray, theirs: float | None = None) -> list[Bar]:
+def random_changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Defined accuracy changes of random groups, and whether each has collapsed: change, is_collapsed."""
+    changes = pd.DataFrame({"change": rows[ACCURACY.change], "is_collapsed": select.collapsed(rows)})
+    return changes.dropna(subset=["change"])
+
+
+def _random_bar(label: str, random: pd.DataFrame, theirs: float | None = None) -> list[Bar]:
     """Bar of random groups, none without a group."""
-    name = f"{label} ({len(changes)} groups)"
-    return [Bar(name, float(np.median(changes)), GREY, theirs, changes)] if len(changes) else []
+    name = f"{label} ({len(random)} groups)"
+    return [Bar(name, float(random["change"].median()), GREY, theirs, random)] if len(random) else []
 
 
 def _function_bars(groups: pd.DataFrame) -> list[Bar]:
     """Each function's best heads, and the random groups matched to them where there are any."""
-    theirs = {"term_match": article.TERM_MATCH_FIVE}
-    matched = select.select_rows(groups, "layer_matched")
+    functions, matched = (select.select_rows(groups, group_type) for group_type in ("function", "layer_matched"))
     bars = []
-    for function, change in select.estimates(groups, "function").items():
-        random = matched.loc[matched["group"] == function, select.CHANGE].dropna().to_numpy(dtype=float)
-        bars += [_bar(function, change, BLUE, theirs.get(function)), *_random_bar("layer-matched random", random)]
+    for bar in _bars(functions, "{}", BLUE, {"term_match": article.TERM_MATCH_FIVE}):
+        random = random_changes(matched[matched["group"] == bar.label])
+        bars += [bar, *_random_bar("layer-matched random", random)]
     return bars
 
 
 def _lower_bars(groups: pd.DataFrame) -> list[Bar]:
     """The lower half of the layers, then the same except each function's heads; nothing of a single layer."""
-    theirs = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
-    halves, spared = (select.estimates(groups, group_type) for group_type in ("half", "lower_except"))
-    lower = [_bar("lower half", halves["lower"], ORANGE, article.LOWER_HALF)] if "lower" in halves else []
-    return lower + [_bar(f"lower half except {name}", rest, GREEN, theirs.get(name)) for name, rest in spared.items()]
+    halves, spared = (select.select_rows(groups, group_type) for group_type in ("half", "lower_except"))
+    lower = _bars(halves[halves["group"] == "lower"], "{} half", ORANGE, {"lower": article.LOWER_HALF})
+    return lower + _bars(spared, "lower half except {}", GREEN, {"term_match": article.LOWER_HALF_EXCEPT_FIVE})
 
 
 def describe_bars(bars: list[Bar]) -> str:
@@ -104,10 +128,14 @@ def describe_bars(bars: list[Bar]) -> str:
     return "; ".join(f"{bar.label}: {percent(bar.change)}" for bar in bars)
 
 
-def bar_chart(bars: list[Bar]) -> tuple[Figure, Axes]:
-    """Bar chart from the top down, each bar's value in a column at the right."""
+def bar_chart(bars: list[Bar], constant_grader: float) -> tuple[Figure, Axes]:
+    """Bar chart from the top down, each bar's value in a column at the right.
+
+    Args:
+        constant_grader: relative accuracy change of the constant grader; NaN where the model is no better.
+    """
     height = BAR_HEIGHT * len(bars)
-    figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, height + 0.6)
+    figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, height + 0.8)
     axes = canvas.panel(figure, LEFT, 0.5, WIDTH, height)
     for index, bar in enumerate(bars):
         _draw_bar(axes, bar, index)
@@ -116,15 +144,21 @@ def bar_chart(bars: list[Bar]) -> tuple[Figure, Axes]:
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
     axes.set(xlabel=canvas.CHANGE_AXIS, ylim=(len(bars) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
+    if np.isfinite(constant_grader):
+        axes.axvline(100 * constant_grader, color=INK, lw=1, ls=":", zorder=0)
+        top = axes.get_xaxis_transform()
+        axes.text(100 * constant_grader, 1.01, canvas.CONSTANT, transform=top, ha="center", va="bottom", fontsize=8)
     return figure, axes
 
 
 def _draw_bar(axes: Axes, bar: Bar, index: int) -> None:
     if bar.random is not None:
-        axes.plot(100 * bar.random, [index] * len(bar.random), "o", color=bar.colour, ms=4, alpha=0.7)
+        for marker, groups in _by_marker(bar.random):
+            axes.plot(100 * groups, [index] * len(groups), marker, color=bar.colour, ms=4, alpha=0.7)
         axes.plot([100 * bar.change], [index], "|", color=INK, ms=12)
     elif np.isfinite(bar.change):
-        axes.barh(index, 100 * bar.change, height=0.65, color=bar.colour)
+        hatch: dict[str, Any] = {"hatch": "////", "ec": "white", "lw": 0} if bar.is_collapsed else {}
+        axes.barh(index, 100 * bar.change, height=0.65, color=bar.colour, **hatch)
     if bar.interval is not None:
         axes.plot(100 * np.array(bar.interval), [index, index], color=INK, lw=1)
     if bar.article is not None:
@@ -132,30 +166,56 @@ def _draw_bar(axes: Axes, bar: Bar, index: int) -> None:
     axes.text(1.02, index, percent(bar.change), transform=axes.get_yaxis_transform(), va="center")
 
 
+def _by_marker(random: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
+    """CROSS and the changes of the groups that have collapsed, DOT and those of the others."""
+    return [
+        (marker, random.loc[random["is_collapsed"] == collapsed, "change"].to_numpy(dtype=float))
+        for marker, collapsed in ((DOT, False), (CROSS, True))
+    ]
+
+
+def random_shares(groups: pd.DataFrame) -> dict[float, pd.DataFrame]:
+    """Rising share of all heads masked, in percent -> `random_changes` of its groups; shares without any left out."""
+    masked = select.select_rows(groups, "random_share").groupby("group")
+    changes = {100 * float(str(share)): random_changes(rows) for share, rows in masked}
+    return {share: random for share, random in sorted(changes.items()) if len(random)}
+
+
 def random_share(results: Results) -> RenderedFigure:
     """R1: curve of the accuracy change over the share of all heads masked at random."""
-    changes = {100 * share: 100 * groups for share, groups in select.random_shares(results.groups).items()}
-    lowest, median, highest = ([edge(groups) for groups in changes.values()] for edge in (np.min, np.median, np.max))
+    shares = random_shares(results.groups)
+    lowest, median, highest = (
+        [100 * float(edge(random["change"])) for random in shares.values()] for edge in (np.min, np.median, np.max)
+    )
     figure, axes = canvas.change_panel(4.0, "share of all heads masked (%)")
     axes.axvspan(0, 100 * article.SAFE_SHARE, color=GREY, alpha=0.15, lw=0)
-    note = f"article: no loss\nup to {article.SAFE_SHARE:.0%}"
-    axes.text(1, 0.03, note, transform=axes.get_xaxis_transform(), fontsize=8)
-    axes.fill_between(list(changes), lowest, highest, color=BLUE, alpha=0.15, lw=0, label="range of random groups")
-    for share, groups in changes.items():
-        axes.plot([share] * len(groups), groups, ".", color=BLUE, alpha=0.5, ms=5)
-    axes.plot(list(changes), median, "o-", color=BLUE, ms=4, label="median")
+    note = f"article: no loss up to {article.SAFE_SHARE:.0%}"
+    axes.text(0, 1.02, note, transform=axes.get_xaxis_transform(), fontsize=8)
+    axes.fill_between(list(shares), lowest, highest, color=BLUE, alpha=0.15, lw=0, label="range of random groups")
+    for share, random in shares.items():
+        for marker, groups in _by_marker(random):
+            axes.plot([share] * len(groups), 100 * groups, marker, color=BLUE, alpha=0.5, ms=3 if marker == DOT else 5)
+    axes.plot(list(shares), median, "o-", color=BLUE, ms=4, label="median")
+    _draw_constant_grader(axes, results.constant_grader)
     axes.set_xlim(0, 100)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    medians = ", ".join(f"{share:.0f}%: {change:.1f}%" for share, change in zip(changes, median, strict=True))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+    medians = ", ".join(f"{share:.0f}%: {change:.1f}%" for share, change in zip(shares, median, strict=True))
     text = FigureText(
         name="random_share",
         title="Random heads masked",
         alt=f"Curve of the median accuracy change by share of heads masked: {medians}.",
         caption=f"Change of accuracy when a random share of all heads is masked, {results.unit}. Each dot is one "
         "random group, the line their median, the shade their range. Grey: shares at which the article reports no "
-        "loss.",
+        f"loss. Crosses are groups that have collapsed: by {QWK.label} they are {select.COLLAPSED:.0%} or more of the "
+        "way to the constant grader, which knows how common each grade is and nothing of the pair.",
     )
     return render_figure(figure, text)
+
+
+def _draw_constant_grader(axes: Axes, change: float) -> None:
+    """Draw the level of the constant grader across a panel of curves; nothing where it is undefined."""
+    if np.isfinite(change):
+        axes.axhline(100 * change, color=INK, lw=1, ls=":", zorder=0, label=canvas.CONSTANT)
 
 
 TOP_K_MARKERS = "os^"
@@ -163,17 +223,17 @@ TOP_K_MARKERS = "os^"
 
 def top_k(results: Results) -> RenderedFigure:
     """Curves of the accuracy change over the number of heads masked, a line per function, with interval bands."""
-    masked = select.select_rows(results.groups, "top_k").dropna(subset=[select.CHANGE])
+    masked = select.select_rows(results.groups, "top_k").dropna(subset=[ACCURACY.change])
     figure, axes = canvas.change_panel(3.6, "heads masked, in order of score")
     functions = masked.groupby("group", sort=False)
     for (name, rows), colour, marker in zip(functions, canvas.KINDS, TOP_K_MARKERS, strict=False):
-        low, high = (100 * rows[f"{select.CHANGE}_{end}"] for end in ("low", "high"))
+        low, high = (100 * rows[f"{ACCURACY.change}_{end}"] for end in ("low", "high"))
         axes.fill_between(rows["heads_masked"], low, high, color=colour, alpha=0.15, lw=0)
-        axes.plot(rows["heads_masked"], 100 * rows[select.CHANGE], f"{marker}-", color=colour, ms=4, label=name)
+        axes.plot(rows["heads_masked"], 100 * rows[ACCURACY.change], f"{marker}-", color=colour, ms=4, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3)
     most = masked.sort_values("heads_masked").groupby("group", sort=False).tail(1)
-    ends = zip(most["group"], most["heads_masked"], most[select.CHANGE], strict=True)
+    ends = zip(most["group"], most["heads_masked"], most[ACCURACY.change], strict=True)
     at_most = [f"{function}, {heads} heads: {percent(change)}" for function, heads, change in ends]
     text = FigureText(
         name="top_k",
@@ -201,7 +261,7 @@ def removal_changes(groups: pd.DataFrame) -> pd.DataFrame:
     heads = float(select.select_rows(groups, "layer")["heads_masked"].sum())
     ordered = select.select_rows(groups, "removal").assign(order=lambda rows: rows["group"].map(ORDERS))
     random = select.select_rows(groups, "random_share").assign(order=RANDOM)
-    changes = pd.concat([ordered, random], ignore_index=True).rename(columns={select.CHANGE: "change"})
+    changes = pd.concat([ordered, random], ignore_index=True).rename(columns={ACCURACY.change: "change"})
     return changes.assign(share=changes["heads_masked"] / heads)[["order", "share", "replicate", "change"]].dropna()
 
 

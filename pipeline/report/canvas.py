@@ -25,10 +25,13 @@ KINDS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6
 MARKERS = "osD^v"  # the next one after as many categories as there are colours
 SCORES = "Purples"  # sequential: how much
 CHANGES = "RdBu"  # diverging: red lost, blue gained, white nothing
+SHARES_OF_WAY = "RdBu_r"  # the same of shares of the way to the constant grader, where more is worse
 GREW, SHRANK = "Blues", "Reds"
 UNDEFINED = "#DDDDDD"
 
 CHANGE_AXIS = "relative accuracy change (%)"
+WAY_AXIS = "way to the constant grader (%)"
+CONSTANT = "constant grader"
 
 LATIN = "DejaVu Sans"  # comes with matplotlib, hence the same everywhere
 CHINESE = (

@@ -22,12 +22,14 @@ from pipeline.report.results import Results
 def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
     """Figures by section of the report, none in a section without data.
 
-    Sections: heads, random, layers, functions, removal, dependency, similarity, grades, profiles, maps, learning.
+    Sections: heads, slices, random, layers, functions, removal, dependency, similarity, grades, profiles, maps,
+    learning.
     """
     with canvas.report_style(canvas.font_families(results.texts())):
         return {
             "heads": [head_heatmaps.heads_heatmap(results)],
-            "random": [ablation_charts.random_share(results)] if select.random_shares(results.groups) else [],
+            "slices": _head_slice_charts(results),
+            "random": [ablation_charts.random_share(results)] if ablation_charts.random_shares(results.groups) else [],
             "layers": [ablation_charts.layers_and_halves(results)],
             "functions": [
                 ablation_charts.function_bars(results),
@@ -59,12 +61,25 @@ def _head_map(results: Results) -> RenderedFigure:
 
 
 def _subgroup_charts(results: Results) -> list[RenderedFigure]:
-    """Heat maps of subgroup effects, one per slicing of the pairs."""
+    """Heat maps of the effects of groups on slices, one per slicing of the pairs."""
     pairs, slicings = f"{results.pairs} pairs of the test split", results.slices.groupby("slice", sort=False)
     return [
-        subgroup_charts.subgroup_chart(changes, str(slicing), pairs, number)
+        subgroup_charts.subgroup_chart(changes, str(slicing), pairs, results.tables.beside, number)
         for number, (slicing, changes) in enumerate(slicings, start=1)
     ]
+
+
+def _head_slice_charts(results: Results) -> list[RenderedFigure]:
+    """Heat maps of the effects of single heads on slices, one per slicing on which some effect is sure."""
+    pairs, slicings = (
+        f"{results.head_pairs} pairs of the test split",
+        results.tables.head_slices.groupby("slice", sort=False),
+    )
+    charts = [
+        subgroup_charts.head_slice_chart(changes, str(slicing), results.primary, pairs, number)
+        for number, (slicing, changes) in enumerate(slicings, start=1)
+    ]
+    return [chart for chart in charts if chart is not None]
 
 
 def write_figures(folder: Path, gallery: Mapping[str, Sequence[RenderedFigure]]) -> None:

@@ -1,16 +1,27 @@
-"""Heat maps of all heads: accuracy change when masked, and scores of each function before and after fine-tuning."""
+"""Heat maps of all heads: changes and verdicts when masked, and each function's scores before and after fine-tuning."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, UNDECIDED, VERDICTS
 from pipeline.core.heads import Head
-from pipeline.findings import select
 from pipeline.findings.verdict import percent
 from pipeline.report import canvas, heatmaps
-from pipeline.report.canvas import CHANGES, SCORES, FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.canvas import (
+    CHANGES,
+    SCORES,
+    SHARES_OF_WAY,
+    FigureText,
+    RenderedFigure,
+    blank_figure,
+    panel,
+    render_figure,
+)
 from pipeline.report.results import Results
+from pipeline.stats.measures import ACCURACY
 
 TARGETS = {
     "term_match": "the same term in the other text",
@@ -25,28 +36,71 @@ TARGETS = {
 
 
 def heads_heatmap(results: Results) -> RenderedFigure:
-    """Heat map of the relative accuracy change in percent, layer x head, red losses and blue gains."""
-    change = 100 * heatmaps.head_matrix(results.heads, select.CHANGE)
-    width, height = heatmaps.panel_size(change, column=0.46)
-    figure = blank_figure(heatmaps.LEFT + width + heatmaps.SCALE, heatmaps.BOTTOM + height + heatmaps.TOP)
-    axes = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height)
-    norm = heatmaps.centred_norm(change, least=0.1)
-    heatmaps.draw_heatmap(axes, change, norm, CHANGES, heatmaps.signed)
-    axes.set_title("single head masked")
-    heatmaps.colour_bar(axes, norm, CHANGES, canvas.CHANGE_AXIS)
+    """Heat maps, layer x head: relative accuracy change, and the primary measure's as a share of the way; red is worse.
+
+    The second one's cells carry the verdicts.
+    """
+    accuracy, way = (
+        100 * heatmaps.head_matrix(results.heads, column) for column in (ACCURACY.change, results.primary.to_constant)
+    )
+    figure, (left, right) = _two_panels(accuracy)
+    accuracies, shares = (heatmaps.centred_norm(values, least=0.1) for values in (accuracy, way))
+    heatmaps.draw_heatmap(left, accuracy, accuracies, CHANGES, heatmaps.signed)
+    left.set_title(f"single head masked: {ACCURACY.label}")
+    heatmaps.colour_bar(left, accuracies, CHANGES, canvas.CHANGE_AXIS)
+    _draw_verdicts(right, results.heads, way, shares)
+    right.set_title(f"{results.primary.label}: needed heads framed, ? undecided")
+    heatmaps.colour_bar(right, shares, SHARES_OF_WAY, canvas.WAY_AXIS)
     return render_figure(figure, _heads_text(results))
+
+
+def _two_panels(values: np.ndarray) -> tuple[Figure, list[Axes]]:
+    """A figure with two empty matrices, with room for a colour bar each."""
+    width, height = heatmaps.panel_size(values, column=0.42)
+    across = heatmaps.LEFT + width + heatmaps.SCALE
+    figure = blank_figure(2 * across, heatmaps.BOTTOM + height + heatmaps.TOP)
+    lefts = (heatmaps.LEFT, across + heatmaps.LEFT)
+    return figure, [panel(figure, left, heatmaps.BOTTOM, width, height) for left in lefts]
+
+
+def _draw_verdicts(axes: Axes, heads: pd.DataFrame, way: np.ndarray, norm: Normalize) -> None:
+    """Draw shares of the way in percent: needed heads framed, harmful ones with a dashed line, "?" where undecided."""
+    table = heads.pivot(index="layer", columns="head", values="verdict").sort_index().sort_index(axis=1)
+    verdicts = table.to_numpy(dtype=object)
+    heatmaps.fill_cells(axes, way, norm, SHARES_OF_WAY)
+    texts = [
+        [_decided(value, verdict) for value, verdict in zip(*row, strict=True)]
+        for row in zip(way, verdicts, strict=True)
+    ]
+    heatmaps.write_cells(axes, texts, way, norm, SHARES_OF_WAY)
+    for verdict, line in ((NEEDED, "-"), (HARMFUL, "--")):
+        heatmaps.frame_cells(axes, verdicts == verdict, way, norm, SHARES_OF_WAY, line)
+    heatmaps.label_heads(axes, way)
+
+
+def _decided(value: float, verdict: str) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return f"{heatmaps.signed(value)}?" if verdict == UNDECIDED else heatmaps.signed(value)
 
 
 def _heads_text(results: Results) -> FigureText:
     layers, heads = results.shape
-    worst = results.heads.sort_values([select.CHANGE, "layer", "head"]).iloc[0]
+    worst = results.heads.sort_values([ACCURACY.change, "layer", "head"]).iloc[0]
+    counts = results.heads["verdict"].value_counts()
+    verdicts = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    margin = results.tables.equivalence_margin
     return FigureText(
         name="heads_heatmap",
         title="Single heads masked",
-        alt=f"Heat map of {layers} layers by {heads} heads; largest loss: {Head.of_row(worst).name}, "
-        f"{percent(float(worst[select.CHANGE]))}.",
-        caption=f"Change of accuracy when a single head is masked, {results.unit}. Red cells are losses, blue "
-        "cells gains, white no change; the scale is symmetric about 0.",
+        alt=f"Two heat maps of {layers} layers by {heads} heads; largest loss of accuracy: {Head.of_row(worst).name}, "
+        f"{percent(float(worst[ACCURACY.change]))}; by {results.primary.label} {verdicts}.",
+        caption=f"Left: change of accuracy when a single head is masked, {results.head_unit}. Right: change of "
+        f"{results.primary.label} on the same pairs, as a share of the way from the unmasked model (0) to the constant "
+        "grader, which knows how common each grade is and nothing of the pair (100%); above 0 is worse. Red cells are "
+        "worse, blue ones better, in both; each scale is symmetric about 0. A framed head is needed, one in a dashed "
+        f"frame harmful: the change is surely larger than {margin:.0%} of the way. Of a number with a question mark it "
+        f"is not decided; one without, unframed, is surely smaller than that. {verdicts}.",
     )
 
 

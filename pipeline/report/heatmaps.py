@@ -48,6 +48,11 @@ def draw_heatmap(axes: Axes, values: np.ndarray, norm: Normalize, colours: str, 
     """Draw a matrix [layer, head] with every cell annotated and both axes labelled."""
     fill_cells(axes, values, norm, colours)
     annotate_cells(axes, values, norm, colours, write)
+    label_heads(axes, values)
+
+
+def label_heads(axes: Axes, values: np.ndarray) -> None:
+    """Label both axes of a matrix [layer, head]."""
     layers, heads = values.shape
     label_rows(axes, [str(layer) for layer in range(layers)])
     label_columns(axes, [str(head) for head in range(heads)])
@@ -64,19 +69,26 @@ def annotate_cells(
     axes: Axes, values: np.ndarray, norm: Normalize, colours: str, write: Callable[[float], str]
 ) -> None:
     """Write each cell's value into it, a dash where it is undefined."""
+    texts = [[write(value) if np.isfinite(value) else "–" for value in row] for row in values]
+    write_cells(axes, texts, values, norm, colours)
+
+
+def write_cells(axes: Axes, texts: Sequence[Sequence[str]], values: np.ndarray, norm: Normalize, colours: str) -> None:
+    """Write a text into each cell, in an ink that shows on the colour of its value."""
     colour_map = _colour_map(colours)
     for (row, column), value in np.ndenumerate(values):
-        defined = bool(np.isfinite(value))
-        ink = _ink(colour_map(norm(value))) if defined else canvas.INK
-        axes.text(column, row, write(value) if defined else "–", ha="center", va="center", fontsize=7, color=ink)
+        ink = _ink(colour_map(norm(value))) if np.isfinite(value) else canvas.INK
+        axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=7, color=ink)
 
 
-def frame_cells(axes: Axes, marked: np.ndarray, values: np.ndarray, norm: Normalize, colours: str) -> None:
+def frame_cells(
+    axes: Axes, marked: np.ndarray, values: np.ndarray, norm: Normalize, colours: str, line: str = "-"
+) -> None:
     """Draw a line inside the border of the marked cells, bool [row, column], in the ink of their text."""
     colour_map = _colour_map(colours)
     for row, column in np.argwhere(marked):
         ink = _ink(colour_map(norm(values[row, column])))
-        axes.add_patch(Rectangle((column - 0.45, row - 0.42), 0.9, 0.84, fill=False, ec=ink, lw=0.9))
+        axes.add_patch(Rectangle((column - 0.45, row - 0.42), 0.9, 0.84, fill=False, ec=ink, lw=0.9, ls=line))
 
 
 def label_rows(axes: Axes, labels: Sequence[str], **font: Any) -> None:

@@ -26,8 +26,14 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
         .get_template("report.html.jinja")
         .render(
             run=tables.run_table(results),
+            measures=tables.measure_scales(results),
             needed=tables.most_needed(results),
             harmful=tables.most_harmful(results),
+            active=tables.active_heads(results),
+            inert=tables.inert_heads(results),
+            unlabelled=tables.unlabelled_heads(results),
+            sure_slices=tables.sure_slices(results),
+            groups=tables.group_effects(results),
             labelled=tables.labelled_heads(results),
             term_match_shift=tables.term_match_shift(results),
             worst_slices=tables.worst_slices(results),

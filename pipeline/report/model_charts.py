@@ -10,6 +10,7 @@ from pipeline.report import canvas, heatmaps
 from pipeline.report.canvas import BLUE, GREEN, ORANGE, SCORES, FigureText, RenderedFigure, panel, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
+from pipeline.stats.measures import QWK
 
 CURVE_COLOURS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
 NAMED_GROUPS = ("unmasked", "layer", "half", "function", "lower_except", "user")
@@ -79,7 +80,7 @@ def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
         title="Grades that the masked model predicts",
         alt=f"Table of the share of each predicted grade by masked group; {which}.",
         caption=f"Share of the {results.pairs} test pairs predicted as each grade, in percent; each row sums "
-        f"to 100. A row in bold has collapsed: {select.COLLAPSED:.0%} or more of its predictions are one grade, so "
-        f"its accuracy is about that grade's share. {random.sum()} of {len(random)} random groups collapsed "
+        f"to 100. A row in bold has collapsed: by {QWK.label} it is {select.COLLAPSED:.0%} or more of the way to the "
+        f"constant grader, which knows nothing of the pair. {random.sum()} of {len(random)} random groups collapsed "
         "too.",
     )

@@ -14,6 +14,7 @@ from pipeline.core.config import Params
 from pipeline.findings import select
 from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.stats.bootstrap import FEW_QUERIES
+from pipeline.stats.measures import ACCURACY, Measure
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Results:
     setting: list[tuple[str, str]]  # the run's settings, as (name, value) in the order shown
     grades: list[str]  # labels from worst to best
     tables: select.Tables  # the tables that findings are judged on
+    unlabelled_heads: pd.DataFrame  # one row a head masked on pairs without grades, empty where there are none
     head_embedding: pd.DataFrame  # one row per head, with its coordinates (head_embedding.csv)
     edges: pd.DataFrame  # one row a masked head and later head (edges.csv)
     example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair
@@ -59,19 +61,29 @@ class Results:
         return self.tables.groups
 
     @property
+    def slices(self) -> pd.DataFrame:
+        """Effects of groups on slices of the pairs (slices.csv)."""
+        return self.tables.slices
+
+    @property
+    def primary(self) -> Measure:
+        """The measure that decides verdicts on heads."""
+        return self.tables.primary
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Layers, and heads per layer."""
         return int(self.heads["layer"].max()) + 1, int(self.heads["head"].max()) + 1
 
     @property
     def pairs(self) -> int:
-        """Number of test pairs of the ablations."""
+        """Number of test pairs on which groups of heads are masked."""
         return select.pair_count(self.groups)
 
     @property
-    def accuracy(self) -> float:
-        """Unmasked accuracy on the pairs of the ablations."""
-        return float(select.unmasked(self.groups)["accuracy"].iloc[0])
+    def head_pairs(self) -> int:
+        """Number of test pairs on which single heads are masked."""
+        return int(self.head_ablation["pairs"])
 
     @property
     def few_queries(self) -> int | None:
@@ -92,8 +104,18 @@ class Results:
 
     @property
     def unit(self) -> str:
-        """Unit and pairs of an accuracy change, as captions say them."""
-        return f"in percent of the unmasked accuracy ({self.accuracy:.3f}), on {self.pairs} pairs of the test split"
+        """Unit and pairs of a group's accuracy change, as captions say them."""
+        return _unit(self.tables.group_scales, self.pairs)
+
+    @property
+    def head_unit(self) -> str:
+        """Unit and pairs of a single head's accuracy change."""
+        return _unit(self.tables.head_scales, self.head_pairs)
+
+    @property
+    def constant_grader(self) -> float:
+        """Relative accuracy change from the unmasked model to the constant grader, on the groups' pairs."""
+        return float(select.scale(self.tables.group_scales, ACCURACY)["way"])
 
     def texts(self) -> Iterator[str]:
         """Texts of the user's data and params that the report shows."""
@@ -104,6 +126,11 @@ class Results:
             yield from (pair.query, pair.title, *pair.tokens)
         for example in self.example_cls_attention:
             yield from (example["query"], example["title"], *example["tokens"])
+
+
+def _unit(scales: pd.DataFrame, pairs: int) -> str:
+    accuracy = select.scale(scales, ACCURACY)["unmasked"]
+    return f"in percent of the unmasked accuracy ({accuracy:.3f}), on {pairs} pairs of the test split"
 
 
 def run_setting(params: Params) -> list[tuple[str, str]]:
@@ -122,7 +149,7 @@ def run_setting(params: Params) -> list[tuple[str, str]]:
 def headline(
     grading: Mapping[str, Any], bilstm: Mapping[str, Any], heads: pd.DataFrame, findings: Sequence[Finding]
 ) -> dict[str, Any]:
-    """A run in ten values: what `dvc metrics show`, `dvc exp show` and the end of `dvc repro` show.
+    """A run in eleven values: what `dvc metrics show`, `dvc exp show` and the end of `dvc repro` show.
 
     Args:
         grading, bilstm: metrics of the fine-tuned model and of the BiLSTM.
@@ -136,6 +163,7 @@ def headline(
         "heads": len(heads),
         "needed_heads": int((heads["verdict"] == NEEDED).sum()),
         "harmful_heads": int((heads["verdict"] == HARMFUL).sum()),
+        "inert_heads": int(heads["is_inert"].sum()),
         **{verdict.replace(" ", "_"): verdicts[verdict] for verdict in VERDICTS},
         "report": str(paths.REPORT),
     }

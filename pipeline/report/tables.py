@@ -1,17 +1,22 @@
 """The report's tables as text: a caption, column heads, and rows whose first cell names the row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, VERDICTS
 from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.functional_heads import PLACES
-from pipeline.findings.verdict import percent
+from pipeline.findings.verdict import Estimate, percent
+from pipeline.report import canvas
 from pipeline.report.results import Results
-from pipeline.report.text import visible, width
+from pipeline.report.text import shortened, visible, width
+from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LABEL_FREE, TESTED, Measure
 
 SPLITS = ("train", "dev", "test")
 EVALUATED = ("dev", "test")
@@ -22,18 +27,10 @@ LEXICAL = ("exact", "missing_modifier", "wrong_modifier", "same_category", "high
 EXPECTED = {"term_match": LEXICAL} | dict.fromkeys(("previous_term", "next_term", "word_order"), ("word_order",))
 ABLATION_TYPES = ("zero", "mean", "resample")
 SHOWN = 10  # heads in a table of extremes
-HEAD_COLUMNS = {  # column of heads.csv -> its title and format
-    select.CHANGE: ("accuracy, relative (95% interval)", ""),
-    "verdict": ("verdict (accuracy)", "{}"),
-    "q": ("q", "{:.3f}"),
-    "min_detectable_change": ("minimum detectable effect", "{:.1%}"),
-    "logit_margin_change": ("logit margin", "{:+.3f}"),
-    "qwk_change": ("qwk", "{:+.3f}"),
-    "mae_change": ("mae (grades)", "{:+.3f}"),
-    "log_loss_change": ("log loss (nats)", "{:+.3f}"),
-    "right_to_wrong": ("pairs right to wrong", "{:.0f}"),
-    "wrong_to_right": ("pairs wrong to right", "{:.0f}"),
-}
+SHOWN_CELLS = 20  # heads and slices in the table of them
+NAMED = ("layer", "half", "function", "lower_except", "user")  # group types that are no draws
+GROUP_NAMES = {"layer": "layer {}", "half": "{} half", "lower_except": "lower half except {}", "user": "user group: {}"}
+OF_WAY = "% of the way"
 
 
 @dataclass(frozen=True)
@@ -56,37 +53,205 @@ def run_table(results: Results) -> Table:
             "Lexical baselines",
             ", ".join(f"{name} {number(value)}" for name, value in baselines.items()) or "not measured",
         ),
-        ("Ablation sample", f"{results.pairs} test pairs, unmasked accuracy {results.accuracy:.3f}"),
+        ("Ablation sample", f"{results.head_pairs} test pairs for single heads, {results.pairs} for groups of heads"),
+        ("Single heads masked", _verdict_counts(results)),
     ]
     return Table("Run settings, and accuracy compared with lexical baselines", ["", ""], [list(row) for row in rows])
 
 
+def _verdict_counts(results: Results) -> str:
+    counts = results.heads["verdict"].value_counts()
+    named = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    return f"by {results.primary.label}: {named}; inert: {results.heads['is_inert'].sum()}"
+
+
+def measure_scales(results: Results) -> Table:
+    """Tested measures: unmasked and of the constant grader, the size that matters, and how many heads each finds."""
+    needed = results.heads["verdict"] == NEEDED
+    rows = []
+    for measure in TESTED:
+        scale, sure = (
+            select.scale(results.tables.head_scales, measure),
+            results.heads[f"{measure.name}_q"] < SIGNIFICANCE,
+        )
+        values = [_plain(scale["unmasked"]), _plain(scale["constant"])]
+        way = Estimate(scale["way"], scale["way_low"], scale["way_high"], unit=select.unit_of(measure)).text()
+        counts = [str(int(sure.sum())), str(int((sure & needed).sum()))]
+        rows.append(
+            [measure.label, *values, way, _size(scale["margin"], measure), f"{measure.better} is better", *counts]
+        )
+    caption = (
+        f"Measures on {results.head_pairs} test pairs. The constant grader knows how common each grade is and nothing "
+        f"of the pair. {results.tables.equivalence_margin:.0%} of the way to it is the size that matters; "
+        f"{results.primary.label} decides which heads are needed"
+    )
+    found = ["heads with q < 0.05", f"of them needed by {results.primary.label}"]
+    columns = ["measure", "unmasked", canvas.CONSTANT, "way (95% interval)", "size that matters", "", *found]
+    return Table(caption, columns, rows)
+
+
+def _plain(value: float) -> str:
+    return "undefined" if np.isnan(value) else f"{value:.3f}"
+
+
+def _size(value: float, measure: Measure) -> str:
+    """A size in the unit of the measure's changes."""
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:.1%}" if measure.is_relative else f"{value:.3f} {measure.unit}".rstrip()
+
+
 def most_needed(results: Results) -> Table:
-    """Heads with the largest loss of accuracy when masked."""
-    costly = results.heads[results.heads[select.CHANGE] < 0].sort_values([select.CHANGE, "layer", "head"])
-    return _extremes("Most needed heads", costly, results)
+    """Heads that cost most when masked, by the primary measure."""
+    costly = results.heads[results.heads[results.primary.to_constant] > 0]
+    return _extremes("Most needed heads", _ranked(costly, results.primary.to_constant, ascending=False), results)
 
 
 def most_harmful(results: Results) -> Table:
-    """Heads with the largest gain of accuracy when masked."""
-    harmful = results.heads[results.heads[select.CHANGE] > 0]
-    ranked = harmful.sort_values([select.CHANGE, "layer", "head"], ascending=[False, True, True])
-    return _extremes("Most harmful heads", ranked, results)
+    """Heads whose masking gains most, by the primary measure."""
+    harmful = results.heads[results.heads[results.primary.to_constant] < 0]
+    return _extremes("Most harmful heads", _ranked(harmful, results.primary.to_constant, ascending=True), results)
+
+
+def active_heads(results: Results) -> Table:
+    """Heads that surely change predictions by a size that matters and are neither needed nor harmful."""
+    size = select.size_that_matters(results.tables.head_scales, KL_DIVERGENCE)
+    does_much = results.heads[f"{KL_DIVERGENCE.change}_low"] > size
+    is_neither = ~results.heads["verdict"].isin([NEEDED, HARMFUL]) & ~results.heads["is_inert"]
+    active = results.heads[does_much & is_neither]
+    return _extremes("Heads that do much and are neither needed nor harmful", _ranked(active, "rank", True), results)
+
+
+def inert_heads(results: Results) -> Table:
+    """Heads without which predictions surely change less than matters, the least active first."""
+    ranked = _ranked(results.heads[results.heads["is_inert"]], "rank", ascending=False)
+    rows = [
+        [Head.of_row(row).name, str(row["rank"]), *(_estimated(row, measure) for measure in LABEL_FREE), row["verdict"]]
+        for row in select.records(ranked)
+    ]
+    caption = (
+        f"Inert heads: {len(ranked)} of {len(results.heads)}, the least active first; without one the predictions "
+        "surely change less than matters, whatever the gold grades"
+    )
+    return Table(caption, ["head", "rank by KL divergence", *map(_with_interval, LABEL_FREE), "verdict"], rows)
+
+
+def _ranked(heads: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
+    return heads.sort_values([column, "layer", "head"], ascending=[ascending, True, True])
 
 
 def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
-    """The first SHOWN of the ranked heads, with the columns of HEAD_COLUMNS."""
-    where = f"on {results.pairs} test pairs; layers and heads count from 0."
+    """The first SHOWN of the ranked heads, with all tested measures beside each other."""
+    primary = results.primary
+    others = [measure for measure in TESTED if measure not in (ACCURACY, primary)]
+    whole = list(dict.fromkeys([primary, ACCURACY]))
     rows = [
-        [Head.of_row(row).name, *(_measure(row, name, form) for name, (_, form) in HEAD_COLUMNS.items())]
-        for _, row in ranked.head(SHOWN).iterrows()
+        [
+            Head.of_row(row).name,
+            *(row["verdict"], percent(row[primary.to_constant]), *(_estimated(row, measure) for measure in whole)),
+            *(_plain(row[f"{primary.name}_q"]), _share(row["detectable_to_constant"]), str(row["rank"])),
+            *(_change(row, measure) for measure in others),
+            *(str(row["right_to_wrong"]), str(row["wrong_to_right"])),
+        ]
+        for row in select.records(ranked.head(SHOWN))
     ]
-    columns = ["head", *(heading for heading, _ in HEAD_COLUMNS.values())]
-    return Table(f"{title}: changes against the unmasked model {where}", columns, rows)
+    columns = [
+        "head",
+        "verdict",
+        f"{primary.label}, {OF_WAY}",
+        *map(_with_interval, whole),
+        "q",
+        f"detectable, {OF_WAY}",
+        "KL rank",
+    ]
+    columns += [*map(_heading, others), "pairs right to wrong", "pairs wrong to right"]
+    more = f", {SHOWN} of {len(ranked)}" if len(ranked) > SHOWN else ""
+    where = f"on {results.head_pairs} test pairs; layers and heads count from 0"
+    return Table(f"{title}{more}: changes against the unmasked model {where}", columns, rows)
 
 
-def _measure(row: pd.Series, name: str, form: str) -> str:
-    return select.row_estimate(row).text() if name == select.CHANGE else form.format(row[name])
+def _heading(measure: Measure) -> str:
+    unit = "%" if measure.is_relative else measure.unit
+    return f"{measure.label} ({unit})" if unit else measure.label
+
+
+def _with_interval(measure: Measure) -> str:
+    return f"{_heading(measure)}, 95% interval"
+
+
+def _estimated(row: pd.Series, measure: Measure) -> str:
+    """Change and interval, in the unit that `_heading` names."""
+    estimate = select.row_estimate(row, measure)
+    return estimate.text() if measure.is_relative else replace(estimate, unit="").text()
+
+
+def _change(row: pd.Series, measure: Measure) -> str:
+    value = float(row[measure.change])
+    if np.isnan(value):
+        return "undefined"
+    return percent(value) if measure.is_relative else f"{round(value, 3) + 0.0:+.3f}"
+
+
+def _share(value: float) -> str:
+    return "undefined" if np.isnan(value) else f"{value:.1%}"
+
+
+def sure_slices(results: Results) -> Table:
+    """Sure effects of single heads on slices of the pairs, the largest first."""
+    slices, measure = results.tables.head_slices, results.primary
+    sure = slices[slices["is_sure"]].sort_values("to_constant", key=lambda shares: -shares.abs(), kind="stable")
+    rows = [
+        [
+            Head.of_row(row).name,
+            *(str(row["slice"]), str(row["value"]), str(row["pairs"]), percent(row["to_constant"])),
+            replace(select.long_estimate(row, measure), unit="").text(),
+        ]
+        for row in select.records(sure.head(SHOWN_CELLS))
+    ]
+    caption = (
+        f"Slices of the pairs on which a head surely changes {measure.label}: the {len(rows)} largest of {len(sure)} "
+        f"changes, of {len(slices)} compared; the intervals hold all together with 95%"
+    )
+    columns = ["head", "slicing", "slice", "pairs", f"{measure.label}, {OF_WAY}", f"{_heading(measure)}, interval"]
+    return Table(caption, columns, rows)
+
+
+def group_effects(results: Results) -> Table:
+    """Named groups by every tested measure, the primary one as a share of the way too."""
+    groups, primary = results.groups, results.primary
+    named = groups[groups["group_type"].isin(NAMED)]
+    rows = [
+        [
+            GROUP_NAMES.get(row["group_type"], "{}").format(shortened(str(row["group"]), 20)),
+            *(str(row["heads_masked"]), percent(row[primary.to_constant])),
+            *(_change(row, measure) for measure in TESTED),
+            "collapsed" if has_collapsed else "",
+        ]
+        for row, has_collapsed in zip(select.records(named), select.collapsed(named), strict=True)
+    ]
+    caption = f"Named groups masked, on {results.pairs} test pairs: changes of every measure against the unmasked model"
+    columns = ["heads masked", "number", f"{primary.label}, {OF_WAY}", *map(_heading, TESTED), ""]
+    return Table(caption, columns, rows)
+
+
+def unlabelled_heads(results: Results) -> Table:
+    """Heads that change the predictions of pairs without grades most, with their rank on graded pairs."""
+    found = results.unlabelled_heads.merge(results.heads[["layer", "head", "rank"]], on=["layer", "head"])
+    ranked = found.sort_values([KL_DIVERGENCE.change, "layer", "head"], ascending=[False, True, True])
+    rows = [
+        [
+            Head.of_row(row).name,
+            *(str(place), str(row["rank"]), *(_estimated(row, measure) for measure in LABEL_FREE)),
+            "inert" if row["is_inert"] else "",
+        ]
+        for place, row in enumerate(select.records(ranked.head(SHOWN)), start=1)
+    ]
+    agreement = (-found[KL_DIVERGENCE.change]).rank().corr(found["rank"].rank()) if len(found) > 1 else np.nan
+    caption = (
+        f"Heads on pairs without grades, ranked by {KL_DIVERGENCE.label}; rank correlation (Spearman) of all "
+        f"{len(found)} heads with the graded pairs: {_plain(agreement)}; inert: {found['is_inert'].sum()}"
+    )
+    return Table(caption, ["head", "rank", "rank on graded pairs", *map(_with_interval, LABEL_FREE), ""], rows)
 
 
 def labelled_heads(results: Results) -> Table:
@@ -129,13 +294,13 @@ def _shift(row: pd.Series) -> str:
 
 def worst_slices(results: Results) -> Table:
     """The phenomenon with the largest loss by functional group, and those expected; no row without phenomena."""
-    sliced = results.slices[results.slices["slice"] == "phenomenon"].dropna(subset=[select.CHANGE])
-    ranked = sliced.sort_values(select.CHANGE, kind="stable")
+    slices = results.slices[results.slices["measure"] == ACCURACY.name]
+    ranked = slices[slices["slice"] == "phenomenon"].dropna(subset=["change"]).sort_values("change", kind="stable")
     rows = []
     for function, expected in EXPECTED.items():
         for _, worst in ranked[ranked["group"] == function].head(1).iterrows():
             verdict = "as expected" if worst["value"] in expected else "not as expected"
-            change = select.row_estimate(worst).text()
+            change = select.long_estimate(worst).text()
             rows.append([function, str(worst["value"]), change, ", ".join(expected), verdict])
     columns = ["heads masked", "largest loss", "accuracy, relative (95% interval)", "expected", ""]
     return Table("Phenomenon with the largest loss, by function of the heads masked", columns, rows)
@@ -170,12 +335,12 @@ def _interval(row: pd.Series, name: str, form: str) -> str:
 
 
 def ablation_types(results: Results) -> Table:
-    """Heads whose accuracy changes detectably under zero ablation only, with their change under each type."""
+    """Heads whose primary measure changes detectably under zero ablation only, with their change under each type."""
     rows = [
-        [Head.of_row(row).name, *(percent(row[f"{name}_change"]) for name in ABLATION_TYPES)]
-        for _, row in results.heads[results.heads["zero_ablation_only"]].iterrows()
+        [Head.of_row(row).name, *(percent(row[f"{name}_to_constant"]) for name in ABLATION_TYPES)]
+        for row in select.records(results.heads[results.heads["zero_ablation_only"]])
     ]
-    caption = "Heads that matter under zero ablation only: relative accuracy change by ablation type"
+    caption = f"Heads that matter under zero ablation only: {results.primary.label}, {OF_WAY}, by ablation type"
     return Table(caption, ["head", *ABLATION_TYPES], rows)
 
 

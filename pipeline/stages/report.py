@@ -1,5 +1,5 @@
 """Results of every stage -> report and findings: reports/report.html, reports/figures/,
-reports/findings.json, and the run in ten values, reports/headline.json.
+reports/findings.json, and the run in eleven values, reports/headline.json.
 """
 
 from dataclasses import asdict
@@ -47,6 +47,7 @@ def read_results(params: Params) -> Results:
         setting=run_setting(params),
         grades=params.data.grades,
         tables=_read_tables(params),
+        unlabelled_heads=head_ablation.UNLABELLED_HEADS.read(),
         head_embedding=attention.HEAD_EMBEDDING.read(),
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
@@ -56,7 +57,7 @@ def read_results(params: Params) -> Results:
         finetune=schemas.metrics(paths.stage_metrics("finetune"), ("test_accuracy", "test_qwk")),
         bilstm=schemas.metrics(paths.stage_metrics("bilstm"), ("test_accuracy",)),
         attention=schemas.metrics(paths.stage_metrics("attention")),
-        head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries",)),
+        head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
         example_pairs=_read_example_pairs(),
         example_heads=params.report.example_heads,
     )

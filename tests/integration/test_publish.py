@@ -67,7 +67,7 @@ def run_stage(name: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 def write_heads() -> None:
     paths.HEADS.parent.mkdir(parents=True, exist_ok=True)
     paths.HEADS.write_text(
-        "layer,head,accuracy,relative_accuracy_change,verdict\n0,0,0.8,0,no detectable effect\n3,4,0.7,-0.055,needed\n"
+        "layer,head,relative_accuracy_change,log_loss_to_constant,verdict\n0,0,0,0,no effect\n3,4,-0.055,0.1,needed\n"
     )
 
 

@@ -19,6 +19,7 @@ import yaml
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
+from pipeline.stats.measures import ACCURACY, TESTED
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from tests.support import frames
 from tests.support.shell import REPOSITORY
@@ -26,6 +27,7 @@ from tests.support.shell import REPOSITORY
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FIGURES = 17
 STAGE = """
 from pipeline.core.config import load_params
 from pipeline.stages import report
@@ -64,6 +66,10 @@ def write_inputs(folder: Path) -> None:
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     written = {
         head_ablation.HEADS: results.heads,
+        head_ablation.SCALES: results.tables.head_scales,
+        head_ablation.HEAD_SLICES: results.tables.head_slices,
+        head_ablation.UNLABELLED_HEADS: results.unlabelled_heads,
+        group_ablation.SCALES: results.tables.group_scales,
         group_ablation.GROUPS: results.groups,
         group_ablation.CONTROLS: results.tables.controls,
         group_ablation.CONTRASTS: results.tables.contrasts,
@@ -146,14 +152,14 @@ def test_nothing_is_fetched_from_elsewhere(source: str, page: Page):
 
 def test_every_figure_has_alternative_text_and_a_caption(page: Page):
     images, captions = page.all("img"), page.all("figcaption")
-    assert len(images) == len(captions) == len(page.all("figure")) == 16
+    assert len(images) == len(captions) == len(page.all("figure")) == FIGURES
     assert all(len(image["alt"] or "") > 20 for image in images)
 
 
 def test_the_contents_lead_to_sections_that_exist(page: Page):
     targets = [(link["href"] or "").removeprefix("#") for link in page.all("a")]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(targets) == len(page.all("section")) == 15
+    assert len(targets) == len(page.all("section")) == 16
     assert set(targets) <= set(ids)
     assert len(ids) == len(set(ids))
 
@@ -185,12 +191,80 @@ def test_accuracy_is_shown_with_lexical_baselines():
     assert rows["Lexical baselines"] == "majority class 0.250, logistic regression on words 0.500"
 
 
-def test_the_extremes_are_sorted_and_split_by_sign():
+def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
+    return dict(zip(table.columns, table.rows[row], strict=True))
+
+
+def test_the_extremes_are_sorted_and_split_by_sign_of_the_primary_measure():
     results = frames.results(2, 4)
-    changes = results.heads["relative_accuracy_change"]
-    assert tables.most_needed(results).rows[0][:3] == ["layer 1 head 1", "-5.2% (-6.7% to -3.7%)", "needed"]
-    assert len(tables.most_needed(results).rows) == (changes < 0).sum()
-    assert tables.most_harmful(results).rows[0][1].startswith(f"{100 * changes.max():+.1f}% (")
+    shares = results.heads["log_loss_to_constant"]
+    needed = cells(tables.most_needed(results))
+    assert [needed[name] for name in ("head", "verdict", "q", "KL rank")] == ["layer 1 head 1", "needed", "0.002", "1"]
+    assert needed["log loss, % of the way"] == "+7.8%"
+    assert needed["log loss (nats), 95% interval"] == "+0.094 (+0.086 to +0.101)"  # 0.078 of 1.2 nats
+    assert needed["accuracy (%), 95% interval"] == "-5.2% (-5.6% to -4.8%)"
+    assert needed["logit margin (logits)"] == "-0.179"  # 0.078 of 2.3
+    assert needed["detectable, % of the way"] == "2.7%"
+    assert len(tables.most_needed(results).rows) == (shares > 0).sum()
+    assert cells(tables.most_harmful(results))["log loss, % of the way"] == f"{100 * shares.min():+.1f}%"
+
+
+def test_verdicts_follow_another_primary_measure():
+    results = frames.results(2, 4)
+    by_accuracy = replace(results, tables=replace(results.tables, primary=ACCURACY))
+    columns = tables.most_needed(by_accuracy).columns
+    assert columns[2:4] == ["accuracy, % of the way", "accuracy (%), 95% interval"]
+    assert "log loss (nats)" in columns
+
+
+def test_heads_that_do_much_and_heads_that_do_nothing_are_named():
+    """A head whose KL divergence alone is large is neither needed nor harmful."""
+    active = {"verdict": "undecided", "is_inert": False, "kl_divergence": 0.3}
+    active |= {"kl_divergence_low": 0.2, "kl_divergence_high": 0.4}
+    heads = frames.ranked_heads(
+        [frames.head_row(0, 0, -0.05), frames.head_row(0, 1, -0.001, **active), frames.head_row(0, 2, 0.0)]
+    )
+    results = frames.results(2, 4)
+    results = replace(results, tables=replace(results.tables, heads=heads))
+    assert [row[0] for row in tables.active_heads(results).rows] == ["layer 0 head 1"]
+    assert cells(tables.active_heads(results))["KL rank"] == "1"
+    assert [row[:2] for row in tables.inert_heads(results).rows] == [["layer 0 head 2", "3"]]
+    assert tables.inert_heads(results).caption.startswith("Inert heads: 1 of 3")
+
+
+def test_measures_have_their_scale_and_the_heads_they_find():
+    rows = {row[0]: row[1:] for row in tables.measure_scales(frames.results(2, 4)).rows}
+    assert list(rows) == [measure.label for measure in TESTED]
+    way = "-66.7% (-73.3% to -60.0%)"
+    assert rows["accuracy"] == ["0.900", "0.300", way, "1.3%", "higher is better", "2", "2"]
+    assert rows["log loss"][:4] == ["0.300", "1.500", "+1.200 (+1.080 to +1.320) nats", "0.024 nats"]
+
+
+def test_sure_slices_of_single_heads_are_named_the_largest_first():
+    table = tables.sure_slices(frames.results(2, 4))
+    assert [row[:5] for row in table.rows] == [
+        ["layer 1 head 1", "phenomenon", "word_order", "42", "+40.0%"],
+        ["layer 0 head 0", "phenomenon", "synonym", "41", "-10.0%"],
+    ]
+    assert "the 2 largest of 2 changes, of 40 compared" in table.caption
+
+
+def test_named_groups_are_shown_by_every_measure():
+    rows = {row[0]: row[1:] for row in tables.group_effects(frames.results(2, 4)).rows}
+    assert rows["lower half"][1:3] == ["+94.5%", "-63.0%"]
+    assert rows["lower half"][-1] == "collapsed"
+    assert rows["term_match"][-1] == ""
+    assert "user group: <b>mine</b> & $x$" in rows
+    assert not {"unmasked", "random"} & set(rows)
+
+
+def test_heads_on_pairs_without_grades_agree_with_the_graded():
+    results = frames.results(2, 4)
+    table = tables.unlabelled_heads(results)
+    assert table.rows[0][:3] == ["layer 1 head 1", "1", "1"]
+    assert "rank correlation (Spearman) of all 8 heads with the graded pairs: 1.000" in table.caption
+    nothing = replace(results, unlabelled_heads=results.unlabelled_heads[:0])
+    assert tables.unlabelled_heads(nothing).rows == []
 
 
 def test_labelled_heads_by_function_and_heads_that_matter_under_zero_ablation_only():
@@ -259,11 +333,12 @@ def test_the_same_inputs_give_the_same_bytes(runs: list[tuple[Path, str]]):
 def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     folder, printed = runs[0]
     figures = {path.name for path in (folder / paths.FIGURES).iterdir()}
-    assert len(figures) == 2 * 16
+    assert len(figures) == 2 * FIGURES
     assert {f"{Path(name).stem}.{ending}" for name in figures for ending in ("png", "svg")} == figures
     assert {
         "heads_heatmap.png",
         "random_share.svg",
+        "head_slices_1.svg",
         "profile_term_match.png",
         "maps_pair_0_layer_0_head_0.svg",
     } <= figures

@@ -45,23 +45,19 @@ def hostile_results() -> Results:
     users = [frames.group_row("user", text, -0.03) for text in HOSTILE]
     groups = pd.concat([results.groups, pd.DataFrame(users)], ignore_index=True)
     sliced = [
-        {
-            "group": group,
-            "slice": f"column {HOSTILE[1]}",
-            "value": value,
-            "pairs": 40,
-            "queries": 20,
-            **frames.measures(-0.1),
-        }
+        row
         for group in ("term_match", *HOSTILE[1::4])
         for value in HOSTILE[::2]
+        for row in frames.slice_rows(group, value, -0.1, slicing=f"column {HOSTILE[1]}")
     ]
+    by_head = results.tables.head_slices.query("slice == 'phenomenon'")
+    names = dict(zip(by_head["value"].unique(), HOSTILE[1:], strict=False))
+    head_slices = by_head.assign(slice=f"column {HOSTILE[2]}", value=by_head["value"].map(names))
     return dataclasses.replace(
         results,
         setting=[("Data", "data/raw/<b>\u202e.csv"), ("Model", "data/checkpoints/\"'><script>")],
         grades=HOSTILE[:5],
-        tables=dataclasses.replace(results.tables, groups=groups),
-        slices=pd.DataFrame(sliced),
+        tables=dataclasses.replace(results.tables, groups=groups, slices=pd.DataFrame(sliced), head_slices=head_slices),
         profiles=results.profiles[results.profiles["function"] == "term_match"],
         example_cls_attention=[frames.example_record(tokens) | texts],
         example_pairs=[dataclasses.replace(frames.example_pair(tokens, 2, 4), **texts)],

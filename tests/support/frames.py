@@ -3,6 +3,7 @@
 A frame has the columns of its table in `pipeline.tables`; what an example does not give is filled in by kind.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import CHANGE, NEEDED, NOTHING
-from pipeline.compare.run_results import RunResults
+from pipeline.analysis.ablation_effects import CHANGE, HARMFUL, NEEDED, NO_EFFECT, UNDECIDED
+from pipeline.compare.run_results import TO_CONSTANT, RunResults
 from pipeline.core.schemas import Column, Table
-from pipeline.findings.select import Tables
+from pipeline.findings.select import WHOLE, Tables
 from pipeline.report.results import ExamplePair, Results
+from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LOG_LOSS, TESTED, Measure
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 
 FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
 CHANCES = dict(zip(FUNCTIONS, [0.06, 0.08, 0.07, 0.07, 0.04, 0.04, 0.08, 0.5, 1.0], strict=True))
 CONTROLLED = ("term_match", "segmentation", "word_order")
-PAIRS, BASELINE = 400, 0.9
+PAIRS, HEAD_PAIRS, BASELINE = 400, 600, 0.9
+MARGIN = 0.02  # share of the way from which a change matters
 ENGLISH_TEXT = "[CLS] cheap train from york to bath [SEP] train tickets york to bath , cheap fares daily [SEP]"
 CHINESE_TEXT = "[CLS] 上 海 到 北 京 高 铁 票 [SEP] 北 京 到 上 海 的 高 铁 车 票 价 格 查 询 与 预 订 [SEP]"
 ENGLISH, CHINESE = ENGLISH_TEXT.split(), CHINESE_TEXT.split()
@@ -58,57 +61,139 @@ def write(folder: Path, table: Table, frame: pd.DataFrame) -> None:
     replace(table, path=folder / table.path).write(frame)
 
 
-def measures(change: float, width: float = 0.015) -> dict[str, float]:
+# Measure -> its value unmasked, and that of the constant grader.
+SCALE = {
+    "accuracy": (BASELINE, 0.3),
+    "log_loss": (0.3, 1.5),
+    "logit_margin": (2.0, -0.3),
+    "qwk": (0.93, 0.0),
+    "kl_divergence": (0.0, 0.9),
+    "changed_predictions": (0.0, 0.6),
+}
+WIDTH = 0.015  # of an interval to either side, as a relative accuracy change
+NARROW = 0.004  # of a single head's
+
+
+def way(measure: Measure) -> float:
+    """Change of the measure from the unmasked model to the constant grader."""
+    unmasked, constant = SCALE[measure.name]
+    return constant / unmasked - 1 if measure.is_relative else constant - unmasked
+
+
+def share_of_way(change: float) -> float:
+    """A relative accuracy change as a share of the way."""
+    return change / way(ACCURACY)
+
+
+def change_columns(measure: Measure, name: str, change: float, low: float, high: float) -> dict[str, float]:
+    """Estimate, in the measure's unit, of an intervention that changes accuracy so: as much of every measure's way."""
+    shares = np.array([share_of_way(number) for number in (change, low, high)])
+    if measure.is_distance:
+        shares = np.abs(shares)
+    value, *ends = shares * way(measure)
+    return {name: value, f"{name}_low": min(ends), f"{name}_high": max(ends)}
+
+
+def measures(change: float, width: float = WIDTH, p: float = 0.6, q: float = 0.9) -> dict[str, float]:
     """The measures of one intervention that changes accuracy relatively by `change`, `width` to either side."""
-    return {
-        "accuracy": BASELINE * (1 + change),
-        "relative_accuracy_change": change,
-        "relative_accuracy_change_low": change - width,
-        "relative_accuracy_change_high": change + width,
-        "logit_margin": 2 + 3 * change,
-        "logit_margin_change": 3 * change,
-        "qwk": 0.93 + change,
-        "qwk_change": change,
+    columns: dict[str, float] = {}
+    for measure in TESTED:
+        changed = change_columns(measure, measure.change, change, change - width, change + width)
+        share = abs(share_of_way(change)) if measure.is_distance else share_of_way(change)
+        unmasked, constant = SCALE[measure.name]
+        value = {} if measure.is_distance else {measure.name: unmasked + share * (constant - unmasked)}
+        columns |= {**value, **changed, measure.to_constant: share}
+        columns |= {f"{measure.name}_p": p, f"{measure.name}_q": q}
+    return columns | {
         "mae": 0.12 - change,
         "mae_change": -change,
-        "log_loss": 0.3 - 2 * change,
-        "log_loss_change": -2 * change,
         "right_to_wrong": np.maximum(0, np.round(-change * 300)) + 2,
         "wrong_to_right": np.maximum(0, np.round(change * 300)) + 2,
     }
 
 
+def scales_frame(table: Table = group_ablation.SCALES, beats_constant: bool = True) -> pd.DataFrame:
+    """The measures' scales, of a model that surely beats the constant grader or of one that may not."""
+    rows = []
+    for measure in TESTED:
+        unmasked, constant = SCALE[measure.name]
+        ends = sorted([0.9 * way(measure), (1.1 if beats_constant else -0.1) * way(measure)])
+        named = {name: getattr(measure, name) for name in ("label", "unit", "better", "needs_grades")}
+        values = {"unmasked": unmasked, "constant": constant, "way": way(measure), "way_low": ends[0]}
+        size = {"way_high": ends[1], "margin": MARGIN * abs(way(measure))}
+        rows.append({"measure": measure.name, **named, **values, **size})
+    return example(table, rows)
+
+
+def head_row(layer: int, head: int, change: float, width: float = NARROW, **given: object) -> dict:
+    """A head that changes accuracy relatively by `change`, and its verdict; `given` replaces columns."""
+    low, high = sorted(share_of_way(end) for end in (change - width, change + width))
+    decided = low > MARGIN or high < -MARGIN
+    within = max(abs(low), abs(high)) <= MARGIN
+    verdict = NEEDED if low > MARGIN else HARMFUL if high < -MARGIN else NO_EFFECT if within else UNDECIDED
+    return {
+        "layer": layer,
+        "head": head,
+        **(measures(change, width, 0.0001, 0.002) if decided else measures(change, width)),
+        "verdict": verdict,
+        "rank": 1,
+        "is_inert": within,
+        "detectable_to_constant": 0.027,
+        **{f"{name}_to_constant": share * share_of_way(change) for name, share in ABLATION_TYPES.items()},
+        "zero_ablation_only": change < -0.05,
+        "gradient_importance": abs(change) + 0.01,
+        **given,
+    }
+
+
+ABLATION_TYPES = {"zero": 1.0, "mean": 0.5, "resample": 0.8}  # -> share of a head's effect
+
+
 def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
-    """Every head about 0, but one that costs 5.2% and one that costs 2.9%."""
+    """Every head about 0, but one that costs 5.2% and one that costs 2.8%."""
     changes = np.random.default_rng(seed).normal(0, 0.003, (layers, heads)).clip(-0.009, 0.009)
-    changes[layers // 2, 1], changes[-1, 0] = -0.052, -0.029
-    rows = (
-        {"layer": layer, "head": head, **measures(float(change)), **judged(float(change))}
-        for (layer, head), change in np.ndenumerate(changes)
-    )
-    return example(head_ablation.HEADS, rows)
+    changes[layers // 2, 1], changes[-1, 0] = -0.052, -0.028
+    return ranked_heads(head_row(*head, float(change)) for head, change in np.ndenumerate(changes))
+
+
+def ranked_heads(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """The frame of `head_row`s, with the heads' ranks."""
+    frame = example(head_ablation.HEADS, rows)
+    return frame.assign(rank=frame[KL_DIVERGENCE.change].rank(ascending=False, method="first").astype(int))
+
+
+def head_slices_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """Every head on two slicings: the needed one surely on word_order, the first one surely helped on synonym."""
+    slicings = {"phenomenon": ("exact", "synonym", "word_order"), "grade": ("1", "5")}
+    sure = {(layers // 2, 1, "word_order"): 0.4, (0, 0, "synonym"): -0.1}
+    rows = [
+        {"layer": layer, "head": head, "slice": slicing, "value": value, "pairs": 40 + number, "queries": 20}
+        | {"measure": LOG_LOSS.name, "to_constant": share, "is_sure": (layer, head, value) in sure}
+        | {f"change{end}": (share + add) * way(LOG_LOSS) for end, add in (("", 0), ("_low", -0.05), ("_high", 0.05))}
+        for slicing, values in slicings.items()
+        for number, value in enumerate(values)
+        for layer, head in np.ndindex(layers, heads)
+        for share in [sure.get((layer, head, value), 0.01)]
+    ]
+    return example(head_ablation.HEAD_SLICES, rows)
+
+
+def unlabelled_heads_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    """The heads of `heads_frame` on pairs without grades, where each does half as much."""
+    graded = heads_frame(layers, heads)
+    names = {column.name for column in head_ablation.UNLABELLED_HEADS.columns}
+    rows = [
+        {"layer": row["layer"], "head": row["head"], "is_inert": row["is_inert"]}
+        | {name: value for name, value in measures(0.5 * row[ACCURACY.change], NARROW).items() if name in names}
+        for row in graded.to_dict("records")
+    ]
+    return example(head_ablation.UNLABELLED_HEADS, rows)
 
 
 def curve_frame() -> pd.DataFrame:
     rows = [(1, 0.9, 0.8, 0.9), (2, 0.4, 0.88, 0.94)]
     names = ("epoch", "train_loss", "dev_accuracy", "dev_qwk")
     return example(grading.CURVE, [dict(zip(names, row, strict=True)) for row in rows])
-
-
-def judged(change: float) -> dict[str, float | str | bool]:
-    """What heads.csv has beside the measures of a head."""
-    needed = change < -0.02
-    return {
-        "p": 0.0001 if needed else 0.6,
-        "q": 0.002 if needed else 0.9,
-        "verdict": "needed" if needed else "no detectable effect",
-        "min_detectable_change": 0.018,
-        "zero_change": change,
-        "mean_change": change / 2,
-        "resample_change": 0.8 * change,
-        "zero_ablation_only": change < -0.05,
-        "gradient_importance": abs(change) + 0.01,
-    }
 
 
 def group_row(
@@ -118,10 +203,10 @@ def group_row(
     replicate: int = 0,
     k: int | None = None,
     masked: int = 5,
-    collapsed: bool = False,
-    width: float = 0.015,
+    width: float = WIDTH,
 ) -> dict:
-    counts = [0, 0, PAIRS, 0, 0] if collapsed else [90, 60, 100, 70, 80]
+    """A group that changes accuracy relatively by `change`; where that is 90% of the way, it has collapsed."""
+    counts = [0, 0, PAIRS, 0, 0] if share_of_way(change) >= 0.9 else [90, 60, 100, 70, 80]
     return {
         "group_type": group_type,
         "group": group,
@@ -146,7 +231,7 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
         ]
     rows += [group_row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
     if layers > 1:
-        rows += [group_row("half", "lower", -0.63, masked=36, collapsed=True)]
+        rows += [group_row("half", "lower", -0.63, masked=36)]
         rows += [group_row("half", "upper", -0.31, masked=36)]
     functions = {
         "term_match": -0.455,
@@ -168,30 +253,47 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
     return example(group_ablation.GROUPS, rows)
 
 
-def controls_frame(changes: dict[str, float] | None = None, p: float = 1 / 31, median: float = -0.02) -> pd.DataFrame:
-    """Functional groups beside random ones of either kind."""
-    row = {"random_groups": 30, "median": median, "lowest": median - 0.05, "highest": 0.01, "p": p, "overlap": 0.1}
+def controls_frame(
+    changes: Mapping[str, float] | None = None,
+    p: float = 1 / 31,
+    median: float = -0.02,
+    parts: Sequence[tuple[str, str]] = (),
+    **given: object,
+) -> pd.DataFrame:
+    """Functional groups beside random ones of either kind, by every measure, on all pairs and on these slices."""
+    changes = changes or dict.fromkeys(CONTROLLED, -0.3)
+    ranks = {"random_groups": 30, "percentile": 0.0 if p < 0.5 else 0.6, "p": p, "overlap": 0.1}
+    compared = [("layer_matched", False, WHOLE), ("layer_matched", True, WHOLE), ("unrestricted", False, WHOLE)]
     rows = [
-        row | {"group": group, "null_type": kind, "percentile": 0.0 if p < 0.5 else 0.6}
-        for group in changes or CONTROLLED
-        for kind in ("layer_matched", "unrestricted")
+        {"group": group, "null_type": kind, "slice": part[0], "value": part[1], "without_strongest": spared}
+        | {"measure": measure.name, "to_constant": share_of_way(change), **ranks}
+        | {name: share_of_way(number) * way(measure) for name, number in figures.items()}
+        | given
+        for group, change in changes.items()
+        for figures in [{"change": change, "median": median, "lowest": median - 0.05, "highest": 0.01}]
+        for measure in TESTED
+        for kind, spared, part in [*compared, *(("layer_matched", True, part) for part in parts)]
     ]
     return example(group_ablation.CONTROLS, rows)
 
 
-def contrasts_frame(rows: dict[str, tuple[float, float, float]] | None = None, random_groups: int = 5) -> pd.DataFrame:
-    """Averages and differences: name -> figure, low, high."""
+def contrasts_frame(
+    rows: Mapping[str, tuple[float, float, float]] | None = None, random_groups: int = 5
+) -> pd.DataFrame:
+    """Averages and differences by every measure: name -> relative accuracy change, low, high."""
     rows = rows or {
-        "random_share 0.1": (0.0, -0.01, 0.01),
+        "random_share 0.1": (0.0, -0.005, 0.005),
         "random_share 0.5": (-0.14, -0.2, -0.1),
         "random_share 0.9": (-0.72, -0.76, -0.68),
-        "random_k random": (-0.005, -0.015, 0.01),
+        "random_k random": (-0.003, -0.008, 0.005),
         "lower_minus_upper": (-0.32, -0.4, -0.25),
         "lower_except_term_match_minus_lower": (0.4, 0.3, 0.5),
     }
     table = [
-        {"name": name, "random_groups": random_groups, CHANGE: change, f"{CHANGE}_low": low, f"{CHANGE}_high": high}
-        for name, (change, low, high) in rows.items()
+        {"name": name, "measure": measure.name, "random_groups": random_groups}
+        | {"to_constant": share_of_way(figures[0]), **change_columns(measure, "change", *figures)}
+        for name, figures in rows.items()
+        for measure in TESTED
     ]
     return example(group_ablation.CONTRASTS, table)
 
@@ -233,21 +335,22 @@ def term_match_shift_frame(
 
 
 def slices_frame() -> pd.DataFrame:
-    return example(
-        group_ablation.SLICES,
-        [
-            slice_row(group, value, -0.1 * number)
-            for group in CONTROLLED
-            for number, value in enumerate(("exact", "synonym", "word_order"))
-        ],
-    )
+    rows = [
+        slice_rows(group, value, -0.1 * number)
+        for group in CONTROLLED
+        for number, value in enumerate(("exact", "synonym", "word_order"))
+    ]
+    return example(group_ablation.SLICES, itertools.chain.from_iterable(rows))
 
 
-def slice_row(group: str, value: str, change: float) -> dict:
-    """A group's effect on the pairs of one phenomenon."""
-    names = {column.name for column in group_ablation.SLICES.columns}
-    measured = {name: figure for name, figure in measures(change).items() if name in names}
-    return {"group": group, "slice": "phenomenon", "value": value, "pairs": 40, "queries": 20, **measured}
+def slice_rows(group: str, value: str, change: float, width: float = WIDTH, slicing: str = "phenomenon") -> list[dict]:
+    """A group's effect on the pairs of one slice, by every measure."""
+    named = {"group_type": "function", "group": group, "slice": slicing, "value": value, "pairs": 40, "queries": 20}
+    return [
+        {**named, "measure": measure.name, "to_constant": share_of_way(change)}
+        | change_columns(measure, "change", change, change - width, change + width)
+        for measure in TESTED
+    ]
 
 
 def head_embedding_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -297,17 +400,22 @@ def example_record(tokens: list[str]) -> dict:
     return words | {"tokens": tokens, "matched": matched, "unmasked": even.tolist(), "masked": uneven.tolist()}
 
 
-def tables(layers: int = 6, heads: int = 12, **changed: object) -> Tables:
+def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
     frames = {
         "heads": heads_frame(layers, heads),
+        "head_scales": scales_frame(head_ablation.SCALES),
+        "head_slices": head_slices_frame(layers, heads),
         "groups": groups_frame(layers),
+        "group_scales": scales_frame(),
         "controls": controls_frame(),
         "contrasts": contrasts_frame(),
+        "slices": slices_frame(),
         "labels": labels_frame(layers, heads),
         "term_match_shift": term_match_shift_frame(),
         "mediation": mediation_frame(layers, heads),
     }
-    return Tables(**{**frames, "equivalence_margin": 0.02, "label_threshold": 0.05, **changed})
+    settings = {"primary": LOG_LOSS, "largest_gain_by_chance": 0.01, "label_threshold": 0.05}
+    return Tables(**{**frames, **settings, "equivalence_margin": MARGIN, **changed})
 
 
 def profiles_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
@@ -353,7 +461,7 @@ def results(
         setting=[("Data", "generated, en"), ("Model", "embedded"), ("Fine-tuning", "2 epochs at most")],
         grades=["1", "2", "3", "4", "5"],
         tables=tables(layers, heads),
-        slices=slices_frame(),
+        unlabelled_heads=unlabelled_heads_frame(layers, heads),
         head_embedding=head_embedding_frame(layers, heads),
         edges=edges_frame(layers, heads),
         example_cls_attention=[example_record(ENGLISH)],
@@ -363,20 +471,20 @@ def results(
         finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "converged": 1, "undefined": {}},
         bilstm={"test_accuracy": 0.88, "best_epoch": 5, "converged": 1},
         attention={"dev_pairs": 900, "similarity_pairs": 300, "term_match_pairs": 800},
-        head_ablation={"queries": 78, "needed": 1, "harmful": 0},
+        head_ablation={"queries": 78, "pairs": HEAD_PAIRS, "largest_gain_by_chance_to_constant": 0.01},
         example_pairs=[example_pair(ENGLISH, layers, heads)] if pairs is None else pairs,
         example_heads=example_heads,
     )
 
 
 def run_heads_frame(effects, needed: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
-    """Effects [layer, head] as heads.csv holds them."""
+    """Effects [layer, head] as heads.csv holds them; the primary measure's is the loss of accuracy."""
     effects = np.asarray(effects, dtype=float)
     rows = [
-        (layer, head, effect, NEEDED if (layer, head) in needed else NOTHING)
+        (layer, head, effect, -effect, NEEDED if (layer, head) in needed else NO_EFFECT)
         for (layer, head), effect in np.ndenumerate(effects)
     ]
-    return pd.DataFrame(rows, columns=["layer", "head", CHANGE, "verdict"])
+    return pd.DataFrame(rows, columns=["layer", "head", CHANGE, TO_CONSTANT, "verdict"])
 
 
 def run_results(

@@ -119,6 +119,7 @@ def awaited(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
     raise TimeoutError(f"nothing after {patience} s")
 
 
+HEADS_HEADER = "layer,head,relative_accuracy_change,log_loss_to_constant,verdict"
 GIVEN = Path("given.json")  # what the stage is to find: see `give`
 BIG = Path("data/big.bin")  # the one output that dvc caches and pushes
 STARTED, ENDED, GO = "started", "ended", "go"  # files by which a waiting stage and a test find each other
@@ -171,13 +172,13 @@ def create_stand_in(folder: Path) -> None:
 def give(folder: Path, do="write", accuracy=0.8, needed=((0, 0),), verdict="agrees") -> None:
     """Choose what the next run finds: two layers of two heads, one finding."""
     heads = [
-        f"{layer},{head},-0.1,{'needed' if (layer, head) in needed else 'no detectable effect'}"
+        f"{layer},{head},-0.1,0.1,{'needed' if (layer, head) in needed else 'no effect'}"
         for layer in range(2)
         for head in range(2)
     ]
     files = dict.fromkeys((path.as_posix() for path in STAGE_METRICS.values()), "{}") | {
         paths.HEADLINE.as_posix(): json.dumps({"test_accuracy": accuracy}),
-        paths.HEADS.as_posix(): "\n".join(["layer,head,relative_accuracy_change,verdict", *heads]),
+        paths.HEADS.as_posix(): "\n".join([HEADS_HEADER, *heads]),
         paths.LABELS.as_posix(): "layer,head,function,is_labelled\n0,0,term_match,True\n",
         paths.FINDINGS.as_posix(): json.dumps([{"id": "F3", "verdict": verdict}]),
         BIG.as_posix(): "big",

@@ -11,7 +11,7 @@ from pipeline.compare.diff import diff_runs
 from pipeline.compare.run_results import RunResults
 from tests.support.frames import run_heads_frame, run_results
 
-NOTHING = "no detectable effect"
+NOTHING = "no effect"
 
 
 def test_params_that_differ_and_those_that_one_run_has_not():
@@ -41,10 +41,10 @@ def test_heads_stand_beside_each_other():
     after = run_results("b", heads=run_heads_frame([[-0.25, -0.125], [0.0, 0.0]], needed=[(0, 0)]))
     found = diff_runs(before, after).heads
     assert found.to_numpy().tolist() == [
-        [0, 0, -0.25, -0.25, 0, NOTHING, "needed"],
-        [0, 1, 0, -0.125, -0.125, NOTHING, NOTHING],
-        [1, 0, 0.125, 0, -0.125, NOTHING, NOTHING],
-        [1, 1, -0.5, 0, 0.5, "needed", NOTHING],
+        [0, 0, -0.25, -0.25, 0, 0.25, 0.25, NOTHING, "needed"],
+        [0, 1, 0, -0.125, -0.125, 0, 0.125, NOTHING, NOTHING],
+        [1, 0, 0.125, 0, -0.125, -0.125, 0, NOTHING, NOTHING],
+        [1, 1, -0.5, 0, 0.5, 0.5, 0, "needed", NOTHING],
     ]
 
 

@@ -14,23 +14,26 @@ from pipeline.core.errors import InputError
 from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from tests.support.shell import REPOSITORY
 
-HEADS = b"layer,head,relative_accuracy_change,verdict,q\n0,0,-0.25,needed,0.01\n0,1,0,no detectable effect,1\n"
+HEADS = b"layer,head,relative_accuracy_change,qwk_to_constant,verdict\n0,0,-0.25,0.5,needed\n0,1,0,0,no effect\n"
 LABELS = b"layer,head,function,score,is_labelled\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
 
 
 def run_files() -> dict:
     files = dict.fromkeys(STAGE_METRICS.values(), b"{}")
     files[paths.stage_metrics("finetune")] = b'{"test_accuracy": 0.8, "test_spearman": null, "undefined": {"a": 1}}'
-    files[paths.PARAMS] = b"run: {seed: 13, device: auto}\ndata: {grades: ['1', '2']}\n"
+    files[paths.PARAMS] = (
+        b"run: {seed: 13, device: auto}\ndata: {grades: ['1', '2']}\nablation: {primary_measure: qwk}\n"
+    )
     files[paths.FINDINGS] = json.dumps([{"id": "F3", "verdict": "agrees"}]).encode()
     return files | {paths.HEADS: HEADS, paths.LABELS: LABELS}
 
 
 def test_an_outcome_holds_what_the_files_say():
     outcome = read_run("mine", run_files().get)
-    assert outcome.params == {"run.seed": "13", "run.device": "auto", "data.grades": '["1", "2"]'}
+    run = {"run.seed": "13", "run.device": "auto", "data.grades": '["1", "2"]'}
+    assert outcome.params == run | {"ablation.primary_measure": "qwk"}
     assert outcome.metrics == {"grading/test_accuracy": 0.8}
-    assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, "needed"], [0, 1, 0.0, "no detectable effect"]]
+    assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, 0.5, "needed"], [0, 1, 0.0, 0, "no effect"]]
     assert outcome.labels.to_numpy().tolist() == [[0, 0, "term_match"]]
     assert outcome.verdicts == {"F3": "agrees"}
 

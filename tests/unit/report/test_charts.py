@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pipeline.findings.select import CHANGE
 from pipeline.report import ablation_charts, canvas, head_map, label_placement, subgroup_charts
 from pipeline.report.canvas import RenderedFigure
+from pipeline.stats.measures import ACCURACY, LOG_LOSS
+from tests.support import frames
 from tests.support.svg import svg_texts
 
 FUNCTIONS = [
@@ -44,7 +45,7 @@ SLICES = [
 ]
 STYLED_TEXTS = SLICES
 WHERE = "300 pairs of the dev split"
-INTERVAL = (f"{CHANGE}_low", f"{CHANGE}_high")
+BESIDE = (LOG_LOSS,)
 UNIT = f"in percent of the unmasked accuracy (0.851), on {WHERE}"
 
 
@@ -85,14 +86,17 @@ def removal_figure(changes: pd.DataFrame) -> RenderedFigure:
 
 
 def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataFrame:
+    """Accuracy, and log loss of other changes, of every group on every slice."""
     rng = np.random.default_rng(seed)
     pairs = dict(zip(names, rng.integers(12, 448, len(names)).tolist(), strict=True))
     rows = []
-    for group in groups:
-        for name in names:
-            change, reach = rng.normal(-0.15, 0.2), 1.5 / np.sqrt(pairs[name])
-            rows.append((group, name, pairs[name], change, change - reach, change + reach))
-    return pd.DataFrame(rows, columns=["group", "value", "pairs", CHANGE, *INTERVAL])
+    for measure in (ACCURACY, LOG_LOSS):
+        for group in groups:
+            for name in names:
+                change, reach = rng.normal(-0.15, 0.2), 1.5 / np.sqrt(pairs[name])
+                rows.append((group, name, measure.name, pairs[name], change, change - reach, change + reach))
+    columns = ["group", "value", "measure", "pairs", "change", "change_low", "change_high"]
+    return pd.DataFrame(rows, columns=columns).assign(to_constant=lambda frame: -0.7 * frame["change"])
 
 
 def boxes(figure: Figure) -> list[tuple[Text, Bbox]]:
@@ -234,18 +238,21 @@ def test_undefined_changes_and_missing_orders_are_left_out():
 @pytest.mark.parametrize("groups", [FUNCTIONS, ["term_match"], ["user group: a group with a very long name indeed"]])
 @pytest.mark.parametrize("names", [SLICES, SLICES[-1:], ["a", "b"]])
 def test_slices_are_legible_whatever_their_names(groups, names):
-    assert_legible(subgroup_charts.subgroup_heatmap(slices_frame(groups, names)))
+    changes = slices_frame(groups, names)
+    counts = subgroup_charts.pair_counts(changes)
+    assert_legible(subgroup_charts.slices_heatmap(subgroup_charts.group_matrices(changes, BESIDE), counts))
 
 
 def test_every_cell_and_every_count_is_written():
     changes = slices_frame(FUNCTIONS, SLICES)
-    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE, BESIDE)
     texts = svg_texts(drawn)
-    for change in 100 * changes[CHANGE]:
-        assert f"{change:+.1f}" in texts
+    accuracy = changes["measure"] == ACCURACY.name
+    for change in 100 * np.concatenate([changes.loc[accuracy, "change"], changes.loc[~accuracy, "to_constant"]]):
+        assert f"{change:+.1f}" in texts or abs(change) < 0.05
     for count in changes["pairs"].unique():
-        assert str(count) in texts
-    assert {*FUNCTIONS, *SLICES[:-1], "pairs", "relative accuracy change (%)"} <= set(texts)
+        assert texts.count(str(count)) == 1
+    assert {*FUNCTIONS, *SLICES[:-1], "pairs", "relative accuracy change (%)", "log loss, % of the way"} <= set(texts)
     assert WHERE in drawn.words.caption
 
 
@@ -255,13 +262,19 @@ def test_rows_and_columns_keep_the_frames_order():
     assert [one for one in texts if one in "abyz"] == ["b", "a", "z", "y"]
 
 
+def framed(figure: Figure) -> list[tuple[float, float]]:
+    """Centres of the framed cells of the first panel, (column, row)."""
+    boxes = [one for one in figure.axes[0].patches if isinstance(one, Rectangle)]
+    return [(one.get_x() + one.get_width() / 2, one.get_y() + one.get_height() / 2) for one in boxes]
+
+
 def test_cells_whose_interval_excludes_zero_are_framed():
     rows = [("a", "x", -0.2, -0.3, -0.1), ("a", "y", -0.2, -0.5, 0.1), ("b", "x", 0.2, 0.1, 0.3)]
-    changes = pd.DataFrame(rows, columns=["group", "value", CHANGE, *INTERVAL]).assign(pairs=40)
-    figure = subgroup_charts.subgroup_heatmap(changes)
-    frames = [one for one in figure.axes[0].patches if isinstance(one, Rectangle)]
-    centres = [(one.get_x() + one.get_width() / 2, one.get_y() + one.get_height() / 2) for one in frames]
-    assert centres == [pytest.approx((0, 0)), pytest.approx((0, 1))]
+    columns = ["group", "value", "change", "change_low", "change_high"]
+    changes = pd.DataFrame(rows, columns=columns).assign(pairs=40, measure=ACCURACY.name)
+    matrices = subgroup_charts.group_matrices(changes, ())
+    figure = subgroup_charts.slices_heatmap(matrices, subgroup_charts.pair_counts(changes))
+    assert framed(figure) == [pytest.approx((0, 0)), pytest.approx((0, 1))]
     drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
     assert "2 of 3 cells" in drawn.words.caption
     assert "largest loss: a masked on x, -20.0%" in drawn.words.alt
@@ -270,6 +283,37 @@ def test_cells_whose_interval_excludes_zero_are_framed():
 
 @pytest.mark.parametrize("change", [np.nan, 0.0])
 def test_a_table_without_any_change_is_drawn(change):
-    changes = slices_frame(["a"], ["x", "y"]).assign(**{CHANGE: change, **dict.fromkeys(INTERVAL, np.nan)})
-    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    undefined = {"change_low": np.nan, "change_high": np.nan}
+    changes = slices_frame(["a"], ["x", "y"]).assign(change=change, to_constant=change, **undefined)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE, BESIDE)
     assert "nan" not in drawn.words.alt + drawn.words.caption
+
+
+def phenomena(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+    slices = frames.head_slices_frame(layers, heads)
+    return slices[slices["slice"] == "phenomenon"]
+
+
+def test_heads_with_a_sure_change_are_drawn_the_most_affected_first():
+    changes = phenomena()
+    shown = subgroup_charts.most_affected(changes)
+    assert list(shown["name"].unique()) == ["3.1", "0.0"]
+    figure = subgroup_charts.slices_heatmap(
+        [subgroup_charts.head_matrix(shown, LOG_LOSS)], subgroup_charts.pair_counts(shown)
+    )
+    assert_legible(figure)
+    assert framed(figure) == [pytest.approx((2, 0)), pytest.approx((1, 1))]  # 3.1 on word_order, 0.0 on synonym
+    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, WHERE)
+    assert drawn is not None
+    assert {"+40.0", "-10.0", "3.1", "0.0", "log loss, % of the way"} <= set(svg_texts(drawn))
+    assert "the 2 heads with a sure change" in drawn.words.caption
+    assert "2 of 216 cells" in drawn.words.caption
+    assert "layer 3 head 1 on word_order, +40.0% of the way" in drawn.words.alt
+
+
+def test_many_affected_heads_are_cut_to_the_most_affected_and_none_draws_nothing():
+    changes = phenomena().assign(is_sure=True)
+    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, WHERE)
+    assert drawn is not None
+    assert f"the {subgroup_charts.MOST_HEADS} most affected of 72 heads" in drawn.words.caption
+    assert subgroup_charts.head_slice_chart(changes.assign(is_sure=False), "phenomenon", LOG_LOSS, WHERE) is None

@@ -48,13 +48,32 @@ def pixels(drawn: RenderedFigure) -> np.ndarray:
 
 def test_every_head_is_written_in_percent_with_one_decimal():
     drawn = head_heatmaps.heads_heatmap(frames.results(2, 4))
-    changes = 100 * frames.heads_frame(2, 4)["relative_accuracy_change"]
+    heads = frames.heads_frame(2, 4)
+    changes = 100 * np.concatenate([heads["relative_accuracy_change"], heads["log_loss_to_constant"]])
     expected = Counter(f"{change:+.1f}" if abs(change) >= 0.05 else "0.0" for change in changes)
-    assert expected.total() == 8
+    assert expected.total() == 2 * 8
     assert expected <= Counter(svg_texts(drawn))
-    assert {"layer (from 0)", "head (from 0)", "relative accuracy change (%)"} <= set(svg_texts(drawn))
+    assert {"relative accuracy change (%)", "way to the constant grader (%)"} <= set(svg_texts(drawn))
+    assert Counter(svg_texts(drawn))["layer (from 0)"] == Counter(svg_texts(drawn))["head (from 0)"] == 2
     assert "-5.2%" in drawn.words.alt
-    assert "400 pairs of the test split" in drawn.words.caption
+    assert "600 pairs of the test split" in drawn.words.caption
+
+
+def test_verdicts_are_marked_on_the_primary_measure():
+    """Needed and harmful heads are framed in different lines, undecided ones carry a question mark."""
+    changes = {(0, 0): -0.05, (0, 1): 0.04, (1, 0): 0.002, (1, 1): -0.012}  # the last one's interval holds the margin
+    heads = frames.ranked_heads(frames.head_row(*head, change) for head, change in changes.items())
+    assert heads["verdict"].tolist() == ["needed", "harmful", "no effect", "undecided"]
+    results = dataclasses.replace(frames.results(2, 2), tables=frames.tables(2, 2, heads=heads))
+    drawn = head_heatmaps.heads_heatmap(results)
+    assert {"+7.5", "-6.0", "-0.3", "+1.8?"} <= set(svg_texts(drawn))
+    assert "1 needed, 1 harmful, 0 small, 1 no effect, 1 undecided" in drawn.words.caption
+    figure = blank_figure(3, 3)
+    axes = panel(figure, 1, 1, 1, 1)
+    way = 100 * heatmaps.head_matrix(heads, "log_loss_to_constant")
+    head_heatmaps._draw_verdicts(axes, heads, way, heatmaps.centred_norm(way, least=0.1))
+    lines = {(round(one.get_x() + 0.45), round(one.get_y() + 0.42)): one.get_linestyle() for one in axes.patches}
+    assert lines == {(0, 0): "-", (1, 0): "--"}
 
 
 @pytest.mark.parametrize("values", [[[-0.5, 0.1]], [[0.3, 0.2]], [[np.nan, -1.0]], [[0.0, 0.0]], [[np.nan, np.nan]]])
@@ -106,6 +125,28 @@ def test_bars_show_every_group_with_the_articles_figures():
         "user group: <b>mine</b> & $x$",
     } <= set(texts)
     assert "article's figures" in drawn.words.caption
+    assert "constant grader" in texts
+
+
+def test_collapsed_groups_are_hatched_beside_the_constant_graders_level():
+    changes = frames.groups_frame(2).query("group_type == 'half'")
+    lower, upper = ablation_charts._bars(changes, "{} half", canvas.ORANGE)
+    assert (lower.is_collapsed, upper.is_collapsed) == (True, False)
+    _, axes = ablation_charts.bar_chart([lower, upper], -0.5)
+    assert [bool(one.get_hatch()) for one in axes.patches] == [True, False]
+    assert [-50, -50] in [list(line.get_xdata()) for line in axes.lines]
+    random = ablation_charts.random_changes(frames.groups_frame().query("group == '0.9'"))
+    assert [len(groups) for _, groups in ablation_charts._by_marker(random)] == [
+        (random["change"] > -0.6).sum(),
+        (random["change"] <= -0.6).sum(),
+    ]
+
+
+def test_a_model_no_better_than_the_constant_grader_has_no_line_of_it():
+    scales = frames.scales_frame().assign(way=np.nan)
+    results = dataclasses.replace(frames.results(2, 4), tables=frames.tables(2, 4, group_scales=scales))
+    assert "constant grader" not in svg_texts(ablation_charts.layers_and_halves(results))
+    assert "constant grader" not in svg_texts(ablation_charts.random_share(results))
 
 
 def test_random_shares_describe_their_medians():
@@ -124,7 +165,9 @@ def test_groups_without_a_defined_change_are_drawn_as_undefined():
 def test_collapsed_groups_are_named():
     caption, alt = (lambda words: (words.caption, words.alt))(model_charts.predicted_grades(frames.results(2, 4)).words)
     assert "collapsed: lower half." in alt
-    assert "0 of 85 random groups" in caption
+    random = frames.groups_frame(2).query("group_type in ('random_share', 'random_k', 'layer_matched')")
+    fallen = (random["relative_accuracy_change"] <= -0.6).sum()  # 90% of the way
+    assert f"{fallen} of 85 random groups" in caption
 
 
 def test_the_learning_curve_has_only_the_metrics_that_exist():

@@ -20,7 +20,8 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in RESULT_FILES:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    paths.HEADS.write_text("layer,head,relative_accuracy_change,verdict\n0,0,-0.5,needed\n")
+    paths.PARAMS.write_text("ablation: {primary_measure: qwk}")
+    paths.HEADS.write_text("layer,head,relative_accuracy_change,qwk_to_constant,verdict\n0,0,-0.5,0.5,needed\n")
     paths.LABELS.write_text("layer,head,function,is_labelled\n0,0,cls,True\n")
     paths.FINDINGS.write_text(json.dumps([{"id": "F3", "verdict": "agrees"}]))
     return tmp_path

@@ -20,7 +20,7 @@ METRICS = {
     "grading/test_majority_accuracy": 0.32,
 }
 EFFECTS = [
-    ("0.0", 0.001, "no detectable effect"),
+    ("0.0", 0.001, "no effect"),
     ("1.1", -0.05, "needed"),
     ("2.9", -0.175, "needed"),
     ("2.3", 0.02, "harmful"),
