@@ -23,7 +23,7 @@ def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding
         functional_heads.fine_tuning(tables.attention_shift),
         redundancy.single_heads(tables.heads, tables.equivalence_margin),
         redundancy.harmful_heads(tables.heads, tables.equivalence_margin),
-        cls_dependence.dependence(tables.mediation),
+        cls_dependence.dependence(tables.mediation, tables.joint_mediation),
         cls_dependence.direction(tables.mediation),
     ]
     if select.collapsed(select.unmasked(tables.groups)).all():

@@ -25,6 +25,7 @@ class Tables:
     mediation: pd.DataFrame  # mediation.csv
     equivalence_margin: float  # a relative accuracy change whose interval lies within it counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
+    joint_mediation: pd.DataFrame  # joint_mediation.csv
 
 
 class Control(NamedTuple):
@@ -59,8 +60,10 @@ def layer_matched(frame: pd.DataFrame, group: str) -> Control | None:
 
 
 def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
-    """The rows of relay heads; none where the model has no head that could be one."""
-    return mediation[mediation["is_relay_head"]] if len(mediation) else mediation
+    """The rows of relay heads, the strongest first: the one whose [CLS] row costs most on dev."""
+    if mediation.empty:  # the model has no head that could be one
+        return mediation
+    return mediation[mediation["is_relay_head"]].sort_values("dev_cls_row_logit_margin_change", kind="stable")
 
 
 def row_estimate(row: pd.Series) -> Estimate:

@@ -31,6 +31,7 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
             labelled=tables.labelled_heads(results),
             worst_slices=tables.worst_slices(results),
             relay_heads=tables.relay_heads(results),
+            joint_mediation=tables.joint_mediation(results),
             ablation_types=tables.ablation_types(results),
             few_queries=results.few_queries,
             metrics=tables.metric_table(results.finetune),

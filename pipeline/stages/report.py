@@ -72,6 +72,7 @@ def _read_tables(params: Params) -> Tables:
         mediation=dependency.MEDIATION.read(),
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
+        joint_mediation=dependency.JOINT_MEDIATION.read(),
     )
 
 

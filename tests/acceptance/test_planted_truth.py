@@ -15,7 +15,9 @@ from pipeline.analysis.ablation_effects import (
     effects_and_resamples,
     measure_effects,
 )
+from pipeline.analysis.mediation import Treatment, single_heads
 from pipeline.analysis.random_controls import compare_with_random, contrasts
+from pipeline.analysis.relay_heads import choose_relay_heads, strongest_relay_head
 from pipeline.attention import head_labels
 from pipeline.attention.head_functions import Tokens, chance, weights
 from pipeline.attention.scoring import AttentionScorer
@@ -26,8 +28,9 @@ from pipeline.findings.verdict import AGREES
 from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
 from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.metrics import logit_margins
 from tests.support.builders import ablation_engine
-from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_redundant
+from tests.support.planted import HEADS, LAYERS, Planted, mask_of, planted, planted_feeder, planted_redundant
 
 SEEDS = range(10)
 MARGIN = 0.05
@@ -79,7 +82,7 @@ def analysed(truth: Planted, k: int) -> Analysed:
         truth,
         found,
         heads,
-        Tables(heads, table, controls, contrasted, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN),
+        Tables(heads, table, controls, contrasted, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN, pd.DataFrame()),
     )
 
 
@@ -120,3 +123,19 @@ def test_redundant_heads_matter_together_and_not_alone(seed: int):
     assert found.labelled("term_match") == set(truth.matchers)
     assert found.needed() == set(truth.readers)
     assert functional_heads.term_match(found.tables).verdict == AGREES
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_high_head_with_an_idle_cls_row_costs_and_is_no_relay_head(seed: int):
+    truth, feeder = planted_feeder(seed, pairs=200)
+    high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
+    outputs = [*single_heads(high), *single_heads(high, cls_only=True)]
+    masks, _, cls_only = Treatment.replacing(outputs, mask_of(()), -1)
+    result = ablation_engine(truth.model, 4096).evaluate(truth.pairs, masks, cls_only=cls_only)
+    margins = logit_margins(result.logits, truth.grades)
+    all_rows, cls_row = np.split((margins[1:] - margins[0]).T, 2, axis=1)
+    sample, unseen = QuerySample(truth.query_ids, DRAWS, seed=0), np.full((len(margins[0]), len(high), 7), 0.5)
+    table = choose_relay_heads(high, unseen, unseen[:, 0, 0], all_rows, cls_row, sample).set_index(["layer", "head"])
+    assert table.loc[feeder, "dev_logit_margin_change_high"] < -1
+    assert not table.loc[feeder, "is_relay_head"]
+    assert strongest_relay_head(table.reset_index()) == truth.readers[0]
