@@ -31,9 +31,10 @@ repro-full: setup  ## the deeper settings as a DVC experiment named full: about 
 	dvc exp run --name full --force \
 	    --set-param run.bootstrap_resamples=10000 \
 	    --set-param attention.drift_null=true \
-	    --set-param ablation.max_pairs=1500 \
-	    --set-param ablation.mean_resample_pairs=600 \
+	    --set-param head_ablation.mean_resample_pairs=600 \
+	    --set-param group_ablation.max_pairs=1500 \
 	    --set-param group_ablation.random_groups_per_share=20 \
+	    --set-param group_ablation.random_groups_per_safe_share=60 \
 	    --set-param group_ablation.random_control_groups=200
 
 rerun: setup  ## for people: pull, run, compare with the last run; make turns every failure into code 2

@@ -154,13 +154,13 @@ def lower_half(layers: int, heads: int) -> tuple[Head, ...]:
 
 
 def ranked_heads(labels: pd.DataFrame, name: str) -> list[Head]:
-    """Heads ranked by the lower confidence bound of score minus control for the function `name`.
+    """Heads ranked by the lower confidence bound of the written difference for the function `name`.
 
     Args:
-        labels: layer, head, function, difference_low; on dev. Heads without a bound are left out.
+        labels: layer, head, function, written_difference_low; on dev. Heads without a bound are left out.
     """
     heads = labels[labels["function"].isin(GROUP_FUNCTIONS[name])].groupby(["layer", "head"])
-    bounds = heads["difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
+    bounds = heads["written_difference_low"].max().dropna().sort_values(ascending=False, kind="stable")
     return [Head(int(layer), int(head)) for layer, head in bounds.index]
 
 
@@ -170,8 +170,12 @@ def strongest_heads(labels: pd.DataFrame) -> dict[str, list[Head]]:
 
 
 def function_groups(labels: pd.DataFrame, k: int) -> list[Group]:
-    """F1-F3: functional groups, the k best heads of each of FUNCTIONS; a function without any has no group."""
-    best = {name: tuple(sorted(ranked_heads(labels, name)[:k])) for name in GROUP_FUNCTIONS}
+    """F1-F3: functional groups, the k best low heads of each of FUNCTIONS; a function without any has no group.
+
+    The article's functions are those of heads in the low layers: of the lower half, or of a single layer.
+    """
+    low = labels[labels["layer"] < max(1, (labels["layer"].max() + 1) // 2)]
+    best = {name: tuple(sorted(ranked_heads(low, name)[:k])) for name in GROUP_FUNCTIONS}
     return [Group("function", name, heads) for name, heads in best.items() if heads]
 
 

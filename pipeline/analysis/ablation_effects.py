@@ -11,7 +11,6 @@ from pipeline.stats.measures import (
     ACCURACY,
     KL_DIVERGENCE,
     LABEL_FREE,
-    PRIMARY,
     TESTED,
     Changes,
     EvaluationSet,
@@ -86,28 +85,22 @@ def _test_columns(changes: Changes, margin: float, seed: int, tested: np.ndarray
     return {f"{changes.measure.name}_p": p, f"{changes.measure.name}_q": q_values(p)}
 
 
-def verdicts(
-    effects: pd.DataFrame, measure: Measure, ways: Mapping[str, float], margin: float, queries: int
-) -> np.ndarray:
+def verdicts(effects: pd.DataFrame, measure: Measure, way: float, margin: float, queries: int) -> np.ndarray:
     """Verdict on each mask by a measure that needs grades, [mask].
 
     NEEDED or HARMFUL: significant (q), and the whole interval beyond the margin. SMALL: significant, and the whole
     interval within it. NO_EFFECT: the whole interval within it. UNDECIDED: none of these, and everything where the
     model is no better than the constant grader.
 
-    Nothing is said to be within the margin with fewer than FEW_QUERIES queries, nor where an exact interval, which
-    knows what the sample may have missed, does not lie within its own.
+    Nothing is said to be within the margin with fewer than FEW_QUERIES queries.
 
     Args:
         effects: as `measure_effects` returns them.
-        ways: see `Measure.way`, by measure. margin: share of it from which a change matters.
+        way: see `Measure.way`. margin: share of it from which a change matters.
     """
-    low, high = shares_of_way(effects, measure, ways[measure.name])
+    low, high = shares_of_way(effects, measure, way)
     sure = (effects[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
-    exact = [other for other in PRIMARY if other.exact_interval is not None and other.name in ways]
-    within = np.all(
-        [equivalent(*shares_of_way(effects, other, ways[other.name]), margin) for other in (measure, *exact)], axis=0
-    ) & (queries >= FEW_QUERIES)
+    within = equivalent(low, high, margin) & (queries >= FEW_QUERIES)
     conditions = [sure & (low > margin), sure & (high < -margin), sure & within, within]
     return np.select(conditions, [NEEDED, HARMFUL, SMALL, NO_EFFECT], UNDECIDED)
 
@@ -143,7 +136,7 @@ def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure,
     ways = {measure.name: measure.way(evaluated) for measure in TESTED}
     way, p = ways[primary.name], effects.frame[f"{primary.name}_p"].to_numpy()
     decided = {
-        "verdict": verdicts(effects.frame, primary, ways, margin, evaluated.sample.queries),
+        "verdict": verdicts(effects.frame, primary, way, margin, evaluated.sample.queries),
         "rank": importance_rank(effects.frame),
         "is_inert": inert(effects.frame, ways, margin),
     }
@@ -222,8 +215,9 @@ def head_metrics(
     numbers: dict[str, float] = {}
     for _, scale in scales.iterrows():
         numbers |= {f"{scale['measure']}_{name}": float(scale[name]) for name in ("unmasked", "constant")}
-    gain = largest_gain_by_chance(measure_changes(primary, logits, evaluated), evaluated.sample.seed)
-    numbers["largest_gain_by_chance_to_constant"] = gain / abs(primary.way(evaluated))
+    spare = (heads.verdict != NEEDED).to_numpy()
+    gain = largest_gain_by_chance(measure_changes(primary, logits[spare], evaluated), evaluated.sample.seed)
+    numbers["largest_gain_by_chance_to_constant"] = gain / abs(primary.way(evaluated)) if spare.any() else np.nan
     for measure in TESTED:
         shares = heads[measure.to_constant]
         numbers |= {f"{measure.name}_worst_to_constant": shares.max(), f"{measure.name}_best_to_constant": shares.min()}

@@ -10,6 +10,7 @@ from pipeline.attention.head_functions import Tokens
 from pipeline.models.word_alignment import terms
 from pipeline.stats.bootstrap import LEVEL, estimate_columns
 from pipeline.stats.measures import Changes, EvaluationSet, Measure, measure_changes
+from pipeline.tables.head_ablation import HEAD_SLICES
 
 SLICED = ("function", "user")  # group types measured on subgroups
 MOST_VALUES = 20  # of a column that is sliced by; one of more is left out
@@ -119,7 +120,7 @@ def head_slice_effects(
         slices: as `subgroups` returns them.
 
     Returns:
-        The frame of `pipeline.tables.head_ablation.HEAD_SLICES`.
+        The frame of `pipeline.tables.head_ablation.HEAD_SLICES`, without rows where no slice has enough queries.
     """
     cells, frames = [], []
     for column, value, pairs in parts_of(slices):
@@ -129,6 +130,8 @@ def head_slice_effects(
             sizes = {"slice": column, "value": value, "pairs": pairs.sum(), "queries": part.sample.queries}
             frames.append(heads.assign(**sizes, measure=measure.name, change=changes.changes))
             cells.append(changes)
+    if not cells:
+        return HEAD_SLICES.empty()
     low, high = _simultaneous(cells)
     frame = pd.concat(frames, ignore_index=True).assign(change_low=low, change_high=high)
     to_constant = frame["change"] / measure.way(evaluated)

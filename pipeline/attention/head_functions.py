@@ -33,6 +33,11 @@ Each function has a control, in which it should vanish where the head does what 
 - self, cls, sep, cross_text: chance.
 - entropy: the threshold from which a head is called broad.
 
+Attention alone does not show that a head acts: one that writes nothing may look like any other. So each function has a
+**relative write** too, the norm-weighted attention on the targets (`norm_weighting`) over the attention on them: 1
+where the head writes from them what an average head of its layer writes with as much attention, 0 where it is idle. For
+entropy every key is a target.
+
 The quantities follow Clark et al. 2019 (arXiv 1906.04341, attention to the next and previous token, [SEP], entropy),
 carried from tokens to words and from one text to a pair.
 """
@@ -139,6 +144,15 @@ def control_weights(tokens: Tokens) -> np.ndarray:
     )
     boundaries = mass_weights((shifted & ~same_word & same_word.any(axis=1)[:, None])[None])[..., 0]
     return np.stack([boundaries, _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
+
+
+def written_weights(tokens: Tokens) -> np.ndarray:
+    """`mass_weights` of what counts as written, for FUNCTIONS: float32 [query, key, function].
+
+    On the targets; a broad head writes from every key.
+    """
+    every_key = np.broadcast_to(tokens.text[:, None], (len(tokens.text),) * 2)
+    return mass_weights(np.concatenate([targets(tokens), every_key[None]]))
 
 
 def _shifted(tokens: Tokens) -> np.ndarray:

@@ -1,83 +1,91 @@
-"""Labels of heads: scores against their controls, profiles before and after fine-tuning, and the shift between them."""
+"""Labels of heads, by scores against their controls and by what the heads write; profiles of their scores."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from pipeline.attention.head_functions import FUNCTIONS
-from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, estimate_columns, q_values, sign_flips
+from pipeline.core.heads import Head
+from pipeline.stats.bootstrap import QuerySample, estimate_columns
 from pipeline.stats.metrics import nan_mean
 
 ORDER_FUNCTIONS = ("previous_term", "next_term")  # functions for which position and content can be separated
-UP, DOWN, STILL = "up", "down", ""
+IDLE = 0.1  # relative write: a head that writes less than so much of an average head's output does nothing
 
 
-def label_heads(
-    scores: np.ndarray, controls: np.ndarray, shuffled: np.ndarray, sample: QuerySample, margin: float
-) -> pd.DataFrame:
-    """Label heads by function: score above control, with an interval.
+@dataclass(frozen=True)
+class Evidence:
+    """What heads are labelled by, NaN where undefined.
+
+    Attributes:
+        scores, controls: [pair, layer, head, function].
+        shuffled: scores of ORDER_FUNCTIONS on the pairs with their words in random order, [pair, layer, head, 2].
+        writes: relative writes (`AttentionScorer.relative_writes`), [pair, layer, head, function].
+    """
+
+    scores: np.ndarray
+    controls: np.ndarray
+    shuffled: np.ndarray
+    writes: np.ndarray
+
+    def subset(self, pairs: np.ndarray) -> Self:
+        """Evidence of some of the pairs, by index or bool [pair]."""
+        return type(self)(self.scores[pairs], self.controls[pairs], self.shuffled[pairs], self.writes[pairs])
+
+
+def label_heads(evidence: Evidence, sample: QuerySample, margin: float) -> pd.DataFrame:
+    """Label heads by function: score above control, with an interval, in heads that are not idle.
+
+    A head whose attention fits a function may still write nothing. It is labelled where it surely writes more than IDLE
+    of what an average head of its layer does. Heads are ranked by their written difference, score minus control times
+    the relative write, of which no more than 1 counts: to write little takes from a head's rank, but to write much adds
+    nothing, since the sizes of outputs differ between heads that attend alike.
 
     Args:
-        scores, controls: [pair, layer, head, function], NaN where undefined.
-        shuffled: scores of ORDER_FUNCTIONS on the pairs with their words in random order, [pair, layer, head, 2].
-        sample: the pairs.
-        margin: what the interval's lower end has to exceed.
+        evidence, sample: of the same pairs.
+        margin: what the lower end of the difference's interval has to exceed.
 
     Returns:
         The frame of `pipeline.tables.attention.LABELS`; means are over the pairs that define score and control. The
         cue is the position where the shuffled score still exceeds the control by the margin.
     """
+    scores, controls = evidence.scores, evidence.controls
     defined = np.isfinite(scores) & np.isfinite(controls)
-    difference = np.where(defined, scores - controls, np.nan)
     by_function = np.full(scores.shape, np.nan)
-    by_function[..., [FUNCTIONS.index(name) for name in ORDER_FUNCTIONS]] = shuffled
+    by_function[..., [FUNCTIONS.index(name) for name in ORDER_FUNCTIONS]] = evidence.shuffled
     frame = head_function_index(scores.shape[1:]).assign(
         score=nan_mean(np.where(defined, scores, np.nan)).ravel(),
         control=nan_mean(np.where(defined, controls, np.nan)).ravel(),
-        **estimate_columns("difference", nan_mean(difference), *sample.interval(difference)),
+        **mean_columns("difference", scores - controls, sample),
+        **mean_columns("relative_write", np.where(defined, evidence.writes, np.nan), sample),
+        **mean_columns("written_difference", (scores - controls) * np.minimum(evidence.writes, 1), sample),
         shuffled=nan_mean(by_function).ravel(),
     )
-    frame["is_labelled"] = frame["difference_low"] > margin
+    frame["is_labelled"] = (frame["difference_low"] > margin) & (frame["relative_write_low"] > IDLE)
     position = frame["shuffled"] - frame["control"] > margin
     follows = np.where(position, "position", "content")
     frame["order_cue"] = np.where(frame["is_labelled"] & frame["function"].isin(ORDER_FUNCTIONS), follows, "")
     return frame
 
 
+def labelled_heads(labels: pd.DataFrame, function: str) -> list[Head]:
+    """The heads labelled with the function, the surest first, by the lower bound of the written difference."""
+    labelled = labels[labels["is_labelled"] & (labels["function"] == function)]
+    ranked = labelled.sort_values("written_difference_low", ascending=False, kind="stable")
+    return [Head.of_row(row) for _, row in ranked.iterrows()]
+
+
+def mean_columns(name: str, values: np.ndarray, sample: QuerySample) -> dict[str, np.ndarray]:
+    """The columns of the mean of values [pair, ...] over the pairs that define it, and of its interval, laid flat."""
+    return estimate_columns(name, nan_mean(values), *sample.interval(values))
+
+
 def first_label(labelled: pd.DataFrame) -> pd.DataFrame:
     """The labelled heads with the first of their labels in the order of FUNCTIONS: layer, head, function."""
     return labelled[labelled["is_labelled"]].drop_duplicates(["layer", "head"])[["layer", "head", "function"]]
-
-
-def attention_shift(before: np.ndarray, after: np.ndarray, sample: QuerySample) -> pd.DataFrame:
-    """T1: what fine-tuning changed, paired by pair: the frame of `pipeline.tables.attention.ATTENTION_SHIFT`."""
-    difference = after - before
-    sums, _ = sample.by_query(difference)
-    p = sign_flips(np.moveaxis(sums, 0, -1).reshape(-1, len(sums)).astype(np.float32), sample.seed)
-    frame = head_function_index(before.shape[1:]).assign(
-        before=nan_mean(before).ravel(),
-        after=nan_mean(after).ravel(),
-        **estimate_columns("change", nan_mean(difference), *sample.interval(difference)),
-    )
-    frame["p"] = np.where(frame["change"].notna(), p, np.nan)
-    frame["q"] = q_values(frame["p"].to_numpy())
-    frame["direction"] = np.where(frame["q"] < SIGNIFICANCE, np.where(frame["change"] > 0, UP, DOWN), STILL)
-    return frame
-
-
-def mean_attention_shift(before: np.ndarray, after: np.ndarray, sample: QuerySample) -> pd.DataFrame:
-    """The change averaged over heads: the frame of `pipeline.tables.attention.ATTENTION_SHIFT_MEAN` without a null."""
-    difference = (after - before).mean(axis=(1, 2))
-    means = {"before": nan_mean(before.mean(axis=(1, 2))), "after": nan_mean(after.mean(axis=(1, 2)))}
-    change = estimate_columns("change", nan_mean(difference), *sample.interval(difference))
-    return pd.DataFrame({"function": FUNCTIONS, **means, **change})
-
-
-def null_shift(means: pd.DataFrame) -> pd.DataFrame:
-    """`mean_attention_shift` under shuffled grades, as the null_ columns of ATTENTION_SHIFT_MEAN."""
-    changes = means[["change", "change_low", "change_high"]].add_prefix("null_")
-    return changes.assign(function=means["function"])
 
 
 def head_function_index(shape: tuple[int, ...]) -> pd.DataFrame:
@@ -112,7 +120,7 @@ def profile_metrics(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, fl
     """Metrics of the profiles per function; null where no pair defines it, as its `_pairs` shows.
 
     Args:
-        profiles: as `profile` returns them, of both PHASES.
+        profiles: as `attention_profiles` returns them, of both PHASES.
         chances: [pair, function].
 
     Returns:
@@ -136,9 +144,3 @@ def label_counts(labelled: pd.DataFrame) -> dict[str, float | int | None]:
     """For each function, how many heads are labelled with it."""
     heads = labelled.groupby("function")["is_labelled"].sum()
     return {f"{name}_labelled": int(heads[name]) for name in FUNCTIONS}
-
-
-def shift_counts(shift: pd.DataFrame, prefix: str = "") -> dict[str, float | int | None]:
-    """For each function, how many heads `attention_shift` has going up and down, as <function>_<prefix><direction>."""
-    numbers = shift.groupby(["function", "direction"]).size()
-    return {f"{name}_{prefix}{way}": int(numbers.get((name, way), 0)) for name in FUNCTIONS for way in (UP, DOWN)}

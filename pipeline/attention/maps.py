@@ -14,12 +14,36 @@ from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 
 # Weights of one pair: float32 [query, key, function] for the attention itself, float32 [query] for its rows' entropy.
 PairWeights = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# `attention_batches`, or another reading of them: a batch's pairs, and for each layer [pair, head, query, key].
+Batches = Callable[[PreTrainedModel, EncodedPairs, int, int], Iterator[tuple[np.ndarray, Iterable[Tensor]]]]
 # Attention weights held at a time, over all layers, heads and pairs of a batch: 128 MiB (a longer pair goes alone).
 MAX_WEIGHTS = 2**25
 
 
+def attention_batches(
+    model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
+) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
+    """Attention of every pair in batches, with a progress bar.
+
+    Args: as of `head_scores`.
+
+    Yields:
+        The batch's pair indices [pair], and for each layer [pair, head, query, key]. Keys that are padding get 0;
+        queries that are padding have rows too, which mean nothing.
+    """
+    with tqdm(total=len(encoded), desc="attention", unit="pair", delay=5, mininterval=5) as progress:
+        for pairs in _bounded_batches(model, encoded.lengths, max_tokens):
+            yield pairs, _attention(model, collate(encoded, pairs, pad_id, model.device))
+            progress.update(len(pairs))
+
+
 def head_scores(
-    model: PreTrainedModel, encoded: EncodedPairs, weigh: PairWeights, pad_id: int, max_tokens: int
+    model: PreTrainedModel,
+    encoded: EncodedPairs,
+    weigh: PairWeights,
+    pad_id: int,
+    max_tokens: int,
+    batches: Batches = attention_batches,
 ) -> np.ndarray:
     """Scores of every head on every pair: weighted sums of attention, and last of row entropy.
 
@@ -31,34 +55,18 @@ def head_scores(
         weigh: the weights of the pair of an index; pairs may differ in length, not in functions.
         pad_id: vocabulary index of the padding token.
         max_tokens: tokens in a batch, padding counted.
+        batches: what is weighed, the attention itself or another reading of it.
 
     Returns:
         float32 [pair, layer, head, function + 1] in the order of `encoded`; entropy is in nats until weighed.
     """
     order: list[np.ndarray] = []
     parts: list[np.ndarray] = []
-    for pairs, layers in attention_batches(model, encoded, pad_id, max_tokens):
+    for pairs, layers in batches(model, encoded, pad_id, max_tokens):
         mass, rows = _stack([weigh(pair) for pair in pairs.tolist()], model.device)
         parts.append(torch.stack([_reduce(layer, mass, rows) for layer in layers], dim=1).cpu().numpy())
         order.append(pairs)
     return np.concatenate(parts)[np.argsort(np.concatenate(order))]
-
-
-def attention_batches(
-    model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
-) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
-    """Attention of every pair in batches, with a progress bar.
-
-    Args: as of `scores`.
-
-    Yields:
-        The batch's pair indices [pair], and for each layer [pair, head, query, key]. Keys that are padding get 0;
-        queries that are padding have rows too, which mean nothing.
-    """
-    with tqdm(total=len(encoded), desc="attention", unit="pair", delay=5, mininterval=5) as progress:
-        for pairs in _bounded_batches(model, encoded.lengths, max_tokens):
-            yield pairs, _attention(model, collate(encoded, pairs, pad_id, model.device))
-            progress.update(len(pairs))
 
 
 def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterable[int]) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from pipeline.attention import counterfactuals, head_functions, maps
 from pipeline.attention.head_functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
+from pipeline.attention.norm_weighting import norm_weighted_batches
 from pipeline.models.tokenization import EncodedPairs
 
 
@@ -59,6 +60,21 @@ class AttentionScorer:
         shuffled = self._on(*counterfactuals.shuffle_terms(self._ids(), self.tokens, seed))
         return shuffled._masses(_function_weights(names))
 
+    def relative_writes(self, scores: np.ndarray) -> np.ndarray:
+        """What heads write from the functions' targets for their attention on them, [pair, layer, head, function].
+
+        Args:
+            scores: this model's `scores`.
+
+        Returns:
+            Norm-weighted attention over attention: 1 as an average head of the layer, 0 where it attends to no target.
+        """
+        written = self._masses(head_functions.written_weights, norm_weighted_batches)
+        attended = scores.copy()
+        attended[..., FUNCTIONS.index("entropy")] = 1  # a row in all
+        idle = np.where(np.isnan(written), written, 0)
+        return np.divide(written, attended, out=idle, where=attended > 0)
+
     def _ids(self) -> list[np.ndarray]:
         return np.split(self.encoded.ids, self.encoded.starts[1:-1])
 
@@ -66,14 +82,17 @@ class AttentionScorer:
         """Scorer of the same model on pairs with these tokens, lengths unchanged."""
         return replace(self, encoded=replace(self.encoded, ids=np.concatenate(ids)), tokens=tokens)
 
-    def _masses(self, weigh: Callable[[Tokens], np.ndarray]) -> np.ndarray:
-        return self._scores(lambda pair: (weigh(self.tokens[pair]), head_functions.entropy_weights(self.tokens[pair])))[
-            ..., :-1
-        ]
+    def _masses(
+        self, weigh: Callable[[Tokens], np.ndarray], batches: maps.Batches = maps.attention_batches
+    ) -> np.ndarray:
+        def weights(pair: int) -> tuple[np.ndarray, np.ndarray]:
+            return weigh(self.tokens[pair]), head_functions.entropy_weights(self.tokens[pair])
 
-    def _scores(self, weigh: maps.PairWeights) -> np.ndarray:
+        return self._scores(weights, batches)[..., :-1]
+
+    def _scores(self, weigh: maps.PairWeights, batches: maps.Batches = maps.attention_batches) -> np.ndarray:
         pad_id = self.model.config.pad_token_id
-        return maps.head_scores(self.model, self.encoded, weigh, pad_id, self.max_tokens)
+        return maps.head_scores(self.model, self.encoded, weigh, pad_id, self.max_tokens, batches)
 
 
 def _function_weights(names: Sequence[str]) -> Callable[[Tokens], np.ndarray]:

@@ -8,10 +8,8 @@ decomposable attention model (Parikh et al. 2016, arXiv 1606.01933).
 It runs on the CPU: it is small, and LSTMs on a GPU do not repeat bit for bit.
 """
 
-import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from pipeline.core.config import BiLSTM
 from pipeline.core.errors import InputError
+from pipeline.models.early_stopping import EarlyStopping, LearningCurve
 from pipeline.models.word_alignment import terms
 
 
@@ -113,7 +112,6 @@ def _padded(texts: list[torch.Tensor]) -> torch.Tensor:
     return pad_sequence(texts, batch_first=True, padding_value=PADDING)
 
 
-PATIENCE = 3  # epochs without a better one before the training stops
 MAX_NORM = 10.0  # of a step's gradient
 PREDICTION_BATCH = 256  # pairs a batch
 
@@ -122,44 +120,29 @@ def train_bilstm(
     model: InteractiveBiLSTM,
     pairs: WordPairs,
     grades: np.ndarray,
-    judge: Callable[[], float],
+    stopping: EarlyStopping,
     settings: BiLSTM,
     seed: int,
-) -> int:
-    """Train `model` in place, stop early, and leave it with the weights of its best epoch.
+) -> LearningCurve:
+    """Train `model` in place and leave it with the weights of its best epoch.
 
     Args:
         model: see `build_bilstm`.
         pairs: the training pairs; grades: int [pair].
-        judge: scores the current model on dev; the best epoch is the one of the highest score, the earliest
-            of several.
-        settings: epochs at most, learning_rate and batch_size.
+        stopping: scores each epoch and says when training ends.
+        settings: learning_rate and batch_size.
         seed: of the order of pairs and of dropout. The same seed gives the same weights, bit for bit.
 
-    Returns:
-        The number of the best epoch, counted from 1.
-
     Raises:
-        InputError: from a judge that takes `bilstm_logits`: they are no longer finite.
+        InputError: from a `stopping` that takes `bilstm_logits`: they are no longer finite.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     targets = torch.from_numpy(grades.astype(np.int64))
-    best, best_score = 0, -math.inf
-    best_weights: dict[str, torch.Tensor] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for epoch in range(1, settings.epochs + 1):
-            loss = _train_epoch(model, optimizer, pairs, targets, settings.batch_size)
-            score = judge()
-            print(f"baseline: epoch {epoch}: train loss {loss:.3f}; dev {score:.3f}", file=sys.stderr, flush=True)
-            if score > best_score:
-                best, best_score = epoch, score
-                best_weights = {name: weight.clone() for name, weight in model.state_dict().items()}
-            if epoch - best == PATIENCE:
-                break
-    model.load_state_dict(best_weights)
-    model.eval()
-    return best
+        while not stopping.is_over:
+            stopping.end_epoch(model, _train_epoch(model, optimizer, pairs, targets, settings.batch_size))
+    return stopping.restore_best(model)
 
 
 def build_bilstm(words: int, grades: int, settings: BiLSTM, seed: int) -> InteractiveBiLSTM:

@@ -43,6 +43,7 @@ class Generated(Section):
     train_pairs: Count
     dev_pairs: Count
     test_pairs: Count
+    titles_per_query: Annotated[int, Field(ge=3, le=100)]
     label_noise: Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -59,7 +60,7 @@ class Data(Section):
     @property
     def slice_columns(self) -> list[str]:
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
-        return ["phenomenon"] if self.source == GENERATED else self.slices
+        return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -70,17 +71,23 @@ class Data(Section):
                 f"dev_share {self.dev_share} + test_share {self.test_share} leave nothing to train on; "
                 "their sum must be below 1"
             )
-        if self.source == GENERATED:
-            if len(self.grades) != 5:
-                raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
-            return self
-        path = Path(self.source)
-        if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
-            raise ValueError(
-                f"source {self.source!r} is neither 'generated' nor a {', '.join(TABLE_ENDINGS)} file "
-                f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
-            )
+        if self.source != GENERATED:
+            _check_table("source", self.source, "'generated'")
+        elif len(self.grades) != 5:
+            raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
+        if self.unlabelled is not None:
+            _check_table("unlabelled", self.unlabelled, "null")
         return self
+
+
+def _check_table(key: str, name: str, other: str) -> None:
+    """Check the name of a user's table. `other`: what the key may be instead."""
+    path = Path(name)
+    if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
+        raise ValueError(
+            f"{key} {name!r} is neither {other} nor a {', '.join(TABLE_ENDINGS)} file "
+            f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
+        )
 
 
 class Scratch(Section):
@@ -104,6 +111,11 @@ class Model(Section):
     scratch: Scratch
 
     @property
+    def is_fine_tuned(self) -> bool:
+        """Whether the model is fine-tuned already, and analysed as it is."""
+        return self.pretrained_from is not None
+
+    @property
     def is_local(self) -> bool:
         """Whether the model, and the one it was fine-tuned from, load without the model hub."""
         names = [name for name in (self.name, self.pretrained_from) if name is not None]
@@ -116,8 +128,12 @@ def is_folder(name: str) -> bool:
     return paths.CHECKPOINTS in path.parents and ".." not in path.parts
 
 
+class Training(Section):
+    max_epochs: Count
+    patience: Count
+
+
 class Finetune(Section):
-    epochs: Annotated[int, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Count
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
@@ -126,7 +142,6 @@ class Finetune(Section):
 
 
 class BiLSTM(Section):
-    epochs: Count
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Count
     embedding: Count
@@ -180,6 +195,7 @@ class Params(Section):
     run: Run
     data: Data
     model: Model
+    training: Training
     finetune: Finetune
     bilstm: BiLSTM
     attention: Attention
@@ -191,13 +207,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.finetune.epochs == 0 and self.model.name in (EMBEDDED, SCRATCH):
+        if self.model.is_fine_tuned and self.model.name in (EMBEDDED, SCRATCH):
             raise ValueError(
-                f"finetune.epochs 0 analyses a checkpoint that is fine-tuned already, but model.name is "
-                f"{self.model.name!r}; name one below {paths.CHECKPOINTS}/ or on the hub"
+                f"model.pretrained_from {self.model.pretrained_from!r} says that model.name is fine-tuned already, but "
+                f"that is {self.model.name!r}; set it to null, or name a checkpoint below {paths.CHECKPOINTS}/ or on "
+                "the hub"
             )
-        if self.finetune.epochs == 0 and self.model.pretrained_from is None:
-            raise ValueError("finetune.epochs 0 needs model.pretrained_from, the checkpoint 'before' fine-tuning")
         order = self.model.label_order
         if order is not None and sorted(order) != sorted(self.data.grades):
             raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")
@@ -244,6 +259,8 @@ RENAMED = {
     "run.draws": "run.bootstrap_resamples",
     "baseline": "bilstm",
     "model.base": "model.pretrained_from",
+    "finetune.epochs": "training.max_epochs, and its value 0 to naming model.pretrained_from",
+    "bilstm.epochs": "training.max_epochs",
     "attention.showcase_pairs": "attention.example_pairs",
     "attention.label_margin": "attention.label_threshold",
     "attention.broad": "attention.broad_entropy",

@@ -25,6 +25,7 @@ CURVE = Path("reports/finetune/curve.csv")
 
 # bilstm
 BILSTM_PREDICTIONS = Path("data/predictions/bilstm_test.parquet")
+BILSTM_CURVE = Path("reports/bilstm/curve.csv")
 
 # attention
 MAPS = Path("data/attention/maps.safetensors")
@@ -34,6 +35,7 @@ LABELS = Path("reports/attention/labels.csv")
 ATTENTION_SHIFT = Path("reports/attention/attention_shift.csv")
 HEAD_EMBEDDING = Path("reports/attention/head_embedding.csv")
 ATTENTION_SHIFT_MEAN = Path("reports/attention/attention_shift_mean.csv")
+TERM_MATCH_SHIFT = Path("reports/attention/term_match_shift.csv")
 
 # head_ablation
 HEAD_LOGITS = Path("data/ablation/heads.safetensors")

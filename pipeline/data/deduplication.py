@@ -41,6 +41,12 @@ def rejection_reasons(pairs: pd.DataFrame) -> pd.Series:
     return pd.Series(np.array(["", *REASONS], dtype=object)[reason], index=pairs.index, dtype="str")
 
 
+def count_shared(pairs: pd.DataFrame, others: pd.DataFrame) -> int:
+    """Number of the pairs whose query and title are those of one of the others, by `text_key`."""
+    known = set(map(_digest, others["query"], others["title"]))
+    return sum(map(known.__contains__, map(_digest, pairs["query"], pairs["title"])))
+
+
 def _digest(query: str, title: str) -> bytes:
     """16 bytes, the same for the same pair: a large table's keys take a tenth of their texts' space."""
     key = text_key(query)

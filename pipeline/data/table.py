@@ -1,4 +1,4 @@
-"""Reader of a user's table: .csv, .tsv, .jsonl and .parquet as graded pairs, grades numbered from worst to best."""
+"""Reader of a user's tables: .csv, .tsv, .jsonl and .parquet as pairs, their grades numbered from worst to best."""
 
 import csv
 import json
@@ -42,8 +42,17 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
             a name the pipeline uses itself; no records. The message names file, line and value.
     """
     _check_slices(slices)
-    parsers = _parsers(columns, slices, grades)
-    records = _parsed(path, read_records(path, [name for name, _ in parsers.values()]), parsers)
+    return _read(path, _parsers(columns, slices, grades), "data.source")
+
+
+def read_unlabelled(path: Path, columns: Columns) -> pd.DataFrame:
+    """Read the queries and titles of a table, and none of its grades: as `read_table`, query and title alone."""
+    return _read(path, _text_parsers(columns), "data.unlabelled")
+
+
+def _read(path: Path, parsers: Parsers, key: str) -> pd.DataFrame:
+    """The parsed columns. `key`: of params.yaml, where the table is named."""
+    records = _parsed(path, read_records(path, [name for name, _ in parsers.values()], key), parsers)
     parts = []
     while rows := list(islice(records, PART)):
         numbers, values = zip(*rows, strict=True)
@@ -51,7 +60,7 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
         frame = pd.DataFrame(values, columns=list(parsers), index=index)
         parts.append(frame.astype({column: "int64" if column == "grade" else "str" for column in frame}))
     if not parts:
-        raise InputError(f"{path} holds no records; give it at least one pair for each split")
+        raise InputError(f"{path} holds no records; give it pairs or fix {key}")
     return pd.concat(parts)
 
 
@@ -74,14 +83,14 @@ def _check_slices(slices: list[str]) -> None:
 def _parsers(columns: Columns, slices: list[str], grades: list[str]) -> Parsers:
     """Parsers of the frame's columns, with their names in the table."""
     grade = partial(_grade, numbers={label: number for number, label in enumerate(grades)})
-    parsers: Parsers = {
-        "query": (columns.query, _text),
-        "title": (columns.title, _text),
-        "grade": (columns.grade, grade),
-    }
+    parsers = _text_parsers(columns) | {"grade": (columns.grade, grade)}
     if columns.split is not None:
         parsers["split"] = (columns.split, _text)
     return parsers | {name: (name, _text) for name in slices}
+
+
+def _text_parsers(columns: Columns) -> Parsers:
+    return {"query": (columns.query, _text), "title": (columns.title, _text)}
 
 
 def _text(value: Any) -> str:
@@ -129,12 +138,13 @@ def record_unit(path: Path) -> str:
     return "row" if path.suffix == ".parquet" else "line"
 
 
-def read_records(path: Path, names: list[str]) -> NumberedRecord:
+def read_records(path: Path, names: list[str], key: str) -> NumberedRecord:
     """Yield each record's number and its values of the named columns, in the order of `names`.
 
     The number is the line on which the record starts, the header and blank lines counted, or a parquet file's
     row, both from 1. Values are text in .csv and .tsv, and what the file says they are in .jsonl and .parquet.
-    A .tsv file has no quoting, as search logs have none: a quotation mark is part of the text.
+    A .tsv file has no quoting, as search logs have none: a quotation mark is part of the text. `key` is that of
+    params.yaml which names the file.
 
     Raises:
         InputError: no such file; not UTF-8; no such column or two of the name; a record with another number of
@@ -142,7 +152,7 @@ def read_records(path: Path, names: list[str]) -> NumberedRecord:
     """
     if not path.is_file():
         is_other = os.path.lexists(path)  # a folder, a pipe, a link that leads nowhere
-        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or fix data.source")
+        raise InputError(f"{path} is {'no file' if is_other else 'missing'}; put the table there or fix {key}")
     if path.suffix == ".parquet":
         return _parquet(path, names)
     _require_utf8(path)

@@ -49,8 +49,9 @@ CLAIMS = {
         f"lower half: {LOWER_HALF:+.1%}; lower half except the five: {LOWER_HALF_EXCEPT_FIVE:+.1%}",
     ),
     "T1": Claim(
-        "Fine-tuning makes attention to the same term grow, and attention to itself and to [SEP] shrink.",
-        "same term grew, self shrank, [SEP] shrank (figures not stated)",
+        "In a term-match head, fine-tuning makes attention to the same term grow, and attention to itself and to the "
+        "sink (the place for nothing to attend to) shrink.",
+        "one head: same term grew, self shrank, [SEP], its sink, shrank (figures not stated)",
     ),
     "S1": Claim(
         "Most heads masked alone change about nothing; a few matter, a low term-match head and a high head among them.",

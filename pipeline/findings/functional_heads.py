@@ -17,11 +17,7 @@ from pipeline.stats.measures import ACCURACY, Measure
 
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
 
-SHIFTS = {  # T1: function -> sign of the change, what is attended to, and how the change is worded
-    "term_match": (1, "the same term", "grew", "did not grow"),
-    "self": (-1, "itself", "shrank", "did not shrink"),
-    "sep": (-1, "[SEP]", "shrank", "did not shrink"),
-}
+PLACES = {"term_match": "the same term", "self": "itself", "cls": "[CLS]", "sep": "[SEP]"}  # T1: attended to
 
 
 FUNCTIONS = {"segmentation": ("segmentation",), "word_order": ("previous_term", "next_term")}
@@ -158,31 +154,53 @@ def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
     return Part(True, f"{measure.label} {select.row_estimate(row.iloc[0], measure).text()}, {way}{rank}")
 
 
-def fine_tuning(attention_shift: pd.DataFrame) -> Finding:
-    """T1: averaged over heads, term_match grew, self and sep shrank; beyond the drift null where there is one.
+def fine_tuning(term_match_shift: pd.DataFrame) -> Finding:
+    """T1: in the surest term-match head attention to the same term grew, to itself and to the sink shrank.
+
+    Beyond the drift null where there is one.
 
     Args:
-        attention_shift: one row per function (attention_shift_mean.csv).
+        term_match_shift: one row per term-match head and place attended to (term_match_shift.csv).
     """
-    rows = {row["function"]: row for _, row in attention_shift.iterrows() if row["function"] in SHIFTS}
-    measured = [f"{name} {rows[name]['before']:.3f} -> {rows[name]['after']:.3f}" for name in SHIFTS if name in rows]
-    parts = [_shifted(name, rows.get(name)) for name in SHIFTS]
-    return conclude("T1", f"mean over heads, before -> after: {'; '.join(measured)}", parts)
+    if term_match_shift.empty:
+        return conclude("T1", "no term-match head", [Part(None, "no head is labelled with term_match on half of dev")])
+    shifts = term_match_shift[term_match_shift["is_sink"] | term_match_shift["function"].isin(["term_match", "self"])]
+    surest = [row for _, row in shifts[shifts["rank"] == 1].iterrows()]
+    values = "; ".join(f"{_place(row)} {row['before']:.3f} -> {row['after']:.3f}" for row in surest)
+    held = shifts[[_holds(row) is True for _, row in shifts.iterrows()]]["function"].value_counts()
+    counts = "; ".join(
+        f"{PLACES[name]} {_direction(name)} in {held.get(name, 0)}" for name in (row["function"] for row in surest)
+    )
+    measured = f"{Head.of_row(surest[0]).name}: {values}; of {shifts['rank'].max()} term-match heads: {counts}"
+    return conclude("T1", measured, [_shifted(row) for row in surest])
 
 
-def _shifted(function: str, row: pd.Series | None) -> Part:
-    if row is None or np.isnan(row["change"]):
-        return Part(None, f"{function} is undefined in this data")
-    sign, target, did, did_not = SHIFTS[function]
+def _place(row: pd.Series) -> str:
+    return PLACES[row["function"]] + (" (the sink)" if row["is_sink"] else "")
+
+
+def _direction(function: str) -> str:
+    """What the article saw of this place."""
+    return "grew" if function == "term_match" else "shrank"
+
+
+def _holds(row: pd.Series) -> bool | None:
+    """Whether the change has the article's direction, by its whole interval."""
     change = Estimate(row["change"], row["change_low"], row["change_high"])
-    shifted = change.above(0.0) if sign > 0 else change.below(0.0)
+    return change.above(0.0) if row["function"] == "term_match" else change.below(0.0)
+
+
+def _shifted(row: pd.Series) -> Part:
+    if np.isnan(row["change"]):
+        return Part(None, f"attention to {_place(row)} is undefined in this data")
+    holds, attention, did = _holds(row), f"attention to {_place(row)}", _direction(row["function"])
     figures = f"{row['change']:+.4f}, {row['change_low']:+.4f} to {row['change_high']:+.4f}"
-    if shifted and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
-        return Part(None, f"attention to {target} {did} no more than under shuffled grades ({figures})")
+    if holds and "null_change" in row and not abs(row["change"]) > abs(row["null_change"]):
+        return Part(None, f"{attention} {did} no more than under shuffled grades ({figures})")
     return Part.of(
-        shifted,
-        yes=f"attention to {target} {did}",
-        no=f"attention to {target} {did_not}",
-        unsure=f"whether attention to {target} {did} is not decided",
+        holds,
+        yes=f"{attention} {did}",
+        no=f"{attention} {'shrank' if did == 'grew' else 'grew'}",
+        unsure=f"whether {attention} {did} is not decided",
         figures=figures,
     )

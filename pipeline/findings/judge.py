@@ -20,7 +20,7 @@ def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding
         functional_heads.segmentation(tables),
         functional_heads.word_order(tables),
         functional_heads.term_match(tables),
-        functional_heads.fine_tuning(tables.attention_shift),
+        functional_heads.fine_tuning(tables.term_match_shift),
         redundancy.single_heads(tables),
         redundancy.harmful_heads(tables),
         cls_dependence.dependence(tables.mediation),

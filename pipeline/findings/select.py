@@ -27,7 +27,7 @@ class Tables:
     contrasts: pd.DataFrame
     slices: pd.DataFrame
     labels: pd.DataFrame
-    attention_shift: pd.DataFrame  # attention_shift_mean.csv
+    term_match_shift: pd.DataFrame  # term_match_shift.csv
     mediation: pd.DataFrame  # mediation.csv
     primary: Measure  # decides verdicts on single heads
     largest_gain_by_chance: float  # see metrics.json of head_ablation

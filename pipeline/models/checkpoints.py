@@ -19,12 +19,12 @@ Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
 
 def load_start(params: Params, train_texts: list[str], device: torch.device) -> Loaded:
-    """Load the start of the finetune stage: the model to train, or with finetune.epochs 0 the one trained already.
+    """Load the start of the finetune stage: the model to train, or the one that is fine-tuned already.
 
     Raises:
         InputError: as `load_before` and `load_labelled`.
     """
-    return load_before(params, train_texts, device) if params.finetune.epochs else load_labelled(params, device)
+    return load_labelled(params, device) if params.model.is_fine_tuned else load_before(params, train_texts, device)
 
 
 def load_before(
@@ -32,10 +32,10 @@ def load_before(
 ) -> Loaded:
     """Load the model before fine-tuning, with a new classifier where the checkpoint has none that fits.
 
-    That is model.name, or model.pretrained_from where finetune.epochs is 0. The same params give the same weights.
+    That is model.pretrained_from, or where that is null model.name. The same params give the same weights.
 
     Args:
-        params: model, data.grades, run.seed and finetune.epochs are read.
+        params: model, data.grades and run.seed are read.
         train_texts: the training split's texts, which the vocabulary of `scratch` is built from.
         device: where the model is put.
         attn_implementation: "sdpa", or "eager" where attention maps are wanted.
@@ -46,8 +46,7 @@ def load_before(
     Raises:
         InputError: the checkpoint cannot be had or read, is of another architecture, or too short for max_length.
     """
-    name = params.model.name if params.finetune.epochs else params.model.pretrained_from
-    assert name is not None, "params are checked: finetune.epochs 0 needs model.pretrained_from"
+    name = params.model.pretrained_from or params.model.name
     scratch = (params.model.scratch, params.model.max_length, params.data.grades, train_texts)
     with _seeded(params.run.seed):
         model, tokenizer = build_scratch(*scratch) if name == SCRATCH else _load_for_grades(name, params)
@@ -67,7 +66,7 @@ def load_labelled(params: Params, device: torch.device) -> Loaded:
     if untrained:
         raise InputError(
             f"model.name {name} has no trained classifier ({', '.join(untrained)} are missing), "
-            "which finetune.epochs 0 needs; name a fine-tuned checkpoint, or set finetune.epochs above 0"
+            "which one that is fine-tuned already needs; name another, or set model.pretrained_from to null"
         )
     check_labels(name, config, params.model.label_order, grades)
     _check_same_heads(params, model)
@@ -137,7 +136,7 @@ def _load_for_grades(name: str, params: Params) -> Loaded:
 
 def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
     base, scratch = params.model.pretrained_from, params.model.scratch
-    assert base is not None, "params are checked: finetune.epochs 0 needs model.pretrained_from"
+    assert base is not None, "only a model that is fine-tuned already comes here"
     if base == SCRATCH:
         before = (scratch.layers, scratch.heads)
     else:

@@ -29,17 +29,17 @@ def check_labels(name: str, config: PretrainedConfig, order: list[str] | None, g
     if config.num_labels == 1 or config.problem_type == "regression":
         raise InputError(
             f"model.name {name} has a regression head, one output for all grades; "
-            f"name a classifier of the {len(grades)} grades, or set finetune.epochs above 0"
+            f"name a classifier of the {len(grades)} grades, or set model.pretrained_from to null"
         )
     if config.problem_type == "multi_label_classification":
         raise InputError(
             f"model.name {name} has a multi-label head, whose outputs are not a choice between grades; "
-            "name a single-label classifier, or set finetune.epochs above 0"
+            "name a single-label classifier, or set model.pretrained_from to null"
         )
     if config.num_labels != len(grades):
         raise InputError(
             f"model.name {name} has {config.num_labels} labels, data.grades lists {len(grades)} grades ({grades}); "
-            "make them match, or set finetune.epochs above 0"
+            "make them match, or set model.pretrained_from to null"
         )
     labels = [str(label) for _, label in sorted((config.id2label or {}).items())]
     if order is None and sorted(labels) == sorted(grades) and labels != grades:

@@ -1,11 +1,9 @@
 """Fine-tuning of a sequence classifier, with the best epoch on dev; and on shuffled grades, as a null."""
 
 import math
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,24 +11,16 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from pipeline.core.config import Finetune
+from pipeline.core.config import Finetune, Params
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoints import Loaded
+from pipeline.models.early_stopping import EarlyStopping, LearningCurve, Scores
 from pipeline.models.inference import predict
+from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.tokenization import EncodedPairs, collate, encode_split
 from pipeline.stats.metrics import split_metrics
 
-Scores = dict[str, float | None]
 SECONDS_BETWEEN_LINES = 10.0
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Epoch of training (number 0: before the first), with the dev scores after it."""
-
-    number: int
-    train_loss: float | None
-    dev: Scores
 
 
 def fine_tune(
@@ -38,94 +28,66 @@ def fine_tune(
     pairs: EncodedPairs,
     grades: np.ndarray,
     pad_id: int,
-    judge: Callable[[], Scores],
+    stopping: EarlyStopping,
     settings: Finetune,
     seed: int,
-) -> tuple[list[Epoch], int]:
+) -> LearningCurve:
     """Train `model` in place and leave it with the weights of its best epoch.
 
     Args:
         model: on the device it is to be trained on; its loss is the cross-entropy of one output a grade.
         pairs: the training pairs; grades: int [pair].
         pad_id: index of the padding token.
-        judge: scores the model, in its current state, on dev; the best epoch is the one of highest "qwk" (then lowest
-            "log_loss", then the earlier).
-        settings: epochs 0 trains nothing: the one epoch returned has number 0.
+        stopping: scores each epoch and says when training ends; the learning rate falls to 0 at its `max_epochs`.
         seed: of the order of batches and of dropout. On a CPU the same seed gives the same weights, bit for bit.
-
-    Returns:
-        Every epoch, and the number of the best one.
 
     Raises:
         InputError: the loss is no longer finite.
     """
-    if settings.epochs == 0:
-        return [Epoch(0, None, judge())], 0
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = settings.dropout
-    watch = _EpochCallback(judge)
-    with tempfile.TemporaryDirectory(prefix="finetune-") as folder:
+    with tempfile.TemporaryDirectory(prefix="finetune-") as folder, linears_for_training(model, model.device):
         trainer = _Trainer(
             LengthGroupedSampler(pairs.lengths, settings.batch_size, seed),
             model=model,
-            args=_arguments(settings, model.device, seed, folder),
+            args=_arguments(settings, stopping.settings.max_epochs, model.device, seed, folder),
             train_dataset=[{"pair": pair} for pair in range(len(pairs))],
             data_collator=lambda items: _batch(items, pairs, grades, pad_id),
-            callbacks=[watch],
+            callbacks=[_EpochCallback(stopping)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    model.load_state_dict(watch.best_weights)
-    model.eval()
-    return watch.epochs, watch.best
+    return stopping.restore_best(model)
 
 
 def fine_tune_on_shuffled_grades(
-    start: Loaded, train: pd.DataFrame, dev: pd.DataFrame, max_length: int, settings: Finetune, seed: int
+    start: Loaded, train: pd.DataFrame, dev: pd.DataFrame, params: Params
 ) -> PreTrainedModel:
     """Drift null of fine-tuning: `fine_tune` on the same pairs, their grades shuffled.
 
     Args:
         start: the model before fine-tuning, trained in place, and its tokenizer.
         train, dev: prepared splits; dev's own grades choose the epoch.
-        max_length: tokens of a pair at most.
-        settings, seed: as of the real fine-tuning.
+        params: those of the real fine-tuning.
     """
     model, tokenizer = start
     pad_id = tokenizer.pad_token_id
-    grades = np.random.default_rng([seed, 7]).permutation(train["grade"].to_numpy())
-    pairs, dev_pairs = (encode_split(tokenizer, split, max_length) for split in (train, dev))
+    grades = np.random.default_rng([params.run.seed, 7]).permutation(train["grade"].to_numpy())
+    pairs, dev_pairs = (encode_split(tokenizer, split, params.model.max_length) for split in (train, dev))
 
     def judge() -> Scores:
         return split_metrics(dev, predict(model, dev_pairs, pad_id))[0]
 
-    fine_tune(model, pairs, grades, pad_id, judge, settings, seed)
+    stopping = EarlyStopping("drift null", judge, params.training)
+    fine_tune(model, pairs, grades, pad_id, stopping, params.finetune, params.run.seed)
     return model
 
 
-def curve_table(epochs: list[Epoch]) -> pd.DataFrame:
-    """Table of the learning curve, a row per epoch: epoch, train_loss, dev_<metric>; empty where undefined."""
-    table = pd.DataFrame([_flat(epoch) for epoch in epochs]).astype(float)
-    table.insert(0, "epoch", [epoch.number for epoch in epochs])
-    return table
-
-
-def curve_points(epochs: list[Epoch]) -> list[tuple[str, float, int]]:
-    """Points of the learning curve (metric, value, epoch), without undefined ones."""
-    return [
-        (name, value, epoch.number) for epoch in epochs for name, value in _flat(epoch).items() if value is not None
-    ]
-
-
-def _flat(epoch: Epoch) -> Scores:
-    return {"train_loss": epoch.train_loss, **{f"dev_{name}": value for name, value in epoch.dev.items()}}
-
-
-def _arguments(settings: Finetune, device: torch.device, seed: int, folder: str) -> TrainingArguments:
+def _arguments(settings: Finetune, max_epochs: int, device: torch.device, seed: int, folder: str) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=folder,
-        num_train_epochs=settings.epochs,
+        num_train_epochs=max_epochs,
         learning_rate=settings.learning_rate,
         per_device_train_batch_size=settings.batch_size,
         warmup_steps=settings.warmup_share,
@@ -190,18 +152,16 @@ def _batch(
 
 
 class _EpochCallback(TrainerCallback):
-    """Callback that scores each epoch, keeps the weights of the best, and prints progress."""
+    """Callback that hands each epoch to early stopping, and prints progress within it."""
 
-    def __init__(self, judge: Callable[[], Scores]):
-        self.judge = judge
-        self.epochs: list[Epoch] = []
-        self.best = 0
-        self.best_weights: dict[str, torch.Tensor] = {}
+    def __init__(self, stopping: EarlyStopping):
+        self.stopping = stopping
         self.last_line = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
         if time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
-            self._print(f"step {state.global_step} of {state.max_steps}")
+            self.stopping.print(f"step {state.global_step} of {state.max_steps} at most")
+            self.last_line = time.monotonic()
 
     def on_log(self, args, state, control, model=None, logs=None, **kwargs):
         if "loss" not in logs:  # the summary at the end of the training
@@ -210,20 +170,6 @@ class _EpochCallback(TrainerCallback):
             raise InputError(
                 f"finetune.learning_rate {args.learning_rate} lets the training loss become {logs['loss']}; lower it"
             )
-        epoch = Epoch(len(self.epochs) + 1, logs["loss"], self.judge())
-        self.epochs.append(epoch)
-        if epoch.number == 1 or _rank(epoch) > _rank(self.epochs[self.best - 1]):
-            self.best = epoch.number
-            self.best_weights = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
-        scores = ", ".join(f"{name} {value:.3f}" for name, value in epoch.dev.items() if value is not None)
-        self._print(f"epoch {epoch.number} of {args.num_train_epochs:.0f}: train loss {epoch.train_loss:.3f}; {scores}")
-
-    def _print(self, line: str) -> None:
-        print(f"finetune: {line}", file=sys.stderr, flush=True)
+        self.stopping.end_epoch(model, logs["loss"])
+        control.should_training_stop = self.stopping.is_over
         self.last_line = time.monotonic()
-
-
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Rank of an epoch, higher is better; an undefined score is the lowest."""
-    qwk, log_loss = epoch.dev["qwk"], epoch.dev["log_loss"]
-    return -math.inf if qwk is None else qwk, -math.inf if log_loss is None else -log_loss

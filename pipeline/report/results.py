@@ -42,8 +42,9 @@ class Results:
     example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair
     profiles: pd.DataFrame  # one row a layer, head, function and phase (profiles.csv)
     curve: pd.DataFrame  # one row an epoch (curve.csv), empty where nothing was fine-tuned
-    prepare: Mapping[str, Any]  # this and the next three: the stages' metrics.json
+    prepare: Mapping[str, Any]  # this and the next four: the stages' metrics.json
     finetune: Mapping[str, Any]
+    bilstm: Mapping[str, Any]
     attention: Mapping[str, Any]
     head_ablation: Mapping[str, Any]
     example_pairs: list[ExamplePair] = field(default_factory=list)
@@ -91,6 +92,17 @@ class Results:
         return queries if queries < FEW_QUERIES else None
 
     @property
+    def unconverged(self) -> list[str]:
+        """A sentence for each grader whose dev scores were still improving when its training ended."""
+        graders = {"The fine-tuned BERT": self.finetune, "The BiLSTM": self.bilstm}
+        return [
+            f"{name} is not trained to convergence: its best epoch, {metrics['best_epoch']}, is the last one allowed. "
+            "Raise training.max_epochs."
+            for name, metrics in graders.items()
+            if metrics.get("converged") == 0
+        ]
+
+    @property
     def unit(self) -> str:
         """Unit and pairs of a group's accuracy change, as captions say them."""
         return _unit(self.tables.group_scales, self.pairs)
@@ -122,13 +134,15 @@ def _unit(scales: pd.DataFrame, pairs: int) -> str:
 
 
 def run_setting(params: Params) -> list[tuple[str, str]]:
-    """Run settings: data, grades, model and epochs, for `Results.setting`."""
-    source, epochs = params.data.source, params.finetune.epochs
+    """Run settings: data, grades, model and training, for `Results.setting`."""
+    source, training = params.data.source, params.training
+    rule = f"until {training.patience} epochs bring no better dev kappa, {training.max_epochs} epochs at most"
     return [
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
         ("Grades, worst to best", ", ".join(params.data.grades)),
         ("Model", params.model.name),
-        ("Fine-tuning", f"{epochs} epochs" if epochs else "none: the checkpoint is already fine-tuned"),
+        ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.is_fine_tuned else rule),
+        ("Training of the BiLSTM", rule),
     ]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, VERDICTS
 from pipeline.core.heads import Head
 from pipeline.findings import select
+from pipeline.findings.functional_heads import PLACES
 from pipeline.findings.verdict import Estimate, percent
 from pipeline.report import canvas
 from pipeline.report.results import Results
@@ -257,17 +258,38 @@ def labelled_heads(results: Results) -> Table:
     """Labelled heads by function, with the score and control of the strongest."""
     rows = []
     for function, heads in results.tables.labels.groupby("function", sort=False):
-        ranked = heads.sort_values("difference_low", ascending=False)
+        ranked = heads.sort_values("written_difference_low", ascending=False)
         names = [Head.of_row(row).short for _, row in ranked[ranked["is_labelled"]].iterrows()]
         strongest = ranked.iloc[0]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}"
+        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}, {strongest['relative_write']:.2f}"
         rows.append([str(function), str(len(names)), f"{', '.join(names[:SHOWN])}{more}" or "none", figures])
     caption = (
-        "Heads by function, as layer.head, ranked by lower bound: score minus control exceeds "
-        f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split"
+        "Heads by function, as layer.head, that are not idle: score minus control exceeds "
+        f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split; ranked by the lower bound "
+        "of this difference times what the head writes (1 as an average head of its layer)"
     )
-    return Table(caption, ["function", "heads", "which", "strongest: score, control"], rows)
+    return Table(caption, ["function", "heads", "which", "strongest: score, control, write"], rows)
+
+
+def term_match_shift(results: Results) -> Table:
+    """Term-match heads by rank: attention to each place before and after fine-tuning, and its change."""
+    shift = results.tables.term_match_shift
+    rows = [
+        [Head.of_row(places.iloc[0]).name, *(_shift(row) for _, row in places.iterrows())]
+        for _, places in shift.groupby("rank")
+    ]
+    caption = (
+        "Attention of the term-match heads before and after fine-tuning, with its change (95% interval). Heads are "
+        "labelled and ranked, and the sink is found, on half of the dev queries; this is the other half"
+    )
+    sinks = set(shift.loc[shift["is_sink"], "function"])
+    names = [f"{name} (the sink)" if place in sinks else name for place, name in PLACES.items()]
+    return Table(caption, ["head", *names], rows)
+
+
+def _shift(row: pd.Series) -> str:
+    return f"{row['before']:.3f} -> {row['after']:.3f}, {_interval(row, 'change', '{:+.3f}')}"
 
 
 def worst_slices(results: Results) -> Table:

@@ -1,9 +1,10 @@
 """Attention of every head before and after fine-tuning: dev pairs -> data/attention/, reports/attention/.
 
 Writes profiles.csv (every head's score on each function of `pipeline.attention.head_functions`), labels.csv (the same
-against its control: what each head does), attention_shift.csv and attention_shift_mean.csv (what fine-tuning changed,
-per head and averaged over heads), head_embedding.csv (heads that attend alike lie together), maps.safetensors and
-example_pairs.json (whole maps of a few pairs, and their tokens), metrics.json.
+against its control, and what the head writes: what each head does), attention_shift.csv, attention_shift_mean.csv and
+term_match_shift.csv (what fine-tuning changed, per head, averaged over heads, and in the term-match heads),
+head_embedding.csv (heads that attend alike lie together), maps.safetensors and example_pairs.json (whole maps of a few
+pairs, and their tokens), metrics.json.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.attention import head_functions, head_labels
+from pipeline.attention.attention_shift import AttentionShift, shift_counts
 from pipeline.attention.example_pairs import describe_pair, example_pairs
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.attention.head_similarity import MAX_PAIRS, head_embedding
@@ -21,7 +23,7 @@ from pipeline.core.config import Params
 from pipeline.models import checkpoints
 from pipeline.models.finetuning import fine_tune_on_shuffled_grades
 from pipeline.models.tokenization import encode_split
-from pipeline.stats.bootstrap import QuerySample, sample_queries
+from pipeline.stats.bootstrap import QuerySample, half_of_queries, sample_queries
 from pipeline.tables.attention import (
     ATTENTION_SHIFT,
     ATTENTION_SHIFT_MEAN,
@@ -29,6 +31,7 @@ from pipeline.tables.attention import (
     HEAD_EMBEDDING,
     LABELS,
     PROFILES,
+    TERM_MATCH_SHIFT,
 )
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
@@ -48,18 +51,23 @@ def main(params: Params, record: Record) -> None:
     chances = np.stack([head_functions.chance(*head_functions.weights(pair)) for pair in tokens])
     controls = scorers["after"].controls(chances, settings.broad_entropy, seed)
     shuffled = scorers["after"].shuffled(head_labels.ORDER_FUNCTIONS, seed)
+    writes = scorers["after"].relative_writes(scores["after"])
+    evidence = head_labels.Evidence(scores["after"], controls, shuffled, writes)
     profiles = head_labels.attention_profiles(scores, chances)
-    labels = head_labels.label_heads(scores["after"], controls, shuffled, sample, settings.label_threshold)
-    shift = head_labels.attention_shift(**scores, sample=sample)
-    mean_shift = head_labels.mean_attention_shift(**scores, sample=sample)
+    labels = head_labels.label_heads(evidence, sample, settings.label_threshold)
+    # T1 judges term-match heads on other pairs than those that chose them.
+    half = half_of_queries(sample.query_ids, seed)
+    half_labels = head_labels.label_heads(evidence.subset(half), sample.subset(half), settings.label_threshold)
+    chosen = head_labels.labelled_heads(half_labels, "term_match")
+    shift = AttentionShift(scores["before"], sample, chosen, half)
+    shifts = shift.measure(scores["after"])
     metrics = head_labels.profile_metrics(profiles, chances) | head_labels.label_counts(labels)
-    metrics |= head_labels.shift_counts(shift)
+    metrics |= shift_counts(shifts.heads)
     if settings.drift_null:
         drifted = AttentionScorer(_drifted(params, train, dev), encoded, tokens, settings.batch_tokens).scores()
-        null = head_labels.mean_attention_shift(scores["before"], drifted, sample)
-        mean_shift = mean_shift.merge(head_labels.null_shift(null))
-        null_heads = head_labels.attention_shift(scores["before"], drifted, sample)
-        metrics |= head_labels.shift_counts(null_heads, "null_")
+        null = shift.measure(drifted)
+        shifts = shifts.with_null(null)
+        metrics |= shift_counts(null.heads, "null_")
     compared = encoded.take(np.arange(min(len(encoded), MAX_PAIRS)))
     metrics["similarity_pairs"] = len(compared)
     embedding = head_embedding(models["after"], compared, settings.batch_tokens)
@@ -73,14 +81,16 @@ def main(params: Params, record: Record) -> None:
 
     PROFILES.write(profiles)
     LABELS.write(labels)
-    ATTENTION_SHIFT.write(shift)
-    ATTENTION_SHIFT_MEAN.write(mean_shift)
+    ATTENTION_SHIFT.write(shifts.heads)
+    ATTENTION_SHIFT_MEAN.write(shifts.mean)
+    TERM_MATCH_SHIFT.write(shifts.term_match)
     HEAD_EMBEDDING.write(embedding)
     formats.write_safetensors(paths.MAPS, maps)
     EXAMPLE_PAIRS.write([describe_pair(tokenizer, encoded, pairs, pair) for pair in examples])
     formats.write_json(paths.stage_metrics("attention"), metrics)
     record.metrics = metrics
-    tables = [paths.PROFILES, paths.LABELS, paths.ATTENTION_SHIFT, paths.ATTENTION_SHIFT_MEAN, paths.HEAD_EMBEDDING]
+    shift_tables = [paths.ATTENTION_SHIFT, paths.ATTENTION_SHIFT_MEAN, paths.TERM_MATCH_SHIFT]
+    tables = [paths.PROFILES, paths.LABELS, *shift_tables, paths.HEAD_EMBEDDING]
     record.artifacts = [*tables, paths.stage_metrics("attention"), paths.MAPS, paths.EXAMPLE_PAIRS]
 
 
@@ -94,8 +104,7 @@ def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedMode
 
 def _drifted(params: Params, train: pd.DataFrame, dev: pd.DataFrame) -> PreTrainedModel:
     """The drift null: the model fine-tuned like the real one, on shuffled grades."""
-    start = _load_before(params, train)
-    return fine_tune_on_shuffled_grades(start, train, dev, params.model.max_length, params.finetune, params.run.seed)
+    return fine_tune_on_shuffled_grades(_load_before(params, train), train, dev, params)
 
 
 def _load_before(params: Params, train: pd.DataFrame) -> checkpoints.Loaded:

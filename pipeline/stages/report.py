@@ -30,8 +30,7 @@ def main(params: Params, record: Record) -> None:
     FINDINGS.write([asdict(finding) for finding in findings])
     figures.write_figures(paths.FIGURES, gallery)
     formats.write_text(paths.REPORT, html.render_page(results, findings, gallery))
-    bilstm = schemas.metrics(paths.stage_metrics("bilstm"), ("test_accuracy",))
-    values = headline(results.finetune, bilstm, results.tables.heads, findings)
+    values = headline(results.finetune, results.bilstm, results.tables.heads, findings)
     formats.write_json(paths.HEADLINE, values)
     record.metrics = {name: value for name, value in values.items() if name != "report"}
     record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS, paths.HEADLINE]
@@ -56,6 +55,7 @@ def read_results(params: Params) -> Results:
         curve=grading.CURVE.read().dropna(subset=["train_loss"]),
         prepare=schemas.metrics(paths.stage_metrics("prepare")),
         finetune=schemas.metrics(paths.stage_metrics("finetune"), ("test_accuracy", "test_qwk")),
+        bilstm=schemas.metrics(paths.stage_metrics("bilstm"), ("test_accuracy",)),
         attention=schemas.metrics(paths.stage_metrics("attention")),
         head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
         example_pairs=_read_example_pairs(),
@@ -74,7 +74,7 @@ def _read_tables(params: Params) -> Tables:
         contrasts=group_ablation.CONTRASTS.read(),
         slices=group_ablation.SLICES.read(),
         labels=attention.LABELS.read(),
-        attention_shift=attention.ATTENTION_SHIFT_MEAN.read(),
+        term_match_shift=attention.TERM_MATCH_SHIFT.read(),
         mediation=dependency.MEDIATION.read(),
         primary=BY_NAME[params.ablation.primary_measure],
         largest_gain_by_chance=_largest_gain_by_chance(),

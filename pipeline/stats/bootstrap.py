@@ -52,6 +52,8 @@ class Bootstrap:
 
 def bootstrap(queries: int, draws: int, seed: int) -> Bootstrap:
     """The cluster bootstrap: as many queries as there are, drawn `draws` times (Davison and Hinkley 1997, 2.4, 3.8)."""
+    if queries == 0:
+        return Bootstrap(np.zeros((draws, 0)))
     rng = np.random.default_rng([seed, 3])
     return Bootstrap(rng.multinomial(queries, np.full(queries, 1 / queries), size=draws).astype(np.float64))
 
@@ -142,6 +144,17 @@ def tail(value: float, draws: np.ndarray) -> float:
 def percentile(value: float, draws: np.ndarray) -> float:
     """Percentile rank of the value among the draws, 0 to 1; ties count half."""
     return float(((draws < value).sum() + (draws == value).sum() / 2) / len(draws)) if len(draws) else np.nan
+
+
+def half_of_queries(queries: np.ndarray, seed: int) -> np.ndarray:
+    """Whether a pair's query is in the random half of the queries, bool [pair]; the larger half of an odd number.
+
+    Args:
+        queries: each pair's query id, int [pair].
+    """
+    ids = np.unique(queries)
+    chosen = np.random.default_rng([seed, 11]).permutation(ids)[: (len(ids) + 1) // 2]
+    return np.isin(queries, chosen)
 
 
 def sample_queries(queries: np.ndarray, max_pairs: int, seed: int) -> np.ndarray:

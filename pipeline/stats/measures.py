@@ -222,7 +222,9 @@ def _exact_accuracy(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
     per_event = pairs_per_event(lost | won, evaluated.in_query)
     low, high = net_change_interval(lost.sum(axis=1), won.sum(axis=1), lost.shape[1], per_event)
     unmasked = (evaluated.predicted == evaluated.gold).mean()
-    return (low / unmasked, high / unmasked) if unmasked else (low * np.nan, high * np.nan)
+    if not unmasked:
+        return low * np.nan, high * np.nan
+    return np.maximum(low / unmasked, -1), high / unmasked  # no more than all that is right can be lost
 
 
 def _exact_changed(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:

@@ -3,7 +3,20 @@
 from dataclasses import replace
 
 from pipeline.core import paths
-from pipeline.core.schemas import CHANGE_OF_SHARE, HEAD, SHARE, Column, Records, Table, estimate, flag, number, text
+from pipeline.core.schemas import (
+    CHANGE_OF_SHARE,
+    HEAD,
+    POSITIVE,
+    SHARE,
+    Column,
+    Records,
+    Table,
+    estimate,
+    flag,
+    integer,
+    number,
+    text,
+)
 
 FUNCTIONS = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy")
 FUNCTION = text("function", "function scored, see docs/method.md", *FUNCTIONS)
@@ -19,7 +32,23 @@ BEFORE, AFTER = _score("before", "mean score before fine-tuning"), _score("after
 CHANGE = number("change", "score after minus before fine-tuning", "", CHANGE_OF_SHARE, missing=True)
 SHUFFLED_GRADES = "`change` where the grades are shuffled, with `attention.drift_null`"
 NULL_CHANGE = replace(CHANGE, name="null_change", meaning=SHUFFLED_GRADES, presence="optional")
+P = number("p", "p-value of the change, sign flips per query", "", SHARE, missing=True)
+Q = number("q", "`p` corrected over all rows (Benjamini-Hochberg)", "", SHARE, missing=True)
 DIFFERENCE = number("difference", "score minus control", "", CHANGE_OF_SHARE, missing=True)
+RELATIVE_WRITE = number(
+    "relative_write",
+    "norm-weighted attention on targets over attention on them: 1 as an average head of the layer, 0 idle",
+    "",
+    POSITIVE,
+    missing=True,
+)
+WRITTEN_DIFFERENCE = number(
+    "written_difference",
+    "`difference` times `relative_write`, at most 1 of it, pair by pair; heads are ranked by its lower end",
+    "",
+    CHANGE_OF_SHARE,
+    missing=True,
+)
 
 PROFILES = Table(
     paths.PROFILES,
@@ -41,8 +70,14 @@ LABELS = Table(
         SCORE,
         _score("control", "score where the function has nothing to act on"),
         *estimate(DIFFERENCE),
+        *estimate(RELATIVE_WRITE),
+        *estimate(WRITTEN_DIFFERENCE),
         _score("shuffled", "score on shuffled words, of previous_term and next_term"),
-        flag("is_labelled", "the head has the function: `difference_low` exceeds `attention.label_threshold`"),
+        flag(
+            "is_labelled",
+            "the head has the function: `difference_low` exceeds `attention.label_threshold`, and it is not idle: "
+            "`relative_write_low` exceeds 0.1",
+        ),
         text("order_cue", "cue of a labelled previous_term or next_term head", "position", "content", missing=True),
     ),
 )
@@ -55,8 +90,8 @@ ATTENTION_SHIFT = Table(
         BEFORE,
         AFTER,
         *estimate(CHANGE),
-        number("p", "p-value of the change, sign flips per query", "", SHARE, missing=True),
-        number("q", "`p` corrected over all rows (Benjamini-Hochberg)", "", SHARE, missing=True),
+        P,
+        Q,
         text("direction", "direction of the change where q < 0.05", "up", "down", missing=True),
     ),
 )
@@ -64,6 +99,22 @@ ATTENTION_SHIFT_MEAN = Table(
     paths.ATTENTION_SHIFT_MEAN,
     "a function, fine-tuning's change averaged over heads",
     (FUNCTION, BEFORE, AFTER, *estimate(CHANGE), *estimate(NULL_CHANGE)),
+)
+TERM_MATCH_SHIFT = Table(
+    paths.TERM_MATCH_SHIFT,
+    "a term-match head and place attended to: heads labelled on half of the dev queries, changes on the other half",
+    (
+        *HEAD,
+        integer("rank", "rank of the head on the labelling half, 1 the surest", low=1),
+        text("function", "function scored, see docs/method.md", "term_match", "self", "cls", "sep"),
+        flag("is_sink", "the place is the attention sink: [CLS] or [SEP], whichever got more before fine-tuning"),
+        BEFORE,
+        AFTER,
+        *estimate(CHANGE),
+        P,
+        Q,
+        *estimate(NULL_CHANGE),
+    ),
 )
 HEAD_EMBEDDING = Table(
     paths.HEAD_EMBEDDING,

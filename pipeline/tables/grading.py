@@ -14,22 +14,24 @@ def _predictions(path: Path) -> Table:
     return Table(path, title, (prepare.QUERY_ID, prepare.GRADE, predicted, logit))
 
 
+EPOCH = (
+    integer("epoch", "number from 1; 0 where nothing was trained"),
+    number("train_loss", "mean cross-entropy of the training pairs", "nats", POSITIVE, missing=True),
+    number("dev_accuracy", "share of the dev pairs whose predicted grade is the gold one", range=SHARE),
+    number("dev_qwk", "quadratic weighted kappa on dev", range=(-1, 1), missing=True),
+    number("dev_mae", "mean distance of predicted and gold grade on dev", "grades", POSITIVE),
+    number("dev_macro_f1", "F1 of a grade on dev, mean over the grades", range=SHARE),
+    number("dev_log_loss", "mean negative log-likelihood of the gold grade on dev", "nats", POSITIVE),
+    number("dev_spearman", "rank correlation of expected and gold grade, mean over queries", "", (-1, 1), missing=True),
+    number("dev_ndcg_at_10", "NDCG of the first ten titles, mean over dev queries", range=SHARE, missing=True),
+)
+
+
+def _curve(path: Path) -> Table:
+    return Table(path, "an epoch of training (fine-tuning BERT, the BiLSTM)", EPOCH)
+
+
 TEST_PREDICTIONS = _predictions(paths.TEST_PREDICTIONS)
 BILSTM_PREDICTIONS = _predictions(paths.BILSTM_PREDICTIONS)
-CURVE = Table(
-    paths.CURVE,
-    "an epoch of fine-tuning",
-    (
-        integer("epoch", "number from 1; 0 where nothing was trained"),
-        number("train_loss", "mean cross-entropy of the training pairs", "nats", POSITIVE, missing=True),
-        number("dev_accuracy", "share of the dev pairs whose predicted grade is the gold one", range=SHARE),
-        number("dev_qwk", "quadratic weighted kappa on dev", range=(-1, 1), missing=True),
-        number("dev_mae", "mean distance of predicted and gold grade on dev", "grades", POSITIVE),
-        number("dev_macro_f1", "F1 of a grade on dev, mean over the grades", range=SHARE),
-        number("dev_log_loss", "mean negative log-likelihood of the gold grade on dev", "nats", POSITIVE),
-        number(
-            "dev_spearman", "rank correlation of expected and gold grade, mean over queries", "", (-1, 1), missing=True
-        ),
-        number("dev_ndcg_at_10", "NDCG of the first ten titles, mean over dev queries", range=SHARE, missing=True),
-    ),
-)
+CURVE = _curve(paths.CURVE)
+BILSTM_CURVE = _curve(paths.BILSTM_CURVE)

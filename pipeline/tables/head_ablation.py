@@ -9,7 +9,7 @@ VERDICTS = ("needed", "harmful", "small", "no effect", "undecided")
 
 
 def _ablation_type(name: str, replacement: str) -> tuple[Column, Column]:
-    meaning = f"with the head's output replaced by {replacement}, on `ablation.mean_resample_pairs` pairs"
+    meaning = f"with the head's output replaced by {replacement}, on `head_ablation.mean_resample_pairs` pairs"
     return (
         number(
             f"{name}_to_constant", f"change of `ablation.primary_measure`, share of the way, {meaning}", missing=True

@@ -12,14 +12,19 @@ SPLIT_TABLES = {
         path,
         "a query-title pair of the split",
         (QUERY_ID, text("query", "text of the query"), text("title", "text of the title"), GRADE),
-        extra="a column to slice by: `phenomenon` of a generated pair, those of `data.slices` of a table's",
+        extra="a column to slice by: `phenomenon` and `vocabulary` of a generated pair, "
+        "those of `data.slices` of a table's",
     )
     for path in (paths.TRAIN, paths.DEV, paths.TEST)
 }
 UNLABELLED = Table(
     paths.UNLABELLED,
     "a pair of `data.unlabelled`, without a grade; none where that names no table",
-    (QUERY_ID, text("query", "text of the query"), text("title", "text of the title")),
+    (
+        integer("query_id", "number of the query among those of this table"),
+        text("query", "text of the query"),
+        text("title", "text of the title"),
+    ),
 )
 REJECTED = Table(
     paths.REJECTED,

@@ -3,7 +3,7 @@
 Plain data in, text out. The stages follow once MLflow knows which run computed each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -11,6 +11,7 @@ TAG = "mlflow.note.content"  # what the UI shows as a run's description
 LENGTH = 5000  # characters; what every MLflow of the last years takes in a tag
 HEADS = 24  # named at most
 SPLITS = ("train", "dev", "test")
+GRADERS = {"BERT": "grading", "The BiLSTM": "bilstm"}  # name -> prefix of its metrics
 MEASURED = 140  # characters of what a finding measured
 
 Numbers = Mapping[str, float | int | None]
@@ -35,7 +36,7 @@ def describe(
         params: dotted name -> value. metrics: headline metrics. effects: single heads masked.
         findings: id, statement, measured and verdict of each. Whatever is missing is left out.
     """
-    parts = [_run(params, metrics), _quality(metrics), *_heads(effects), _findings(findings)]
+    parts = [_run(params, metrics), _quality(metrics), *_unconverged(metrics), *_heads(effects), _findings(findings)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -56,16 +57,29 @@ def ran(stages: Sequence[Stage]) -> str:
 
 
 def _run(params: Mapping[str, str], metrics: Numbers) -> str:
-    epochs = params.get("finetune.epochs", "?")
-    passes = f"fine-tuned for {epochs} epoch{'' if epochs == '1' else 's'}"
+    here = params.get("model.pretrained_from", "null") == "null"
+    passes = f"fine-tuned{_epochs(metrics)}" if here else "as it is, without fine-tuning"
     source = params.get("data.source", "?")
     language = f" ({params['data.generated.language']})" if source == "generated" else ""
     pairs = {split: metrics.get(f"data/{split}_pairs") for split in SPLITS}
     counts = ", ".join(f"{count} {split}" for split, count in pairs.items() if count is not None)
-    text = f"`{params.get('model.name', '?')}` {passes if epochs != '0' else 'as it is, without fine-tuning'}"
+    text = f"`{params.get('model.name', '?')}` {passes}"
     text += f" on `{source}`{language}" + (f": {counts} pairs." if counts else ".")
     masked = metrics.get("heads/pairs")
     return text if masked is None else f"{text} Heads masked on {masked} test pairs."
+
+
+def _epochs(metrics: Numbers) -> str:
+    best, trained = (metrics.get(f"grading/{name}") for name in ("best_epoch", "epochs"))
+    return "" if best is None else f" (epoch {best} of {trained})"
+
+
+def _unconverged(metrics: Numbers) -> Iterator[str]:
+    """A line for each grader whose best epoch was the last one allowed."""
+    for grader, prefix in GRADERS.items():
+        if metrics.get(f"{prefix}/converged") == 0:
+            best = metrics.get(f"{prefix}/best_epoch")
+            yield f"**{grader} not converged**: the best epoch, {best}, is the last allowed; raise training.max_epochs."
 
 
 def _quality(metrics: Numbers) -> str:

@@ -16,6 +16,7 @@ OUTPUTS = {
     "data/prepared/train.parquet",
     "data/prepared/dev.parquet",
     "data/prepared/test.parquet",
+    "data/prepared/unlabelled.parquet",
     "data/prepared/rejected.csv",
     "data/model/config.json",
     "data/model/model.safetensors",
@@ -32,6 +33,7 @@ OUTPUTS = {
     "data/dependency/example_cls_attention.json",
     "reports/prepare/metrics.json",
     "reports/finetune/metrics.json",
+    "reports/bilstm/curve.csv",
     "reports/finetune/curve.csv",
     "reports/bilstm/metrics.json",
     "reports/attention/metrics.json",
@@ -39,12 +41,17 @@ OUTPUTS = {
     "reports/attention/labels.csv",
     "reports/attention/attention_shift.csv",
     "reports/attention/attention_shift_mean.csv",
+    "reports/attention/term_match_shift.csv",
     "reports/attention/head_embedding.csv",
     "reports/head_ablation/metrics.json",
     "reports/head_ablation/heads.csv",
+    "reports/head_ablation/measures.csv",
+    "reports/head_ablation/head_slices.csv",
     "reports/head_ablation/kept_heads.csv",
+    "reports/head_ablation/unlabelled_heads.csv",
     "reports/group_ablation/metrics.json",
     "reports/group_ablation/groups.csv",
+    "reports/group_ablation/measures.csv",
     "reports/group_ablation/controls.csv",
     "reports/group_ablation/contrasts.csv",
     "reports/group_ablation/slices.csv",
@@ -150,12 +157,12 @@ def test_editing_the_table_reruns_the_stages_that_depend_on_it(finished):
 def test_a_wrong_param_stops_a_stage_with_a_message_and_code_2(finished):
     text = (finished / "params.yaml").read_text(encoding="utf-8")
     try:
-        (finished / "params.yaml").write_text(text.replace("epochs: 1", "epochs: -1"), encoding="utf-8")
+        (finished / "params.yaml").write_text(text.replace("max_epochs: 1", "max_epochs: -1"), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "pipeline", "finetune"], cwd=finished, capture_output=True, text=True, check=False
         )
     finally:
         (finished / "params.yaml").write_text(text, encoding="utf-8")
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("finetune: params.yaml: finetune.epochs is -1;")
+    assert done.stderr.strip().splitlines()[-1].startswith("finetune: params.yaml: training.max_epochs is -1;")
     assert "Traceback" not in done.stderr

@@ -7,30 +7,35 @@ import pandas as pd
 import pytest
 
 from pipeline.ablation import head_groups
-from pipeline.analysis.ablation_effects import (
-    CHANGE,
-    NEEDED,
-    EvaluationSet,
-    effect_significance,
-    effects_and_resamples,
-    measure_effects,
-)
-from pipeline.analysis.random_controls import compare_with_random, contrasts
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, head_effects, measure_effects
+from pipeline.analysis.random_controls import ControlDesign, compare_with_random, contrasts
+from pipeline.analysis.subgroups import head_slice_effects, subgroup_effects
 from pipeline.attention import head_labels
 from pipeline.attention.head_functions import Tokens, chance, weights
 from pipeline.attention.scoring import AttentionScorer
 from pipeline.core.heads import every_head
-from pipeline.findings import functional_heads
+from pipeline.findings import functional_heads, redundancy
 from pipeline.findings.select import Tables
 from pipeline.findings.verdict import AGREES
 from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
 from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.measures import LOG_LOSS, TESTED, EvaluationSet, measure_scales
 from tests.support.builders import ablation_engine
-from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_redundant
+from tests.support.planted import (
+    HEADS,
+    LAYERS,
+    Planted,
+    planted,
+    planted_decoys,
+    planted_harmful,
+    planted_redundant,
+    planted_slices,
+)
 
 SEEDS = range(10)
-MARGIN = 0.05
+MARGIN = 0.05  # of labels
+SIZE = 0.02  # share of the way that matters
 DRAWS = 300
 
 
@@ -47,12 +52,12 @@ class Analysed:
         rows = self.labels[self.labels["is_labelled"] & (self.labels["function"] == function)]
         return set(zip(rows["layer"], rows["head"], strict=True))
 
-    def needed(self) -> set[tuple[int, int]]:
-        rows = self.heads[self.heads["verdict"] == NEEDED]
+    def judged(self, verdict: str) -> set[tuple[int, int]]:
+        rows = self.heads[self.heads["verdict"] == verdict]
         return set(zip(rows["layer"], rows["head"], strict=True))
 
 
-def analysed(truth: Planted, k: int) -> Analysed:
+def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Analysed:
     is_dev = truth.query_ids < np.median(truth.query_ids)
     found = labelled(truth, np.flatnonzero(is_dev))
     test = np.flatnonzero(~is_dev)
@@ -68,19 +73,34 @@ def analysed(truth: Planted, k: int) -> Analysed:
     result = ablation_engine(truth.model, 4096).evaluate(truth.pairs.take(test), masks)
     sample = QuerySample(truth.query_ids[test], DRAWS, seed=0)
     evaluated = EvaluationSet(truth.grades[test], result.unmasked_logits, sample)
-    effects, resamples = effects_and_resamples(result.masked_logits, evaluated)
-    table = pd.concat([head_groups.group_frame(chosen), effects], axis=1)
+    effects = measure_effects(result.masked_logits, evaluated, SIZE)
+    table = pd.concat([head_groups.group_frame(chosen), effects.frame], axis=1)
     single = result.masked_logits[: LAYERS * HEADS]
     names = pd.DataFrame(every_head(LAYERS, HEADS), columns=["layer", "head"])
-    heads = pd.concat([names, measure_effects(single, evaluated), effect_significance(single, evaluated)], axis=1)
-    controls = compare_with_random(chosen, table[CHANGE], head_groups.CONTROLLED, HEADS)
-    contrasted = contrasts(chosen, table[CHANGE].to_numpy(), resamples, sample)
-    return Analysed(
-        truth,
-        found,
-        heads,
-        Tables(heads, table, controls, contrasted, found, pd.DataFrame(), pd.DataFrame(), 0.02, MARGIN),
+    heads = pd.concat([names, head_effects(single, evaluated, LOG_LOSS, SIZE)], axis=1)
+    parts = slices if slices is not None else pd.DataFrame({"half": np.where(test % 2, "odd", "even")})
+    design = ControlDesign(chosen, head_groups.CONTROLLED, head_groups.strongest_heads(found), HEADS)
+    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
+    scales = measure_scales(TESTED, evaluated, SIZE)
+    nothing = pd.DataFrame()
+    tables = Tables(
+        heads=heads,
+        head_scales=scales,
+        head_slices=head_slice_effects(names, single, evaluated, parts, LOG_LOSS),
+        groups=table,
+        group_scales=scales,
+        controls=compare_with_random(design, result.masked_logits, evaluated, parts, TESTED),
+        contrasts=contrasts(chosen, effects.changes, ways, sample),
+        slices=subgroup_effects(chosen, result.masked_logits, evaluated, parts, TESTED),
+        labels=found,
+        term_match_shift=nothing,
+        mediation=nothing,
+        primary=LOG_LOSS,
+        largest_gain_by_chance=0.0,
+        equivalence_margin=SIZE,
+        label_threshold=MARGIN,
     )
+    return Analysed(truth, found, heads, tables)
 
 
 def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
@@ -95,13 +115,14 @@ def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
     scorer = AttentionScorer(truth.model, encoded, tokens, 4096)
     chances = np.stack([chance(*weights(one)) for one in tokens])
     sample = QuerySample(truth.query_ids[pairs], DRAWS, seed=0)
-    return head_labels.label_heads(
-        scorer.scores(),
+    scores = scorer.scores()
+    evidence = head_labels.Evidence(
+        scores,
         scorer.controls(chances, 0.8, 0),
         scorer.shuffled(head_labels.ORDER_FUNCTIONS, 0),
-        sample,
-        MARGIN,
+        scorer.relative_writes(scores),
     )
+    return head_labels.label_heads(evidence, sample, MARGIN)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -109,7 +130,7 @@ def test_exactly_the_planted_heads_are_named(seed: int):
     truth = planted(seed, pairs=300)
     found = analysed(truth, k=1)
     assert found.labelled("term_match") == set(truth.matchers)
-    assert found.needed() == {*truth.matchers, *truth.readers}
+    assert found.judged(NEEDED) == {*truth.matchers, *truth.readers}
     assert functional_heads.term_match(found.tables).verdict == AGREES
 
 
@@ -118,5 +139,35 @@ def test_redundant_heads_matter_together_and_not_alone(seed: int):
     truth = planted_redundant(seed, pairs=300)
     found = analysed(truth, k=2)
     assert found.labelled("term_match") == set(truth.matchers)
-    assert found.needed() == set(truth.readers)
+    assert found.judged(NEEDED) == set(truth.readers)
     assert functional_heads.term_match(found.tables).verdict == AGREES
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_idle_heads_that_attend_like_the_matcher_are_not_taken_for_it(seed: int):
+    truth = planted_decoys(seed, pairs=150)
+    labels = labelled(truth, np.arange(len(truth.pairs)))
+    assert head_labels.labelled_heads(labels, "term_match") == list(truth.matchers)
+    (matchers,) = [group for group in head_groups.function_groups(labels, 1) if group.group == head_groups.MATCHERS]
+    assert matchers.heads == truth.matchers
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_harmful_head_is_named_and_no_other(seed: int):
+    truth, harmful = planted_harmful(seed, pairs=600)
+    found = analysed(truth, k=1)
+    assert found.judged(HARMFUL) == {harmful}
+    finding = redundancy.harmful_heads(found.tables)
+    assert finding.verdict == AGREES
+    assert f"removing {harmful[0]}.{harmful[1]} helps" in finding.reason.lower()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_head_that_matters_on_one_slice_alone_is_told_where(seed: int):
+    truth, needs = planted_slices(seed, pairs=600)
+    test = truth.query_ids >= np.median(truth.query_ids)
+    slices = pd.DataFrame({"words": np.where(needs[test] == 0, "first", "second")})
+    by_head = analysed(truth, k=1, slices=slices).tables.head_slices.set_index(["layer", "head", "value"])
+    for matcher, (mine, other) in zip(truth.matchers, (("first", "second"), ("second", "first")), strict=True):
+        assert by_head.loc[(*matcher, mine), "change_low"] > 0
+        assert not by_head.loc[(*matcher, other), "is_sure"]

@@ -1,4 +1,4 @@
-"""The prepare stage, from a source to its five files, or to one message and no file."""
+"""The prepare stage, from a source to its six files, or to one message and no file."""
 
 import hashlib
 import json
@@ -14,10 +14,11 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.errors import InputError
 from pipeline.stages import prepare
+from pipeline.tables.prepare import UNLABELLED
 from pipeline.tracking import Record
 from tests.support.shell import REPOSITORY
 
-OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.stage_metrics("prepare")]
+OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.UNLABELLED, paths.REJECTED, paths.stage_metrics("prepare")]
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,9 @@ def test_a_table_with_its_own_splits():
         "test_titles_per_query": 1.0,
         "test_share_of_grade_bad": 0.0,
         "test_share_of_grade_good": 1.0,
+        "unlabelled_pairs": 0,
+        "unlabelled_rejected": 0,
+        "unlabelled_in_train": 0,
     }
     assert record.metrics == metrics
     assert record.artifacts == [paths.REJECTED, paths.stage_metrics("prepare")]
@@ -163,7 +167,128 @@ def test_labels_that_are_too_long_for_a_metric_s_name():
     assert max(map(len, metrics)) < 250
 
 
-TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0.03}
+def unlabelled(name, text, **data):
+    """Params that name data/raw/NAME as the pairs without grades, beside a graded table."""
+    (paths.RAW / name).write_text(text, encoding="utf-8", newline="")
+    return own(GIVEN, split="part", unlabelled=str(paths.RAW / name), **data)
+
+
+def test_pairs_without_grades_are_cleaned_and_numbered_by_themselves():
+    text = (
+        "title,year,query,grade\n"
+        "a,2001,Tie,no grade of data.grades\n"
+        "b,,hat,\n"
+        "A ,2001,tie,\n"  # a pair again, in other case
+        " ,2001,hat,\n"
+        "c,2001, ,\n"
+        "A HAT,2001,shoes,\n"  # of the training split
+        "c,2001,tie,\n"
+    )
+    record = run(unlabelled("more.csv", text))
+    frame = UNLABELLED.read()
+    assert [str(kind) for kind in frame.dtypes] == ["int64", "str", "str"]
+    rows = [[0, "Tie", "a"], [1, "hat", "b"], [2, "shoes", "A HAT"], [0, "tie", "c"]]
+    assert frame.to_numpy().tolist() == rows
+    counts = {name: value for name, value in record.metrics.items() if name.startswith("unlabelled")}
+    assert counts == {"unlabelled_pairs": 4, "unlabelled_rejected": 3, "unlabelled_in_train": 1}
+    assert record.metrics["pairs_read"] == 8
+    assert record.dataset == [paths.TRAIN, paths.DEV, paths.TEST, paths.UNLABELLED]
+    assert files() == set(OUTPUTS)
+
+
+def test_of_one_pair_again_and_again_one_is_kept():
+    metrics = run(unlabelled("more.tsv", "query\ttitle\n" + "tie\tties\n" * 5)).metrics
+    assert (metrics["unlabelled_pairs"], metrics["unlabelled_rejected"]) == (1, 4)
+
+
+def test_the_splits_do_not_depend_on_the_pairs_without_grades():
+    run(own(GIVEN, split="part"))
+    before = [path.read_bytes() for path in (paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED)]
+    empty = UNLABELLED.read()
+    assert (len(empty), empty.columns.tolist()) == (0, ["query_id", "query", "title"])
+    run(unlabelled("more.tsv", "query\ttitle\nx\ty\n"))
+    assert [path.read_bytes() for path in (paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED)] == before
+
+
+WRONG_UNLABELLED = {
+    "no title column": ("more.csv", "query,name\na,b\n", r"data/raw/more.csv, line 1: no column 'title'; found"),
+    "no records": ("more.csv", "query,title\n", r"more.csv holds no records; give it pairs or fix data.unlabelled"),
+    "all empty": ("more.tsv", "query\ttitle\n\tb\na\t \n", "more.tsv: all 2 pairs have an empty query or title"),
+    "a list": ("more.jsonl", '{"query": "a", "title": ["b"]}', r"more.jsonl, line 1: \['b'\] is not text"),
+    "ragged": ("more.csv", "query,title\na,b\na,b,c\n", "more.csv, line 3: 3 fields where the header has 2"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "said"), WRONG_UNLABELLED.values(), ids=WRONG_UNLABELLED)
+def test_an_error_in_the_pairs_without_grades_comes_before_any_output(name, text, said):
+    with pytest.raises(InputError, match=said):
+        run(unlabelled(name, text))
+    assert files() == set()
+
+
+def test_a_table_of_pairs_without_grades_that_is_not_there():
+    with pytest.raises(InputError, match=r"none\.csv is missing; put the table there or fix data\.unlabelled"):
+        run(own(GIVEN, split="part", unlabelled="data/raw/none.csv"))
+    assert files() == set()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "caps", "said"),
+    [
+        ({"test": 450, "unlabelled": 0}, {}, []),
+        (
+            {"test": 1500, "unlabelled": 0},
+            {},
+            [
+                "test has 1,500 pairs; group_ablation masks heads on at most 450 of them (group_ablation.max_pairs); "
+                "all of them would take 3.3 times as long"
+            ],
+        ),
+        (
+            {"test": 300, "unlabelled": 200_000},
+            {},
+            [
+                "unlabelled has 200,000 pairs; head_ablation masks heads on at most 1,500 of them "
+                "(head_ablation.max_pairs); all of them would take 133 times as long"
+            ],
+        ),
+        ({"test": 450, "unlabelled": 0}, {"head_ablation": 10**6, "group_ablation": 10**6}, []),
+        (
+            {"test": 9_000, "unlabelled": 0},
+            {"head_ablation": 6_000, "group_ablation": 10_000},
+            [
+                "test has 9,000 pairs; head_ablation masks heads on at most 6,000 of them (head_ablation.max_pairs); "
+                "all of them would take 1.5 times as long",
+                "head_ablation masks heads on 6,000 pairs of test, which takes 4.0 times as long as on 1,500, the "
+                "default of head_ablation.max_pairs",
+                "group_ablation masks heads on 9,000 pairs of test, which takes 20 times as long as on 450, the "
+                "default of group_ablation.max_pairs",
+            ],
+        ),
+    ],
+)
+def test_what_the_caps_leave_out_and_what_raising_them_costs(pairs, caps, said):
+    assert prepare.cost_notices(pairs, prepare.DEFAULT_CAPS | caps) == said
+
+
+def test_the_default_caps_are_those_of_the_committed_params():
+    values = params()
+    given = {"head_ablation": values.head_ablation.max_pairs, "group_ablation": values.group_ablation.max_pairs}
+    assert given == prepare.DEFAULT_CAPS
+
+
+def test_the_notices_go_to_stderr(capsys):
+    text = "query\ttitle\n" + "".join(f"q{number}\tt\n" for number in range(3000))
+    run(unlabelled("more.tsv", text))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(
+        "prepare: unlabelled has 3,000 pairs; head_ablation masks heads on at most 1,500 of them"
+    )
+    assert said.err.count("\n") == 1
+
+
+TINY = {"train_pairs": 200, "dev_pairs": 60, "test_pairs": 60, "titles_per_query": 6, "label_noise": 0.03}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -171,7 +296,9 @@ def test_the_generated_corpus_gives_the_same_bytes_twice(language):
     given = params(source="generated", generated=TINY | {"language": language})
     run(given)
     first = [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS]
-    assert splits()["train"].columns.tolist() == ["query_id", "query", "title", "grade", "domain", "phenomenon"]
+    columns = ["query_id", "query", "title", "grade", "domain", "phenomenon", "vocabulary"]
+    assert splits()["train"].columns.tolist() == columns
+    assert set(given.data.slice_columns) < set(columns)
     run(given)
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in OUTPUTS] == first
 

@@ -75,7 +75,7 @@ def write_inputs(folder: Path) -> None:
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
         attention.LABELS: results.tables.labels,
-        attention.ATTENTION_SHIFT_MEAN: results.tables.attention_shift,
+        attention.TERM_MATCH_SHIFT: results.tables.term_match_shift,
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
         dependency.MEDIATION: results.tables.mediation,
@@ -92,7 +92,9 @@ def write_inputs(folder: Path) -> None:
     formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
     formats.write_json(folder / paths.stage_metrics("prepare"), results.prepare)
     formats.write_json(folder / paths.stage_metrics("finetune"), results.finetune)
-    formats.write_json(folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875})
+    formats.write_json(
+        folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875, "best_epoch": 12, "converged": 0}
+    )
     formats.write_json(folder / paths.stage_metrics("attention"), results.attention)
     formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
     described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
@@ -165,6 +167,12 @@ def test_the_contents_lead_to_sections_that_exist(page: Page):
 def test_findings_are_shown_with_the_articles(page: Page):
     for figure in ("-52.4%", "-86.5%", "-18.1%", "not stated", "-45.5%", "agrees", "layer 1 head 1"):
         assert figure in page.text
+
+
+def test_a_grader_that_is_not_converged_is_named(page: Page):
+    said = "The BiLSTM is not trained to convergence: its best epoch, 12, is the last one allowed."
+    assert said in " ".join(page.text.split())
+    assert "BERT is not trained to convergence" not in page.text
 
 
 def test_undefined_metrics_say_why():
@@ -261,8 +269,22 @@ def test_heads_on_pairs_without_grades_agree_with_the_graded():
 
 def test_labelled_heads_by_function_and_heads_that_matter_under_zero_ablation_only():
     results = frames.results(2, 4)
-    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060"]
+    assert tables.labelled_heads(results).rows[0] == ["term_match", "1", "0.0", "0.360, 0.060, 1.00"]
     assert [row[0] for row in tables.ablation_types(results).rows] == ["layer 1 head 1"]
+
+
+def test_shifts_of_the_term_match_heads_and_the_sink():
+    table = tables.term_match_shift(frames.results(2, 4))
+    assert table.columns == ["head", "the same term", "itself", "[CLS] (the sink)", "[SEP]"]
+    assert [row[0] for row in table.rows] == ["layer 0 head 0", "layer 0 head 1"]
+    assert table.rows[0][1:4] == [
+        "0.500 -> 0.600, +0.100 (+0.080 to +0.120)",
+        "0.500 -> 0.400, -0.100 (-0.120 to -0.080)",
+        "0.500 -> 0.400, -0.100 (-0.120 to -0.080)",
+    ]
+    no_heads = frames.tables(2, 4, term_match_shift=frames.term_match_shift_frame([]))
+    nothing = replace(frames.results(2, 4), tables=no_heads)
+    assert tables.term_match_shift(nothing).rows == []
 
 
 def test_relay_heads_with_what_they_mediate():

@@ -72,7 +72,7 @@ def test_a_failing_stage_fails_its_parent_run(project, params):
 
 
 def test_bad_params_open_no_run(project, monkeypatch, capsys):
-    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("epochs: ", "epoks: "))
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("max_epochs: ", "max_epoks: "))
     monkeypatch.setattr(sys, "argv", ["pipeline", "prepare"])
     monkeypatch.setattr(process, "raise_on_sigterm", lambda: None)  # pytest's own process goes on
     before = len(runs(project, "head-analysis"))

@@ -18,7 +18,8 @@ from tests.support.shell import REPOSITORY, in_child, limited_command, mounted, 
 
 SPLITS = (paths.TRAIN, paths.DEV, paths.TEST)
 NUMBERS = np.random.default_rng(0).random(100_000)
-SMALL = {"train_pairs": 300, "dev_pairs": 60, "test_pairs": 60, "label_noise": 0.0, "language": "en"}
+SIZES = {"train_pairs": 300, "dev_pairs": 60, "test_pairs": 60, "titles_per_query": 6}
+SMALL = SIZES | {"label_noise": 0.0, "language": "en"}
 
 
 @pytest.fixture(autouse=True)

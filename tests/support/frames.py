@@ -306,23 +306,32 @@ def labels_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
             does = (layer, head) == (index % 2, index % heads)
             control = min(CHANCES[function], 0.6)  # of entropy: a threshold, below its chance
             score = control + (0.3 if does else 0.01)
-            bounds = {"difference_low": score - control - 0.02, "difference_high": score - control + 0.02}
+            ends = {"": 0.0, "_low": -0.02, "_high": 0.02}
+            names = ("difference", "written_difference")  # every head writes as much as the average one
+            bounds = {f"{name}{end}": score - control + width for name in names for end, width in ends.items()}
             rows.append(
                 {"layer": layer, "head": head, "function": function, "score": score, "control": control}
-                | {"difference": score - control, **bounds, "shuffled": np.nan, "is_labelled": does}
+                | {**bounds, "relative_write": 1.0, "shuffled": np.nan, "is_labelled": does}
             )
     return example(attention.LABELS, rows)
 
 
-def attention_shift_frame(changes: dict[str, tuple[float, float, float]] | None = None) -> pd.DataFrame:
-    """Mean change by function: change, low, high."""
-    usual = {"term_match": (0.01, 0.008, 0.012), "self": (-0.01, -0.012, -0.008), "sep": (-0.01, -0.012, -0.008)}
+GREW, SHRANK, STAYED = (0.1, 0.08, 0.12), (-0.1, -0.12, -0.08), (0.0, -0.02, 0.02)
+SHIFT = {"term_match": GREW, "self": SHRANK, "cls": SHRANK, "sep": STAYED}
+
+
+def term_match_shift_frame(
+    heads: Sequence[Mapping[str, tuple[float, float, float]]] = (SHIFT, SHIFT), sink: str = "cls"
+) -> pd.DataFrame:
+    """Term-match heads of layer 0, the surest first: place -> change, low, high; from 0.5."""
     rows = [
-        {"function": name, "before": 0.05, "after": 0.05 + change}
-        | {"change": change, "change_low": low, "change_high": high}
-        for name, (change, low, high) in (changes or usual).items()
+        {"layer": 0, "head": number, "rank": number + 1, "function": name, "is_sink": name == sink}
+        | {"before": 0.5, "after": 0.5 + change, "change": change, "change_low": low, "change_high": high}
+        for number, changes in enumerate(heads)
+        for name, (change, low, high) in changes.items()
     ]
-    return example(attention.ATTENTION_SHIFT_MEAN, rows)
+    names = [column.name for column in attention.TERM_MATCH_SHIFT.columns if column.presence == "always"]
+    return example(attention.TERM_MATCH_SHIFT, rows) if rows else pd.DataFrame(columns=names)
 
 
 def slices_frame() -> pd.DataFrame:
@@ -402,7 +411,7 @@ def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
         "contrasts": contrasts_frame(),
         "slices": slices_frame(),
         "labels": labels_frame(layers, heads),
-        "attention_shift": attention_shift_frame(),
+        "term_match_shift": term_match_shift_frame(),
         "mediation": mediation_frame(layers, heads),
     }
     settings = {"primary": LOG_LOSS, "largest_gain_by_chance": 0.01, "label_threshold": 0.05}
@@ -449,7 +458,7 @@ def results(
     layers: int = 6, heads: int = 12, pairs: list[ExamplePair] | None = None, example_heads: int = 1
 ) -> Results:
     return Results(
-        setting=[("Data", "generated, en"), ("Model", "embedded"), ("Epochs", "2")],
+        setting=[("Data", "generated, en"), ("Model", "embedded"), ("Fine-tuning", "2 epochs at most")],
         grades=["1", "2", "3", "4", "5"],
         tables=tables(layers, heads),
         unlabelled_heads=unlabelled_heads_frame(layers, heads),
@@ -459,7 +468,8 @@ def results(
         profiles=profiles_frame(layers, heads),
         curve=curve_frame(),
         prepare={"train_pairs": 4500, "dev_pairs": 900, "test_pairs": 1500, "rejected_duplicate": 3},
-        finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "undefined": {}},
+        finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "converged": 1, "undefined": {}},
+        bilstm={"test_accuracy": 0.88, "best_epoch": 5, "converged": 1},
         attention={"dev_pairs": 900, "similarity_pairs": 300, "term_match_pairs": 800},
         head_ablation={"queries": 78, "pairs": HEAD_PAIRS, "largest_gain_by_chance_to_constant": 0.01},
         example_pairs=[example_pair(ENGLISH, layers, heads)] if pairs is None else pairs,

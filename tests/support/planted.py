@@ -1,7 +1,7 @@
 """Classifiers whose heads do what they are told: weights written by hand, so that the truth is known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -291,12 +291,100 @@ def _plant(seed: int, pairs: int, matchers: int, readers: int, reader: Plant = r
     )
 
 
-def _texts(rng: np.random.Generator, query_ids: np.ndarray, grades: np.ndarray) -> tuple[list[str], list[str]]:
-    """Queries and titles [pair] of different words, the title holding as many words of the query as its grade says."""
-    terms = [rng.permutation(WORDS) for _ in range(query_ids.max() + 1)]
+def _texts(
+    rng: np.random.Generator, query_ids: np.ndarray, grades: np.ndarray, pools: Sequence[Sequence[str]] = (WORDS,)
+) -> tuple[list[str], list[str]]:
+    """Queries and titles [pair] of different words, the title holding as many words of the query as its grade says.
+
+    The words of a query and its titles are of one pool, of each pool in turn.
+    """
+    terms = [rng.permutation(pools[query % len(pools)]) for query in range(query_ids.max() + 1)]
     titles = []
     for query, grade in zip(query_ids, grades, strict=True):
         shared = rng.choice(terms[query][:TERMS], grade, replace=False)
         other = rng.choice(terms[query][TERMS:], rng.integers(*TITLE_WORDS, endpoint=True) - grade, replace=False)
         titles.append(" ".join(rng.permutation([*shared, *other])))
     return [" ".join(terms[query][:TERMS]) for query in query_ids], titles
+
+
+def planted_decoys(seed: int, pairs: int = 400) -> Planted:
+    """One matcher, one reader, and one to three other heads of the matcher's layer that attend like it, and are idle.
+
+    They have its queries, keys and values; of its output they write nothing, or FAINT of it.
+    """
+    truth, rng = planted(seed, pairs), np.random.default_rng([seed, 1])
+    ((layer, matcher),) = truth.matchers
+    others = [head for head in range(HEADS) if head != matcher]
+    for head in rng.choice(others, rng.integers(1, HEADS), replace=False):
+        _set_decoy(truth.model.bert.encoder.layer[layer].attention, matcher, int(head), float(rng.choice([0, FAINT])))
+    return truth
+
+
+FAINT = 0.01
+
+
+@torch.no_grad()
+def _set_decoy(attention: Any, source: int, head: int, share: float) -> None:
+    """Give the head what the source attends with and its values, and `share` of its output."""
+    read, written = (slice(number * HEAD_SIZE, (number + 1) * HEAD_SIZE) for number in (source, head))
+    for linear in (attention.self.query, attention.self.key, attention.self.value):
+        linear.weight[written], linear.bias[written] = linear.weight[read], linear.bias[read]
+    attention.output.dense.weight[:, written] = share * attention.output.dense.weight[:, read]
+
+
+HARM = 0.25  # of ANSWER, that a harmful head adds or takes where all words of a query say so
+
+
+def planted_harmful(seed: int, pairs: int = 400) -> tuple[Planted, Head]:
+    """One matcher, one reader, and a head of the last layer that writes noise where [CLS] gathers the answer.
+
+    What it writes depends on which words the query has and not on the grade, so the model is better without it.
+    """
+    truth, rng = planted(seed, pairs), np.random.default_rng([seed, 2])
+    codes = truth.model.bert.embeddings.word_embeddings.weight[len(SPECIAL_TOKENS) :].detach().numpy() / CODE
+    free = [(LAYERS - 1, head) for head in range(HEADS) if (LAYERS - 1, head) not in truth.readers]
+    harmful = free[rng.integers(len(free))]
+    half = codes[: len(WORDS) // 2]
+    _set_harm(truth.model, harmful, (rng.choice([-1, 1], len(half))[:, None] * half).sum(axis=0) / CODE)
+    return truth, harmful
+
+
+@torch.no_grad()
+def _set_harm(model: BertForSequenceClassification, head: Head, noise: np.ndarray) -> None:
+    """[CLS] looks at the query's words as a reader does, and gets HARM of ANSWER times their mean along `noise`."""
+    at_cls = model.bert.embeddings.word_embeddings.weight[SPECIAL_TOKENS.index("[CLS]")].numpy() / CODE
+    at_sep = model.bert.embeddings.word_embeddings.weight[SPECIAL_TOKENS.index("[SEP]")].numpy() / CODE
+    side = model.bert.embeddings.token_type_embeddings.weight[0].numpy() / SIDE
+    answer = model.bert.pooler.dense.weight[0].numpy() / SLOPE
+    weights = HeadWeights(
+        query=ROOT * _rows([_read(READ * at_cls / CODE)]),
+        key=_rows([_read(side / SIDE - 2 * (at_cls + at_sep) / CODE)]),
+        value=_rows([_read(noise)]),
+        output=_rows([HARM * ANSWER * answer]).T,
+    )
+    _set_head(model.bert.encoder.layer[head[0]].attention, head[1], weights)
+
+
+def planted_slices(seed: int, pairs: int = 400) -> tuple[Planted, np.ndarray]:
+    """Two matchers, each of one half of the words, and one reader; every pair has words of one half alone.
+
+    Returns:
+        The planted truth, and for each pair the number of the matcher that it needs, [pair].
+    """
+    truth, rng = planted_redundant(seed, pairs), np.random.default_rng([seed, 3])
+    codes = len(WORDS) // 2  # the other half has their negatives
+    for number, (layer, head) in enumerate(truth.matchers):
+        _unset_codes(truth.model.bert.encoder.layer[layer].attention.self, head, np.arange(codes) % 2 != number)
+    pools = [[word for index, word in enumerate(WORDS) if index % codes % 2 == number] for number in (0, 1)]
+    queries, titles = _texts(rng, truth.query_ids, truth.grades, pools)
+    encoded = encode_pairs(truth.tokenizer, queries, titles, MAX_LENGTH)
+    return replace(truth, queries=queries, titles=titles, pairs=encoded), truth.query_ids % 2
+
+
+@torch.no_grad()
+def _unset_codes(attention: Any, head: int, unset: np.ndarray) -> None:
+    """Make a matcher blind to some codes, bool [code]."""
+    rows = torch.from_numpy(head * HEAD_SIZE + np.flatnonzero(unset))
+    for linear in (attention.query, attention.key):
+        linear.weight[rows] = 0
+        linear.bias[rows] = 0

@@ -1,12 +1,15 @@
 """dvc.yaml against the code: a stage runs again where code that can change its outputs changed, and only there."""
 
 import ast
+import inspect
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.__main__ import STAGES
+from pipeline.core.config import Params
 from tests.support.imports import imported_names
 
 DECLARED = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -72,6 +75,20 @@ def code_dependencies(stage: str) -> list[str]:
     return sorted(path.as_posix() for path in listed)
 
 
+def leaves(chain: str) -> set[str]:
+    """The leaves that a section's property is made of (``data.source`` of ``data.slice_columns``), else the chain."""
+    section, _, name = chain.partition(".")
+    member = getattr(Params.model_fields[section].annotation, name, None) if name else None
+    if not isinstance(member, property):
+        return {chain}
+    tree = ast.parse(textwrap.dedent(inspect.getsource(member.fget)))
+    return {
+        f"{section}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+    }
+
+
 def params_read(stage: str) -> set[str]:
     """Sections (``data``) and leaves (``run.seed``) of Params that the stage reads or hands on."""
     module = Path(f"pipeline/stages/{stage}.py")
@@ -84,6 +101,7 @@ def params_read(stage: str) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and (chain := ast.unparse(node)).startswith("params.")
     }
+    chains = set().union(*map(leaves, chains))
     return {chain for chain in chains if not any(other.startswith(f"{chain}.") for other in chains)}
 
 

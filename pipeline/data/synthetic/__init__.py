@@ -32,6 +32,10 @@ wrong_intent       2
 same_category      1
 unrelated          0
 high_overlap_trap  0: at least half of the query's words, for something else
+
+The vocabulary of a pair is its query's. A third of each category's cores, and a third of the other cores' synonyms,
+stand in no text of train or dev; half of the test pairs belong to queries with such a word (unseen), and the other half
+are made of what train shows, as train's own are (seen). Both halves have every phenomenon in the same shares.
 """
 
 from collections.abc import Mapping
@@ -42,18 +46,26 @@ import pandas as pd
 from pipeline.data.synthetic.cases import CASES
 from pipeline.data.synthetic.chinese import CHINESE
 from pipeline.data.synthetic.english import ENGLISH
+from pipeline.data.synthetic.hold_out import SEEN, UNSEEN, hold_out, seen_part
 from pipeline.data.synthetic.noise import move_grades
-from pipeline.data.synthetic.sampling import Taken, draw_split
+from pipeline.data.synthetic.sampling import Taken, draw_pairs
 from pipeline.data.synthetic.vocabulary import Language
 
 LANGUAGES: Mapping[str, Language] = {"en": ENGLISH, "zh": CHINESE}
 PHENOMENA = tuple(dict.fromkeys(case.phenomenon for case in CASES))
 WORST, BEST = 0, 4
-COLUMNS = ["query", "title", "grade", "domain", "phenomenon"]
+COLUMNS = ["query", "title", "grade", "domain", "phenomenon", "vocabulary"]
 
 
 def generate(
-    *, language: str, train_pairs: int, dev_pairs: int, test_pairs: int, label_noise: float, seed: int
+    *,
+    language: str,
+    train_pairs: int,
+    dev_pairs: int,
+    test_pairs: int,
+    label_noise: float,
+    seed: int,
+    titles_per_query: int = 6,
 ) -> pd.DataFrame:
     """Generate the three splits.
 
@@ -64,18 +76,33 @@ def generate(
             query or title's, nor a test query's one of dev. The last query of a split may have fewer titles.
         label_noise: the share of each split's grades that are moved by one step.
         seed: the same seed gives the same frame. The test split depends on no other size than its own.
+        titles_per_query: a query has this many titles, or one more or less.
 
     Returns:
-        One row a pair: split, query, title, grade (0 worst to 4 best), domain, phenomenon; train, dev and test in turn,
-        the rows of a query together.
+        One row a pair: split, query, title, grade (0 worst to 4 best), domain, phenomenon, vocabulary ("unseen" where
+        the query holds a word that is in neither train nor dev, which half of test does, else "seen"); train, dev and
+        test in turn, the rows of a query together.
 
     Raises:
-        InputError: the sizes exceed what the vocabulary can tell apart.
+        InputError: the vocabulary has too few combinations for the sizes, or a query too few titles.
     """
+    whole = hold_out(LANGUAGES[language], Random(f"{seed} {language} vocabulary"))
+    sources = {SEEN: seen_part(whole), UNSEEN: whole}
+    unseen = test_pairs // 2
+    sizes = {
+        "test": {SEEN: test_pairs - unseen, UNSEEN: unseen},
+        "dev": {SEEN: dev_pairs},
+        "train": {SEEN: train_pairs},
+    }
     taken = Taken()
     frames = {}
-    for split, pairs in (("test", test_pairs), ("dev", dev_pairs), ("train", train_pairs)):
-        rows = draw_split(LANGUAGES[language], pairs, taken, Random(f"{seed} {language} {split}"))
+    for split, parts in sizes.items():
+        rng = Random(f"{seed} {language} {split}")
+        rows = [
+            row
+            for vocabulary, pairs in parts.items()
+            for row in draw_pairs(sources[vocabulary], vocabulary, pairs, titles_per_query, taken, rng)
+        ]
         frame = pd.DataFrame(rows, columns=COLUMNS)
         noise = Random(f"{seed} {language} {split} noise")
         frame["grade"] = move_grades(frame["grade"].tolist(), label_noise, WORST, BEST, noise)

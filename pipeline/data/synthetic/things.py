@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
+from pipeline.data.synthetic.hold_out import SEEN, UNSEEN
 from pipeline.data.synthetic.vocabulary import Category, Domain, Intent, Kind, Language, Term
 
 LABEL_SHARE = 0.04  # of the queries, those that want the words and not the thing
@@ -31,6 +32,11 @@ class Thing:
     def combination(self) -> Combination:
         """The terms, whatever their order, wording and intent."""
         return self.domain.name, frozenset(term.name for term in self.terms)
+
+    @property
+    def vocabulary(self) -> str:
+        """Whether train shows every word of a query for it."""
+        return UNSEEN if any(term.held_out for term in self.terms) else SEEN
 
     @property
     def is_route(self) -> bool:

@@ -20,6 +20,7 @@ class Term:
 
     forms: tuple[str, ...]
     split: frozenset[str] = frozenset()  # the forms that a WordPiece vocabulary breaks up
+    held_out: tuple[str, ...] = ()  # the forms that neither train nor dev shows
 
     @property
     def name(self) -> str:

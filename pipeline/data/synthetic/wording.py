@@ -1,14 +1,14 @@
 """Things put into words: queries as people type them, titles as pages carry them."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from pipeline.data.synthetic.things import Thing
 from pipeline.data.synthetic.vocabulary import Language, Term
 
-USUAL_FORM = 0.9  # share of the terms that are worded by their first form
+USUAL_FORM = 0.9  # share of the terms that are worded by the first of their forms
 TAIL_SHARE = 0.1  # of the titles; drawn whatever the grade, but not for songs, drawings and the like
 SITE_SHARE = 0.15
 TIGHT = (",", "，", "（")  # tails that follow without a blank begin so
@@ -25,8 +25,11 @@ class Query:
 
 
 def write_query(language: Language, thing: Thing, rng: Random) -> Query:
-    """Word a thing as a query; its wording of each term is kept, since titles repeat it or avoid it."""
-    forms = {term: usual_form(term, rng) for term in thing.terms}
+    """Word a thing as a query; its wording of each term is kept, since titles repeat it or avoid it.
+
+    A term with forms that are held out takes one of them.
+    """
+    forms = {term: usual_form(term.held_out or term.forms, rng) for term in thing.terms}
     phrase = _phrase(language, thing, forms, rng.choice(thing.domain.query_layouts))
     return Query(thing, forms, rng.choice(thing.intent.queries).format(phrase).lower())
 
@@ -49,7 +52,7 @@ def title_forms(thing: Thing, query: Query, reworded: Collection[Term], named: C
     for term in thing.terms:
         said = query.forms.get(term)
         if said is None:
-            forms[term] = term.name if term in named else usual_form(term, rng)
+            forms[term] = term.name if term in named else usual_form(term.forms, rng)
         elif term in reworded:
             forms[term] = rng.choice([form for form in term.forms if form != said])
         else:
@@ -57,8 +60,8 @@ def title_forms(thing: Thing, query: Query, reworded: Collection[Term], named: C
     return forms
 
 
-def usual_form(term: Term, rng: Random) -> str:
-    return term.name if rng.random() < USUAL_FORM else rng.choice(term.forms)
+def usual_form(forms: Sequence[str], rng: Random) -> str:
+    return forms[0] if rng.random() < USUAL_FORM else rng.choice(forms)
 
 
 def shared_part(query: str, title: str) -> float:

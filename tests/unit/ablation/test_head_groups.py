@@ -17,7 +17,7 @@ def labels(bounds: dict[str, list[list[float]]]) -> pd.DataFrame:
             for layer, row in enumerate(table)
             for head, low in enumerate(row)
         ],
-        columns=["layer", "head", "function", "difference_low"],
+        columns=["layer", "head", "function", "written_difference_low"],
     )
 
 

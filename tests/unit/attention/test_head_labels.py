@@ -101,8 +101,11 @@ def sample(pairs: int) -> QuerySample:
     return QuerySample(np.arange(pairs) // 2, 300, seed=0)
 
 
-def planted(pairs: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two layers of two heads: head 1.0 matches terms, head 0.1 follows positions; the rest is noise about control."""
+def planted(pairs: int = 80, seed: int = 0) -> head_labels.Evidence:
+    """Two layers of two heads: head 1.0 matches terms, head 0.1 follows positions; the rest is noise about control.
+
+    All of them write as much.
+    """
     rng = np.random.default_rng(seed)
     controls = rng.uniform(0.05, 0.15, (pairs, 2, 2, len(FUNCTIONS)))
     scores = controls + rng.normal(0, 0.02, controls.shape)
@@ -111,52 +114,52 @@ def planted(pairs: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.
     scores[:, 1, 1, FUNCTIONS.index("next_term")] += 0.3
     shuffled = np.stack([scores[..., FUNCTIONS.index(name)] for name in head_labels.ORDER_FUNCTIONS], axis=-1)
     shuffled[:, 1, 1, 1] -= 0.3
-    return scores, controls, shuffled
+    return head_labels.Evidence(scores, controls, shuffled, np.ones(scores.shape))
 
 
 def test_labels_name_exactly_what_was_planted():
-    found = head_labels.label_heads(*planted(), sample(80), margin=0.05)
+    found = head_labels.label_heads(planted(), sample(80), margin=0.05)
     named = found[found.is_labelled][["layer", "head", "function", "order_cue"]].to_numpy().tolist()
     assert named == [[0, 1, "previous_term", "position"], [1, 0, "term_match", ""], [1, 1, "next_term", "content"]]
     assert head_labels.first_label(found)["function"].tolist() == ["previous_term", "term_match", "next_term"]
 
 
 def test_a_control_that_explains_the_score_takes_the_label_away():
-    scores, controls, shuffled = planted()
-    controls[:, 1, 0, FUNCTIONS.index("term_match")] += 0.4
-    found = head_labels.label_heads(scores, controls, shuffled, sample(80), margin=0.05)
+    evidence = planted()
+    evidence.controls[:, 1, 0, FUNCTIONS.index("term_match")] += 0.4
+    found = head_labels.label_heads(evidence, sample(80), margin=0.05)
     assert not found[found.function == "term_match"].is_labelled.any()
 
 
 def test_pairs_that_do_not_define_a_function_do_not_count():
-    scores, controls, shuffled = planted()
-    term_match = FUNCTIONS.index("term_match")
+    evidence = planted()
+    scores, term_match = evidence.scores, FUNCTIONS.index("term_match")
     scores[10:, :, :, term_match] = np.nan
-    found = head_labels.label_heads(scores, controls, shuffled, sample(80), margin=0.05).set_index(
-        ["layer", "head", "function"]
-    )
+    found = head_labels.label_heads(evidence, sample(80), margin=0.05).set_index(["layer", "head", "function"])
     assert found.score[1, 0, "term_match"] == pytest.approx(scores[:10, 1, 0, term_match].mean())
     scores[..., term_match] = np.nan
-    found = head_labels.label_heads(scores, controls, shuffled, sample(80), margin=0.05).set_index(
-        ["layer", "head", "function"]
-    )
+    found = head_labels.label_heads(evidence, sample(80), margin=0.05).set_index(["layer", "head", "function"])
     assert np.isnan(found.difference_low[1, 0, "term_match"])
     assert not found.is_labelled[1, 0, "term_match"]
 
 
-def test_moves_are_paired_and_corrected():
-    before, _, _ = planted()
-    rng = np.random.default_rng(1)
-    after = before + rng.normal(0, 0.01, before.shape)
-    after[:, 0, 0, FUNCTIONS.index("sep")] -= 0.05
-    after[:, 1, 1, FUNCTIONS.index("self")] += 0.05
-    found = head_labels.attention_shift(before, after, sample(80))
-    moved = found[found.direction != ""]
-    assert {("sep", "down"), ("self", "up")} <= set(zip(moved.function, moved.direction, strict=True))
-    assert len(moved) <= 4
-    means = head_labels.mean_attention_shift(before, after, sample(80)).set_index("function")
-    assert means.loc["sep", "change_low"] < means.loc["sep", "change"] < means.loc["sep", "change_high"] < 0
-    assert means.loc["sep", "change"] == pytest.approx((after - before)[..., FUNCTIONS.index("sep")].mean())
+def test_an_idle_head_is_not_labelled_and_one_that_writes_little_ranks_behind():
+    """Heads 1.0 and 0.0 match terms, 0.0 with the higher score; the planted differences are 0.4 and 0.5."""
+    evidence, term_match = planted(), FUNCTIONS.index("term_match")
+    evidence.scores[:, 0, 0, term_match] += 0.5
+
+    def ranked(write: float) -> list[tuple[int, int]]:
+        evidence.writes[:, 0, 0, term_match] = write
+        return head_labels.labelled_heads(head_labels.label_heads(evidence, sample(80), margin=0.05), "term_match")
+
+    assert ranked(1) == ranked(0.9) == [(0, 0), (1, 0)]  # 0.9 x 0.5 is more than 0.4
+    assert ranked(0.7) == ranked(0.2) == [(1, 0), (0, 0)]
+    assert ranked(0.05) == ranked(0) == [(1, 0)]
+    evidence.writes[:, 1, 0, term_match] = 3  # more than an average head adds nothing
+    assert ranked(1) == [(0, 0), (1, 0)]
+    found = head_labels.label_heads(evidence, sample(80), margin=0.05).set_index(["layer", "head", "function"])
+    assert found.relative_write[1, 0, "term_match"] == pytest.approx(3)
+    assert found.written_difference[1, 0, "term_match"] == pytest.approx(found.difference[1, 0, "term_match"])
 
 
 def test_weights_and_their_controls_have_a_row_for_every_token():

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from pipeline.baselines.bilstm import (
-    PATIENCE,
     bilstm_logits,
     build_bilstm,
     build_word_vocabulary,
@@ -18,17 +17,19 @@ from pipeline.baselines.bilstm import (
     train_bilstm,
 )
 from pipeline.core import paths
+from pipeline.core.config import Training
 from pipeline.core.errors import InputError
+from pipeline.models.early_stopping import EarlyStopping
 from pipeline.stages import bilstm as bilstm_stage
 from tests.support.builders import colour_pairs, file_hashes, params_with, run_stage
 
-SETTINGS = {"epochs": 12, "learning_rate": 0.01, "batch_size": 32, "embedding": 16, "hidden": 16, "dropout": 0.1}
+SETTINGS = {"learning_rate": 0.01, "batch_size": 32, "embedding": 16, "hidden": 16, "dropout": 0.1}
 WORDS = ["red", "blue", "green", "shoe", "hat", "bag", "coat", "old", "new", "long", "short", "warm"]
 GRADES = 3
 
 
-def settings(**changes):
-    return params_with(bilstm=SETTINGS | changes).bilstm
+def settings():
+    return params_with(bilstm=SETTINGS).bilstm
 
 
 def overlapping_pairs(pairs, seed=0):
@@ -50,19 +51,20 @@ def encoded(split, vocabulary):
     return encode_words(vocabulary, split["query"], split["title"])
 
 
-def trained(pairs=60, seed=13, judge=None, **changes):
-    """A model after training on so many pairs, its best epoch, and the weights that the judge saw."""
+def trained(pairs=60, seed=13, qwks=None, epochs=12):
+    """A model after training on so many pairs, its learning curve, and the weights that were scored on dev."""
     split = overlapping_pairs(pairs)
     vocabulary = build_word_vocabulary([*split["query"], *split["title"]])
-    model = build_bilstm(len(vocabulary), GRADES, settings(**changes), seed)
+    model = build_bilstm(len(vocabulary), GRADES, settings(), seed)
     seen = []
 
-    def score():
+    def judge():
         seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
-        return next(judge) if judge else float(len(seen))
+        return {"qwk": qwks[len(seen) - 1] if qwks else float(len(seen)), "log_loss": None}
 
-    best = train_bilstm(model, encoded(split, vocabulary), split["grade"].to_numpy(), score, settings(**changes), seed)
-    return SimpleNamespace(model=model, vocabulary=vocabulary, best=best, seen=seen)
+    stopping = EarlyStopping("test", judge, Training(max_epochs=epochs, patience=3))
+    curve = train_bilstm(model, encoded(split, vocabulary), split["grade"].to_numpy(), stopping, settings(), seed)
+    return SimpleNamespace(model=model, vocabulary=vocabulary, curve=curve, seen=seen)
 
 
 def test_it_learns_how_many_words_two_texts_share():
@@ -92,10 +94,9 @@ def test_training_leaves_the_random_state_as_it_was():
 
 
 def test_the_best_epoch_is_kept_and_the_training_stops_some_epochs_later():
-    scores = [0.3, 0.9, 0.9, 0.5, 0.8, 1.0]
-    run = trained(judge=iter(scores))
-    assert run.best == 2
-    assert len(run.seen) == 2 + PATIENCE
+    run = trained(qwks=[0.3, 0.9, 0.9, 0.5, 0.8, 1.0])
+    assert run.curve.best == 2
+    assert len(run.seen) == len(run.curve.epochs) == 5
     kept = run.model.state_dict()
     assert all(torch.equal(weight, kept[name]) for name, weight in run.seen[1].items())
     assert not all(torch.equal(weight, kept[name]) for name, weight in run.seen[2].items())
@@ -156,12 +157,12 @@ def test_logits_that_are_not_finite_are_an_error():
 # -- the stage
 
 
-def run_bilstm(**changes):
+def run_bilstm():
     grades = ["no", "half", "whole"]
-    return run_stage(
-        bilstm_stage,
-        params_with(data__source="data/raw/pairs.csv", data__grades=grades, bilstm=SETTINGS | changes),
+    params = params_with(
+        data__source="data/raw/pairs.csv", data__grades=grades, bilstm=SETTINGS, training__max_epochs=2
     )
+    return run_stage(bilstm_stage, params)
 
 
 def written():
@@ -182,15 +183,19 @@ def prepared(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("prepared")
 def test_the_stage_writes_these_files_twice_the_same():
-    run_bilstm(epochs=2)
+    run_bilstm()
     first = written()
-    run_bilstm(epochs=2)
+    run_bilstm()
     assert written() == first
-    assert set(first) == {"data/predictions/bilstm_test.parquet", "reports/bilstm/metrics.json"}
+    assert set(first) == {
+        "data/predictions/bilstm_test.parquet",
+        "reports/bilstm/curve.csv",
+        "reports/bilstm/metrics.json",
+    }
 
 
 def test_the_stage_reports_what_its_predictions_say(prepared):
-    record = run_bilstm(epochs=2)
+    record = run_bilstm()
     predictions = pd.read_parquet(paths.BILSTM_PREDICTIONS)
     metrics = json.loads(paths.stage_metrics("bilstm").read_text())
     logits = predictions[["logit_0", "logit_1", "logit_2"]].to_numpy()
@@ -199,7 +204,10 @@ def test_the_stage_reports_what_its_predictions_say(prepared):
     right = (predictions["predicted"] == prepared["grade"]).mean()
     assert metrics["test_accuracy"] == pytest.approx(right)
     assert 0 < metrics["dev_accuracy"] <= 1
-    assert metrics["best_epoch"] in (1, 2)
+    curve = pd.read_csv(paths.BILSTM_CURVE)
+    assert curve["epoch"].tolist() == [1, 2]
+    assert curve["dev_qwk"][metrics["best_epoch"] - 1] == pytest.approx(metrics["dev_qwk"], rel=1e-5)
+    assert (metrics["epochs"], metrics["converged"]) == (2, metrics["best_epoch"] < 2)
     assert metrics["undefined"] == {}
     assert record.metrics.items() <= metrics.items()
-    assert record.artifacts == [paths.stage_metrics("bilstm")]
+    assert record.artifacts == [paths.stage_metrics("bilstm"), paths.BILSTM_CURVE]

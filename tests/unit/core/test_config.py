@@ -38,20 +38,34 @@ def test_the_committed_params_are_valid():
     [
         ("run.sed", 1, "run.sed is not a known key (value 1); did you mean run.seed?"),
         ("xyz", 1, "xyz is not a known key (value 1); remove it or fix its name"),
-        ("epochs", 1, "epochs is not a known key (value 1); did you mean finetune.epochs?"),
+        ("max_epochs", 1, "max_epochs is not a known key (value 1); did you mean training.max_epochs?"),
         ("run.seed", ..., "run.seed is missing"),
         ("run.seed", -1, "run.seed is -1; it must be 0 or more"),
         ("run.device", "tpu", "run.device is 'tpu'; it must be 'auto', 'cpu' or 'cuda'"),
         ("run.seed", "13", "run.seed is '13'; it must be a whole number"),
-        ("finetune.epochs", 1.5, "finetune.epochs is 1.5; it must be a whole number"),
+        ("training.max_epochs", 1.5, "training.max_epochs is 1.5; it must be a whole number"),
         ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
         ("data.source", "data/raw/../x.csv", "data/raw/"),
         ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
+        (
+            "data.unlabelled",
+            "more.csv",
+            "data: unlabelled 'more.csv' is neither null nor a .csv, .tsv, .jsonl, .parquet",
+        ),
+        ("data.unlabelled", "data/raw/../x.csv", "data/raw/"),
+        ("data.unlabelled", "data/raw/more.txt", "(written as data/raw/NAME)"),
+        ("data.unlabelled", "", "data: unlabelled '' is neither null"),
+        ("data.unlabelled", ["data/raw/more.csv"], "data.unlabelled is ['data/raw/more.csv']; it must be text"),
         ("data.grades", ["1", "1"], "holds a grade twice"),
         ("data.dev_share", 0.9, "leave nothing to train on"),
         ("model.scratch.heads", 3, "hidden 128 is not a multiple of heads 3"),
         ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
-        ("finetune.epochs", 0, "finetune.epochs 0 analyses a checkpoint"),
+        ("training.patience", 0, "training.patience is 0; it must be 1 or more"),
+        (
+            "model.pretrained_from",
+            "bert-base-uncased",
+            "says that model.name is fine-tuned already, but that is 'embedded'",
+        ),
         ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; it must be 0.0 or more"),
         ("limits.findings", 0.5, "limits.findings is 0.5; it must be a whole number"),
         (
@@ -122,9 +136,9 @@ def test_params_under_dotted_names():
 def test_every_wrong_value_is_named_at_once(write, tmp_path):
     path = write("run.seed", -1)
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["finetune"]["epochs"] = "many"
+    values["training"]["max_epochs"] = "many"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    with pytest.raises(InputError, match=r"(?s)run\.seed.*finetune\.epochs"):
+    with pytest.raises(InputError, match=r"(?s)run\.seed.*training\.max_epochs"):
         load_params(path)
 
 
@@ -141,6 +155,12 @@ def test_a_missing_file_and_one_that_is_not_yaml(tmp_path):
     [
         ("attention.label_margin", "attention.label_margin was renamed to attention.label_threshold"),
         ("group_ablation.draws", "group_ablation.draws was renamed to group_ablation.random_groups_per_share"),
+        (
+            "ablation.max_pairs",
+            "ablation.max_pairs was renamed to head_ablation.max_pairs and group_ablation.max_pairs",
+        ),
+        ("finetune.epochs", "finetune.epochs was renamed to training.max_epochs, and its value 0 to naming"),
+        ("bilstm.epochs", "bilstm.epochs was renamed to training.max_epochs"),
         ("base", "base was renamed to run, and its key draws to bootstrap_resamples"),
     ],
 )

@@ -18,6 +18,7 @@ from pipeline.core import atomic, formats, paths, schemas
 from pipeline.core.errors import InputError
 from pipeline.tables.dependency import MEDIATION
 from pipeline.tables.grading import CURVE
+from pipeline.tables.head_ablation import UNLABELLED_HEADS
 from pipeline.tables.prepare import SPLIT_TABLES
 from tests.support.shell import REPOSITORY
 from tests.table_dictionary import TABLES
@@ -276,6 +277,6 @@ def test_a_damaged_chunk_of_a_sweep_is_computed_again(how: str):
 def test_every_table_of_the_committed_run_is_as_it_is_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(REPOSITORY)
     for table in TABLES:
-        if table.path.is_relative_to("reports"):
+        if table.path.is_relative_to("reports") and table is not UNLABELLED_HEADS:  # the default run has no such pairs
             assert len(table.read()) > 0
     assert MEDIATION.read()["total"].notna().any()

@@ -10,6 +10,8 @@ import pytest
 from pipeline.core import formats
 from pipeline.core.errors import InputError
 from pipeline.core.schemas import GRADE, SHARE, Column, Records, Table, estimate
+from pipeline.tables.head_ablation import UNLABELLED_HEADS
+from pipeline.tables.prepare import UNLABELLED
 
 TABLE = Table(
     Path("t.csv"),
@@ -73,6 +75,24 @@ def test_a_table_without_rows_may_lack_what_rows_would_have():
     formats.write_csv(Path("t.csv"), FRAME.drop(columns="total"))
     with pytest.raises(InputError, match=r"t\.csv has no column 'total', found thing, .*dvc repro"):
         TABLE.read()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_an_empty_table_is_read_as_one(ending: str):
+    table = replace(TABLE, path=Path(f"t.{ending}"))
+    table.write(table.empty())
+    columns = ["thing", "share", "share_low", "share_high", "count_0", "mean_0", "way", "told"]
+    kinds = ["int64", "float64", "float64", "float64", "int64", "float64", "str", "bool"]
+    assert {name: str(kind) for name, kind in table.read().dtypes.items()} == dict(zip(columns, kinds, strict=True))
+    pd.testing.assert_frame_equal(table.read(), table.empty(), check_index_type=False)
+    table.check(table.read())
+
+
+@pytest.mark.parametrize("table", [UNLABELLED, UNLABELLED_HEADS], ids=lambda table: table.path.name)
+def test_the_tables_of_pairs_without_grades_may_be_empty(table: Table):
+    table.write(table.empty())
+    pd.testing.assert_frame_equal(table.read(), table.empty(), check_index_type=False)
+    assert table.read().columns.tolist() == [column.name for column in table.columns]
 
 
 @pytest.mark.parametrize(

@@ -217,25 +217,44 @@ def test_that_random_heads_cost_nothing_needs_equivalence(median, words: str):
 
 
 GREW, SHRANK, NEITHER = (0.01, 0.005, 0.015), (-0.01, -0.015, -0.005), (0.0, -0.005, 0.005)
+UNDEFINED = (np.nan, np.nan, np.nan)
 
 
 @pytest.mark.parametrize(
-    ("match", "itself", "sep", "verdict"),
+    ("match", "itself", "sink", "verdict"),
     [
         (GREW, SHRANK, SHRANK, AGREES),
         (SHRANK, SHRANK, SHRANK, DIFFERS),
         (GREW, GREW, SHRANK, DIFFERS),
         (GREW, SHRANK, NEITHER, CANNOT_TELL),
-        (GREW, SHRANK, (np.nan, np.nan, np.nan), CANNOT_TELL),
+        (GREW, SHRANK, UNDEFINED, CANNOT_TELL),
     ],
 )
-def test_fine_tuning(match, itself, sep, verdict: str):
-    moves = frames.attention_shift_frame({"term_match": match, "self": itself, "sep": sep})
-    assert functional_heads.fine_tuning(moves).verdict == verdict
+@pytest.mark.parametrize(("place", "other"), [("cls", "sep"), ("sep", "cls")])
+def test_fine_tuning(match, itself, sink, verdict: str, place: str, other: str):
+    """The surest term-match head decides; neither another head nor the special token that is no sink does."""
+    surest = {"term_match": match, "self": itself, place: sink, other: GREW}
+    weaker = {"term_match": SHRANK, "self": SHRANK, place: GREW, other: GREW}
+    finding = functional_heads.fine_tuning(frames.term_match_shift_frame([surest, weaker], place))
+    assert finding.verdict == verdict
+    assert finding.measured.startswith("layer 0 head 0: the same term 0.500 -> ")
+    assert f"[{place.upper()}] (the sink)" in finding.measured
+    assert f"[{other.upper()}]" not in finding.measured + finding.reason
+
+
+def test_fine_tuning_counts_the_heads_in_which_each_part_held():
+    weaker = {"term_match": GREW, "self": GREW, "cls": NEITHER, "sep": GREW}
+    measured = functional_heads.fine_tuning(frames.term_match_shift_frame([frames.SHIFT, weaker])).measured
+    assert measured.endswith("of 2 term-match heads: the same term grew in 2; itself shrank in 1; [CLS] shrank in 1")
+
+
+def test_without_a_term_match_head_fine_tuning_is_undecided():
+    finding = functional_heads.fine_tuning(frames.term_match_shift_frame([]))
+    assert (finding.verdict, finding.measured) == (CANNOT_TELL, "no term-match head")
 
 
 def test_what_shuffled_grades_move_as_far_is_no_learning():
-    moves = frames.attention_shift_frame().assign(null_change=[0.02, 0.0, 0.0])
+    moves = frames.term_match_shift_frame([frames.SHIFT]).assign(null_change=[0.2, 0.0, 0.0, 0.0])
     finding = functional_heads.fine_tuning(moves)
     assert finding.verdict == CANNOT_TELL
     assert "the same term grew no more than under shuffled grades" in finding.reason

@@ -9,16 +9,14 @@ import pytest
 import torch
 
 from pipeline.core import paths
+from pipeline.core.config import Training
 from pipeline.core.errors import InputError
+from pipeline.models import finetuning
 from pipeline.models.checkpoints import load_before, load_tuned
-from pipeline.models.finetuning import (
-    Epoch,
-    LengthGroupedSampler,
-    curve_table,
-    fine_tune,
-    fine_tune_on_shuffled_grades,
-)
+from pipeline.models.early_stopping import EarlyStopping
+from pipeline.models.finetuning import LengthGroupedSampler, fine_tune, fine_tune_on_shuffled_grades
 from pipeline.models.inference import predict, prediction_table
+from pipeline.models.onednn_linear import onednn_linears
 from pipeline.models.tokenization import encode_split
 from pipeline.stages import finetune
 from pipeline.stats.metrics import grade_metrics
@@ -34,8 +32,8 @@ from tests.support.builders import (
     save_checkpoint,
 )
 
+TRAINING = {"max_epochs": 3, "patience": 3}
 SETTINGS = {
-    "epochs": 3,
     "learning_rate": 0.01,
     "batch_size": 16,
     "warmup_share": 0.1,
@@ -52,6 +50,7 @@ def three_grades(**changes):
             "model__name": "scratch",
             "model__max_length": 16,
             "model__scratch": SCRATCH,
+            "training": TRAINING,
             "finetune": SETTINGS,
             **changes,
         }
@@ -59,7 +58,7 @@ def three_grades(**changes):
 
 
 def trained(scores=None, **changes):
-    """A scratch model after fine-tuning, its epochs and the best of them; `scores` stand in for the dev qwk."""
+    """A scratch model after fine-tuning, its curve, and the weights judged; `scores` stand in for the dev qwk."""
     params = three_grades(**changes)
     split = colour_pairs(160)
     model, tokenizer = load_before(params, [*split["query"], *split["title"]], CPU)
@@ -73,8 +72,9 @@ def trained(scores=None, **changes):
             return {"qwk": next(given), "log_loss": 1.0}
         return grade_metrics(predict(model, pairs, 0), split["grade"].to_numpy(), split["query_id"].to_numpy())[0]
 
-    epochs, best = fine_tune(model, pairs, split["grade"].to_numpy(), 0, judge, params.finetune, params.run.seed)
-    return model, epochs, best, seen
+    stopping = EarlyStopping("test", judge, params.training)
+    curve = fine_tune(model, pairs, split["grade"].to_numpy(), 0, stopping, params.finetune, params.run.seed)
+    return model, curve, seen
 
 
 def weights_equal(state, other):
@@ -82,17 +82,17 @@ def weights_equal(state, other):
 
 
 def test_it_learns():
-    _, epochs, _, _ = trained(finetune={**SETTINGS, "epochs": 8})
+    epochs = trained(training={"max_epochs": 8, "patience": 8})[1].epochs
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
     assert max(epoch.dev["accuracy"] for epoch in epochs) > 0.85
 
 
 def test_on_shuffled_grades_nothing_is_learnt():
-    params, split = three_grades(finetune={**SETTINGS, "epochs": 8}), colour_pairs(160)
+    params, split = three_grades(training={"max_epochs": 8, "patience": 8}), colour_pairs(160)
     start = load_before(params, [*split["query"], *split["title"]], CPU)
     grades = split["grade"].copy()
-    model = fine_tune_on_shuffled_grades(start, split, split, 16, params.finetune, params.run.seed)
+    model = fine_tune_on_shuffled_grades(start, split, split, params)
     assert split["grade"].equals(grades)
     assert not model.training
     predicted = predict(model, encode_split(start[1], split, 16), 0).argmax(axis=1)
@@ -111,31 +111,35 @@ def test_two_trainings_match_bit_for_bit_and_another_seed_does_not():
     [([0.1, 0.3, 0.2], 2), ([0.1, 0.3, 0.3], 2), ([None, None, 0.0], 3), ([None, None, None], 1), ([0.5, 0.2, 0.1], 1)],
 )
 def test_the_best_epoch_is_kept(scores, expected):
-    model, epochs, best, seen = trained(scores)
-    assert best == expected
-    assert len(epochs) == 3
+    model, curve, seen = trained(scores)
+    assert curve.best == expected
+    assert len(curve.epochs) == 3
     assert not model.training
-    assert weights_equal(model.state_dict(), seen[best - 1])
+    assert weights_equal(model.state_dict(), seen[curve.best - 1])
     assert not weights_equal(seen[0], seen[2])
 
 
-def test_no_epochs_train_nothing():
-    model = random_classifier("bert")
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    params = three_grades(
-        finetune={**SETTINGS, "epochs": 0}, model__name="data/checkpoints/x", model__pretrained_from="scratch"
-    )
-    scores = {"qwk": 0.5, "log_loss": 1.0}
-    epochs, best = fine_tune(model, random_pairs([6]), np.array([0]), 0, lambda: scores, params.finetune, 0)
-    assert (best, epochs) == (0, [Epoch(0, None, scores)])
-    assert weights_equal(model.state_dict(), before)
+def test_training_ends_when_patience_does():
+    _, curve, seen = trained([0.5, 0.2, 0.1, 0.9], training={"max_epochs": 20, "patience": 2})
+    assert (curve.best, len(curve.epochs), len(seen)) == (1, 3, 3)
+
+
+def test_through_onednn_it_learns_the_same_and_the_same_bits_again(monkeypatch):
+    own = trained()
+    monkeypatch.setattr(finetuning, "linears_for_training", lambda model, device: onednn_linears(model))
+    first, again = trained(), trained()
+    assert weights_equal(first[0].state_dict(), again[0].state_dict())
+    assert first[1] == again[1]
+    for epoch, other in zip(first[1].epochs, own[1].epochs, strict=True):
+        assert epoch.train_loss == pytest.approx(other.train_loss, rel=1e-3)
 
 
 def test_a_training_that_diverges_is_an_error():
     model = random_classifier("bert")
     torch.nn.init.constant_(model.classifier.bias, torch.nan)
+    stopping = EarlyStopping("test", dict, Training(max_epochs=1, patience=1))
     with pytest.raises(InputError, match=r"finetune.learning_rate 0.01 lets the training loss become nan; lower it"):
-        fine_tune(model, random_pairs([6]), np.array([0]), 0, dict, three_grades().finetune, 0)
+        fine_tune(model, random_pairs([6]), np.array([0]), 0, stopping, three_grades().finetune, 0)
 
 
 def test_predictions_come_in_the_pairs_order_whatever_their_lengths():
@@ -169,11 +173,6 @@ def test_prediction_table_worked_by_hand():
         "logit_0": [0.5, 1.5],
         "logit_1": [2.0, -1.0],
     }
-
-
-def test_curve_leaves_the_undefined_empty():
-    curve = curve_table([Epoch(0, None, {"qwk": None, "mae": 0.5})])
-    assert curve.to_csv(index=False) == "epoch,train_loss,dev_qwk,dev_mae\n0,,,0.5\n"
 
 
 # -- the stage
@@ -238,6 +237,7 @@ def test_the_stage_reports_what_the_saved_model_does(project):
     assert metrics["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert metrics["undefined"] == {}
     assert metrics["epochs"] == len(curve) == 3
+    assert metrics["converged"] == (metrics["best_epoch"] < 3)
     assert curve["dev_qwk"].iloc[metrics["best_epoch"] - 1] == pytest.approx(metrics["dev_qwk"], rel=1e-5)
     assert model.config.id2label == {0: "no", 1: "half", 2: "whole"}
     assert record.model == paths.MODEL
@@ -245,7 +245,7 @@ def test_the_stage_reports_what_the_saved_model_does(project):
     assert [step for name, _, step in record.curve if name == "train_loss"] == [1, 2, 3]
 
 
-def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
+def test_the_stage_evaluates_a_checkpoint_that_is_fine_tuned_already(project):
     folder = "data/checkpoints/tuned"
     saved = random_classifier("bert", heads=2)
     saved.classifier = torch.nn.Linear(16, 3)
@@ -254,7 +254,6 @@ def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
         model__name=folder,
         model__pretrained_from=folder,
         model__label_order=["whole", "no", "half"],
-        finetune={**SETTINGS, "epochs": 0},
     )
     curve = pd.read_csv(paths.CURVE)
     metrics = json.loads(paths.stage_metrics("finetune").read_text())
@@ -262,7 +261,7 @@ def test_the_stage_without_epochs_evaluates_the_checkpoint(project):
     assert curve["epoch"].tolist() == [0]
     assert curve["train_loss"].isna().all()
     assert curve["dev_accuracy"][0] == pytest.approx(metrics["dev_accuracy"], rel=1e-5)
-    assert (metrics["epochs"], metrics["best_epoch"]) == (0, 0)
+    assert (metrics["epochs"], metrics["best_epoch"], metrics["converged"]) == (0, 0, None)
     assert torch.equal(load_tuned(paths.MODEL, CPU)[0].classifier.weight, saved.classifier.weight[[1, 2, 0]])
 
 

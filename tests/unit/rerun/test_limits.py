@@ -72,7 +72,7 @@ def test_what_only_one_run_has_breaks_nothing():
 def test_the_report_says_what_changed():
     before = run_results(
         "the run published last",
-        params={"finetune.epochs": "3"},
+        params={"training.max_epochs": "3"},
         metrics={"headline/test_accuracy": 0.8, "headline/test_qwk": 0.9, "pairs": 5, "test_mae": 0.3},
         heads=run_heads_frame([[-0.3, -0.2], [-0.1, 0.0]]),
         labels=[(0, 0, "cls")],
@@ -80,7 +80,7 @@ def test_the_report_says_what_changed():
     )
     after = run_results(
         "this run",
-        params={"finetune.epochs": "4"},
+        params={"training.max_epochs": "4"},
         metrics={"headline/test_accuracy": 0.81, "headline/test_qwk": 0.9, "pairs": 5, "test_mae": 0.2},
         heads=run_heads_frame([[-0.3, -0.2], [0.0, -0.1]], needed=[(1, 1)]),
         labels=[(0, 0, "cls"), (1, 1, "sep")],
@@ -90,7 +90,7 @@ def test_the_report_says_what_changed():
     assert (report.code, report.title) == (0, "within the limits")
     assert report.points == [
         "compared with the run published last",
-        "params: finetune.epochs 3 -> 4",
+        "params: training.max_epochs 3 -> 4",
         "headline/test_accuracy 0.8000 -> 0.8100 (+0.0100)",
         "headline/test_qwk 0.9000 -> 0.9000 (+0.0000)",
         "other metrics that changed: 1",

@@ -7,7 +7,7 @@ import pytest
 from pipeline.ablation import cls_attention, head_groups
 from pipeline.ablation.head_groups import Group
 from pipeline.analysis import ablation_effects, random_controls
-from pipeline.attention import head_functions, head_labels
+from pipeline.attention import attention_shift, head_functions, head_labels
 from pipeline.core.run_names import FINDING_IDS
 from pipeline.core.schemas import Table
 from pipeline.data import deduplication
@@ -43,10 +43,11 @@ def test_texts_are_those_of_the_code():
     assert attention.FUNCTION.values == head_functions.FUNCTIONS
     assert values(attention.PROFILES, "phase") == head_labels.PHASES
     assert {*values(attention.ATTENTION_SHIFT, "direction"), ""} == {
-        head_labels.UP,
-        head_labels.DOWN,
-        head_labels.STILL,
+        attention_shift.UP,
+        attention_shift.DOWN,
+        attention_shift.STILL,
     }
+    assert values(attention.TERM_MATCH_SHIFT, "function") == attention_shift.SHIFTED
     verdicts = {ablation_effects.NEEDED, ablation_effects.HARMFUL, ablation_effects.NOTHING}
     assert set(values(head_ablation.HEADS, "verdict")) == verdicts
     assert values(prepare.REJECTED, "reason") == deduplication.REASONS

@@ -4,12 +4,15 @@ import pytest
 
 from pipeline.tracking.description import LENGTH, Stage, describe, ran, with_stages
 
-PARAMS = {"model.name": "embedded", "data.source": "generated", "data.generated.language": "en", "finetune.epochs": "3"}
+PARAMS = {"model.name": "embedded", "data.source": "generated", "data.generated.language": "en"}
 METRICS = {
     "data/train_pairs": 45,
     "data/dev_pairs": 9,
     "data/test_pairs": 15,
     "heads/pairs": 8,
+    "grading/epochs": 8,
+    "grading/best_epoch": 6,
+    "grading/converged": 1,
     "grading/test_accuracy": 0.8512,
     "grading/test_qwk": 0.886,
     "bilstm/test_accuracy": 0.9,
@@ -27,7 +30,7 @@ FINDING = {"id": "F3", "statement": "Low heads match a|b.", "measured": "-63.6%"
 
 def test_a_finished_run():
     assert describe(PARAMS, METRICS, EFFECTS, [FINDING]).split("\n\n") == [
-        "`embedded` fine-tuned for 3 epochs on `generated` (en): 45 train, 9 dev, 15 test pairs. "
+        "`embedded` fine-tuned (epoch 6 of 8) on `generated` (en): 45 train, 9 dev, 15 test pairs. "
         "Heads masked on 8 test pairs.",
         "Grades **85.1%** of the test pairs right (kappa 0.89); the BiLSTM 90.0%, the most frequent grade 32.0%.",
         "2 of 4 heads needed: 2.9 (-17.5%), 1.1 (-5.0%).",
@@ -38,10 +41,17 @@ def test_a_finished_run():
     ]
 
 
-@pytest.mark.parametrize(("epochs", "words"), [("0", "as it is, without fine-tuning"), ("1", "fine-tuned for 1 epoch")])
-def test_a_run_without_results(epochs, words):
-    params = PARAMS | {"finetune.epochs": epochs, "data.source": "data/raw/pairs.tsv"}
+@pytest.mark.parametrize(("before", "words"), [("scratch", "as it is, without fine-tuning"), ("null", "fine-tuned")])
+def test_a_run_without_results(before, words):
+    params = PARAMS | {"model.pretrained_from": before, "data.source": "data/raw/pairs.tsv"}
     assert describe(params, {}, [], []) == f"`embedded` {words} on `data/raw/pairs.tsv`."
+
+
+def test_graders_that_are_not_converged_are_named():
+    metrics = {"grading/converged": 1, "bilstm/converged": 0, "bilstm/best_epoch": 12}
+    said = "**The BiLSTM not converged**: the best epoch, 12, is the last allowed; raise training.max_epochs."
+    assert describe(PARAMS, metrics, [], []).split("\n\n")[1:] == [said]
+    assert "**BERT not converged**" in describe(PARAMS, {"grading/converged": 0}, [], [])
 
 
 def test_many_needed_heads_and_long_figures_are_cut():

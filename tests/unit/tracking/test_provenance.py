@@ -32,7 +32,7 @@ def lock(**changes):
     entry = {
         "cmd": "python -m pipeline finetune",
         "deps": [{"path": "data/prepared", "md5": "aa.dir"}, {"path": "pipeline/core/config.py", "md5": "bb"}],
-        "params": {"params.yaml": {"finetune.epochs": 2}},
+        "params": {"params.yaml": {"training.max_epochs": 2}},
         "outs": [{"path": "data/model", "md5": "cc.dir"}, {"path": "reports/finetune/metrics.json", "md5": "dd"}],
     }
     return {"finetune": entry | changes}
@@ -43,7 +43,7 @@ def test_a_fingerprint_follows_what_goes_into_a_stage():
     changes = [
         {"cmd": "python -m pipeline other"},
         {"deps": [{"path": "data/prepared", "md5": "ab.dir"}, {"path": "pipeline/core/config.py", "md5": "bb"}]},
-        {"params": {"params.yaml": {"finetune.epochs": 3}}},
+        {"params": {"params.yaml": {"training.max_epochs": 3}}},
     ]
     assert len({known, *(provenance.stage_fingerprints(lock(**change))["finetune"] for change in changes)}) == 4
     assert provenance.stage_fingerprints(lock(outs=[]))["finetune"] == known

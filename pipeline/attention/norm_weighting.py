@@ -1,0 +1,74 @@
+"""Norm-weighted attention: attention times the norm of what it carries (Kobayashi et al. 2020, arXiv 2004.10102).
+
+Attention alone says where a head looks, not whether it writes anything from there: a head of a function's attention
+pattern may have outputs of nearly zero. What head h writes to query i from key j is alpha_ij f(x_j), with f(x) = (x W_V
++ b_V) W_O, W_O the head's part of the output projection. The norms are taken relative to the layer: divided by what its
+average head writes to that query in all, sum_j ||alpha_ij f(x_j)||. A head that writes as much as the average one thus
+has norm-weighted attention of the size of its attention, one that writes nothing has none.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from pipeline.attention.maps import attention_batches
+from pipeline.models.checkpoints import dimensions
+from pipeline.models.tokenization import EncodedPairs
+
+
+def norm_weighted_batches(
+    model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
+) -> Iterator[tuple[np.ndarray, Iterable[Tensor]]]:
+    """`maps.attention_batches` with norm-weighted attention; one layer's at a time is formed."""
+    with _value_norms(model) as norms:
+        for pairs, layers in attention_batches(model, encoded, pad_id, max_tokens):
+            yield pairs, map(relative_norms, layers, norms)
+
+
+def relative_norms(attention: Tensor, norms: Tensor) -> Tensor:
+    """Norm-weighted attention of one layer relative to its average head, [pair, head, query, key].
+
+    Args:
+        attention: [pair, head, query, key].
+        norms: of f(x), [pair, head, key].
+    """
+    written = attention @ norms.unsqueeze(-1)  # [pair, head, query, 1]
+    average = written.mean(dim=1, keepdim=True).clamp_min(torch.finfo(written.dtype).tiny)
+    return attention * norms.unsqueeze(2) / average
+
+
+@contextmanager
+def _value_norms(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Norms of f(x) in the latest forward pass, for each layer [pair, head, key]; they are gone afterwards."""
+    base: Any = model.base_model
+    attentions = [layer.attention for layer in base.encoder.layer]
+    norms = [torch.empty(0)] * len(attentions)
+
+    def watch(layer: int, factors: Tensor) -> Any:
+        def keep(_module: torch.nn.Module, _inputs: Any, values: Tensor) -> None:
+            by_head = values.unflatten(-1, factors.shape[:2]).transpose(1, 2)  # [pair, head, key, head_dim]
+            norms[layer] = (by_head @ factors.transpose(1, 2)).norm(dim=-1)
+
+        return attentions[layer].self.value.register_forward_hook(keep)
+
+    handles = [watch(number, _norm_factors(one, dimensions(model)[1])) for number, one in enumerate(attentions)]
+    try:
+        yield norms
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _norm_factors(attention: Any, heads: int) -> Tensor:
+    """Triangular factors R of every head's part of the output projection [head, head_dim, head_dim]: ||W v|| = ||R v||.
+
+    By QR decomposition, so that no output of the hidden size is formed for each head.
+    """
+    weight = attention.output.dense.weight.detach()  # [d, head * head_dim]
+    return torch.linalg.qr(weight.unflatten(1, (heads, -1)).transpose(0, 1), mode="r").R

@@ -1,0 +1,85 @@
+"""Norm-weighted attention against every head's output formed whole, from the framework's own hidden states."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.attention.head_functions import FUNCTIONS, TARGETED, written_weights
+from pipeline.attention.maps import head_scores
+from pipeline.attention.norm_weighting import norm_weighted_batches, relative_norms
+from pipeline.attention.scoring import AttentionScorer
+from tests.unit.attention.test_maps import ENCODED, PAD, SIZES, TOKENS, model, scores
+
+EVERY_KEY = len(TARGETED)
+
+
+def reference(of, pair: int) -> np.ndarray:
+    """||alpha_ij f(x_j)|| over the mean over heads of its sum over j, [layer, head, query, key], by the definition."""
+    span = ENCODED.tokens(pair)
+    inputs = {"input_ids": ENCODED.ids[None, span], "token_type_ids": ENCODED.types[None, span]}
+    inputs = {name: torch.tensor(values) for name, values in inputs.items()}
+    with torch.no_grad():
+        output = of(**inputs, output_attentions=True, output_hidden_states=True)
+    layers = []
+    for layer, states, attention in zip(of.bert.encoder.layer, output.hidden_states, output.attentions, strict=False):
+        value, dense = layer.attention.self.value, layer.attention.output.dense
+        size = value.out_features // attention.shape[1]
+        written = []
+        for head, alpha in enumerate(attention[0].double()):
+            rows = slice(head * size, (head + 1) * size)
+            values = states[0].double() @ value.weight[rows].double().T + value.bias[rows].double()
+            outputs = values @ dense.weight[:, rows].double().T  # f(x_j) [key, d]
+            written.append((alpha[:, :, None] * outputs[None]).norm(dim=-1))
+        norms = torch.stack(written)
+        layers.append(norms / norms.sum(dim=-1).mean(dim=0)[None, :, None])
+    return torch.stack(layers).detach().numpy()
+
+
+def biased_model():
+    of = model()
+    for layer in of.bert.encoder.layer:  # biases are 0 at the start, and would not be tested
+        torch.nn.init.normal_(layer.attention.self.value.bias)
+    return of
+
+
+@pytest.mark.parametrize("max_tokens", [1, 40, 10_000])
+def test_norms_are_those_of_whole_outputs(max_tokens):
+    of = biased_model()
+    weigh = [(written_weights(tokens), np.zeros(len(tokens.word), np.float32)) for tokens in TOKENS]
+    found = head_scores(of, ENCODED, lambda pair: weigh[pair], PAD, max_tokens, norm_weighted_batches)[..., :-1]
+    for pair in range(len(SIZES)):
+        expected = np.einsum("lhqk,qkf->lhf", reference(of, pair), weigh[pair][0].astype(float))
+        np.testing.assert_allclose(found[pair], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_no_hook_is_left():
+    of = model()
+    scorer = AttentionScorer(of, ENCODED, TOKENS, 40)
+    scorer.relative_writes(scores(of, 40))
+    assert not any(layer.attention.self.value._forward_hooks for layer in of.bert.encoder.layer)
+
+
+def test_relative_writes_are_means_of_relative_norms_by_attention():
+    of = biased_model()
+    plain = scores(of, 10_000)
+    found = AttentionScorer(of, ENCODED, TOKENS, 10_000).relative_writes(plain)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(plain))
+    own, pair = FUNCTIONS.index("self"), 0
+    diagonal = np.diagonal(reference(of, pair), axis1=-2, axis2=-1)[..., TOKENS[pair].text].mean(axis=-1)
+    np.testing.assert_allclose(found[pair, :, :, own], diagonal / plain[pair, :, :, own], rtol=1e-3)
+    # Over every key the heads of a layer share what is written.
+    np.testing.assert_allclose(found[pair, :, :, EVERY_KEY].mean(axis=-1), 1, rtol=1e-4)
+
+
+def test_a_head_that_writes_nothing_is_idle_whatever_it_attends_to():
+    of = model()
+    with torch.no_grad():
+        of.bert.encoder.layer[0].attention.output.dense.weight[:, 4:8] = 0  # head 1 of three
+    plain = scores(of, 10_000)
+    idle = AttentionScorer(of, ENCODED, TOKENS, 10_000).relative_writes(plain)[:, 0, 1]
+    assert (idle[~np.isnan(idle)] == 0).all()
+
+
+def test_a_layer_that_writes_nothing_is_idle_too():
+    attention, norms = torch.full((1, 2, 3, 3), 1 / 3), torch.zeros(1, 2, 3)
+    assert (relative_norms(attention, norms) == 0).all()
