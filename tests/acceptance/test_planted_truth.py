@@ -164,10 +164,10 @@ def test_a_harmful_head_is_named_and_no_other(seed: int):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_head_that_matters_on_one_slice_alone_is_told_where(seed: int):
-    truth, needs = planted_slices(seed, pairs=600)
+    truth, needs = planted_slices(seed, pairs=300)
     test = truth.query_ids >= np.median(truth.query_ids)
     slices = pd.DataFrame({"words": np.where(needs[test] == 0, "first", "second")})
     by_head = analysed(truth, k=1, slices=slices).tables.head_slices.set_index(["layer", "head", "value"])
     for matcher, (mine, other) in zip(truth.matchers, (("first", "second"), ("second", "first")), strict=True):
         assert by_head.loc[(*matcher, mine), "change_low"] > 0
-        assert not by_head.loc[(*matcher, other), "is_sure"]
+        assert abs(by_head.loc[(*matcher, other), "to_constant"]) < SIZE
