@@ -153,22 +153,26 @@ def logit_shifts(logits: np.ndarray, evaluated: EvaluationSet) -> pd.DataFrame:
     return pd.DataFrame({f"logit_shift_{grade}": shifts[:, grade] for grade in range(logits.shape[-1])})
 
 
-def largest_gain_by_chance(changes: Changes, seed: int) -> float:
-    """Largest gain of any mask that chance gives in LEVEL of the cases: masked and unmasked swapped by query.
+def largest_gain_by_chance(changes: Changes, seed: int) -> tuple[float, float]:
+    """Largest gain of any mask, and the largest that chance gives in LEVEL of the cases, in standard errors each.
 
-    A query's predictions are swapped for all masks at once, which keeps how masks hang together.
+    By chance a query's masked and unmasked predictions are exchanged, for all masks at once, which keeps how masks hang
+    together. The unit makes masks of large and small effects comparable.
 
     Returns:
-        The gain in the measure's unit; NaN of a measure that is no mean over pairs.
+        NaN twice for a measure that is no mean over pairs, or where nothing changes.
     """
     if changes.measure.per != "pair":
-        return np.nan
-    differences = changes.sums[1:, :, 0] - changes.sums[0, :, 0]  # [mask, query]
-    pairs = changes.sums[0, :, 1].sum()
-    signs = np.random.default_rng([seed, 4]).choice(np.array([-1.0, 1.0]), size=(differences.shape[1], CHANCE_DRAWS))
-    gains = -changes.measure.harm(differences @ signs / pairs)
-    scale = 1 / changes.measure.value(changes.sums[0].sum(axis=0)) if changes.measure.is_relative else 1.0
-    return float(np.quantile(gains.max(axis=0), LEVEL) * scale)
+        return np.nan, np.nan
+    gains = -changes.measure.harm(changes.sums[1:, :, 0] - changes.sums[0, :, 0])  # [mask, query]
+    gains = gains[(gains != 0).any(axis=1)]
+    if not len(gains):
+        return np.nan, np.nan
+    gains = gains / np.sqrt(
+        (gains**2).sum(axis=1, keepdims=True)
+    )  # whose sum is in standard errors, whatever the signs
+    signs = np.random.default_rng([seed, 4]).choice(np.array([-1.0, 1.0]), size=(gains.shape[1], CHANCE_DRAWS))
+    return float(gains.sum(axis=1).max()), float(np.quantile((gains @ signs).max(axis=0), LEVEL))
 
 
 def unlabelled_effects(logits: np.ndarray, evaluated: EvaluationSet, margin: float) -> pd.DataFrame:
@@ -215,9 +219,8 @@ def head_metrics(
     numbers: dict[str, float] = {}
     for _, scale in scales.iterrows():
         numbers |= {f"{scale['measure']}_{name}": float(scale[name]) for name in ("unmasked", "constant")}
-    spare = (heads.verdict != NEEDED).to_numpy()
-    gain = largest_gain_by_chance(measure_changes(primary, logits[spare], evaluated), evaluated.sample.seed)
-    numbers["largest_gain_by_chance_to_constant"] = gain / abs(primary.way(evaluated)) if spare.any() else np.nan
+    changes = measure_changes(primary, logits, evaluated)
+    numbers["largest_gain"], numbers["largest_gain_by_chance"] = largest_gain_by_chance(changes, evaluated.sample.seed)
     for measure in TESTED:
         shares = heads[measure.to_constant]
         numbers |= {f"{measure.name}_worst_to_constant": shares.max(), f"{measure.name}_best_to_constant": shares.min()}

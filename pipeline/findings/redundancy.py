@@ -181,22 +181,25 @@ def _a_few_matter(heads: pd.DataFrame, matter: np.ndarray, margin: float) -> Par
 
 def _named_heads(tables: select.Tables) -> Part:
     """Whether a low term-match head and a high head are needed: the two that the article names."""
-    needed = tables.heads[tables.heads["verdict"] == NEEDED]
-    middle = select.first_high_layer(tables.heads)
-    low = [head for head in map(Head.of_row, select.records(needed)) if head.layer < middle]
-    matchers = [head for head in low if head in select.labelled(tables.labels, "term_match")]
-    high = needed[needed["layer"] >= middle].sort_values(tables.primary.to_constant, ascending=False)
-    if needed.empty:
-        return Part(None, "no head is shown to be needed, so none can be named")
-    named = [f"low term-match heads {', '.join(head.short for head in matchers)}"] if matchers else []
-    named += [f"high heads {', '.join(Head.of_row(row).short for row in select.records(high))}"] if len(high) else []
+    heads = tables.heads.sort_values(tables.primary.to_constant, ascending=False)
+    high = heads["layer"] >= select.first_high_layer(heads)
+    matchers = set(select.labelled(tables.labels, "term_match"))
+    matching = np.array([Head.of_row(row) in matchers for row in select.records(heads)])
+    kinds = {"low term-match heads": heads[~high & matching], "high heads": heads[high]}
+    needed = {kind: rows[rows["verdict"] == NEEDED] for kind, rows in kinds.items()}
+    spared = [kind for kind, rows in kinds.items() if rows["verdict"].isin([HARMFUL, SMALL, NO_EFFECT]).all()]
+    named = [f"{kind} {_short(rows)}" for kind, rows in needed.items() if len(rows)]
     return Part.of(
-        bool(matchers) and len(high) > 0,
+        True if len(named) == len(kinds) else False if spared else None,
         yes="a low term-match head and a high head are needed",
-        no="no low term-match head is needed" if not matchers else "no high head is needed",
-        unsure="",
-        figures="; ".join(named) or "needed heads are neither",
+        no=f"none of the {' and '.join(spared)} is needed",
+        unsure="of low term-match heads and high heads not both are shown to be needed",
+        figures="; ".join(named) or "neither",
     )
+
+
+def _short(heads: pd.DataFrame) -> str:
+    return ", ".join(Head.of_row(row).short for row in select.records(heads))
 
 
 def _by_accuracy(tables: select.Tables) -> list[Part]:
@@ -217,15 +220,20 @@ def harmful_heads(tables: select.Tables) -> Finding:
     helps = _helps(ranked, measure, select.size_that_matters(tables.head_scales, measure))
     part = Part.of(
         True if len(harmful) else False if not helps.any() else None,
-        yes=f"removing {' or '.join(Head.of_row(row).short for row in select.records(harmful))} helps",
+        yes=f"removing {_short(harmful)} helps",
         no="no head's removal helps by what matters",
         unsure="neither shown that some head's removal helps nor that none's does",
         figures=f"largest gain {_head_change(best, measure)}, {_way(-best[measure.to_constant])}; "
-        f"by chance the largest is up to {_way(tables.largest_gain_by_chance)}",
+        + _chance(tables, len(ranked)),
     )
     why = [_why(tables, row) for row in select.records(harmful)]
     measured = f"{len(harmful)} of {len(ranked)} heads harmful by {measure.label}; best {_head_change(best, measure)}"
     return conclude("S2", f"{measured}, accuracy {percent(best[ACCURACY.change])}", [part, *why])
+
+
+def _chance(tables: select.Tables, heads: int) -> str:
+    largest, by_chance = tables.largest_gains
+    return f"the surest is {largest:.1f} standard errors, by chance the surest of {heads} is up to {by_chance:.1f}"
 
 
 def _way(share: float) -> str:

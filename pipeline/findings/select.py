@@ -30,7 +30,7 @@ class Tables:
     term_match_shift: pd.DataFrame  # term_match_shift.csv
     mediation: pd.DataFrame  # mediation.csv
     primary: Measure  # decides verdicts on single heads
-    largest_gain_by_chance: float  # see metrics.json of head_ablation
+    largest_gains: tuple[float, float]  # of a single head, and by chance, see `largest_gain_by_chance`
     equivalence_margin: float  # share of the way to the constant grader within which a change counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
 

@@ -77,16 +77,17 @@ def _read_tables(params: Params) -> Tables:
         term_match_shift=attention.TERM_MATCH_SHIFT.read(),
         mediation=dependency.MEDIATION.read(),
         primary=BY_NAME[params.ablation.primary_measure],
-        largest_gain_by_chance=_largest_gain_by_chance(),
+        largest_gains=_largest_gains(),
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
     )
 
 
-def _largest_gain_by_chance() -> float:
-    key = "largest_gain_by_chance_to_constant"
-    gain = schemas.metrics(paths.stage_metrics("head_ablation"), (key,))[key]
-    return nan if gain is None else float(gain)
+def _largest_gains() -> tuple[float, float]:
+    keys = ("largest_gain", "largest_gain_by_chance")
+    values = schemas.metrics(paths.stage_metrics("head_ablation"), keys)
+    largest, by_chance = (nan if values[key] is None else float(values[key]) for key in keys)
+    return largest, by_chance
 
 
 def _read_example_pairs() -> list[ExamplePair]:

@@ -96,7 +96,7 @@ def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Anal
         term_match_shift=nothing,
         mediation=nothing,
         primary=LOG_LOSS,
-        largest_gain_by_chance=0.0,
+        largest_gains=(0.0, 0.0),
         equivalence_margin=SIZE,
         label_threshold=MARGIN,
     )

@@ -414,7 +414,7 @@ def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
         "term_match_shift": term_match_shift_frame(),
         "mediation": mediation_frame(layers, heads),
     }
-    settings = {"primary": LOG_LOSS, "largest_gain_by_chance": 0.01, "label_threshold": 0.05}
+    settings = {"primary": LOG_LOSS, "largest_gains": (1.5, 3.0), "label_threshold": 0.05}
     return Tables(**{**frames, **settings, "equivalence_margin": MARGIN, **changed})
 
 
@@ -471,7 +471,7 @@ def results(
         finetune={"test_accuracy": 0.9, "test_qwk": 0.93, "dev_accuracy": 0.91, "converged": 1, "undefined": {}},
         bilstm={"test_accuracy": 0.88, "best_epoch": 5, "converged": 1},
         attention={"dev_pairs": 900, "similarity_pairs": 300, "term_match_pairs": 800},
-        head_ablation={"queries": 78, "pairs": HEAD_PAIRS, "largest_gain_by_chance_to_constant": 0.01},
+        head_ablation={"queries": 78, "pairs": HEAD_PAIRS, "largest_gain": 1.5, "largest_gain_by_chance": 3.0},
         example_pairs=[example_pair(ENGLISH, layers, heads)] if pairs is None else pairs,
         example_heads=example_heads,
     )
