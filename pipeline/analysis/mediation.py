@@ -17,7 +17,8 @@ from pipeline.ablation.patching import ActivationPatch
 from pipeline.ablation.sweep import AblationTarget
 from pipeline.core.heads import Head
 from pipeline.stats.bootstrap import QuerySample, estimate_columns
-from pipeline.stats.metrics import RELATIVE_ACCURACY_CHANGE, logit_margins
+from pipeline.stats.measures import ACCURACY, EvaluationSet, point_changes
+from pipeline.stats.metrics import logit_margins
 from pipeline.tables.dependency import ALL_ROWS, CLS_ROW, OTHERS, RELAY_HEADS, UPPER_LAYERS
 
 EFFECTS = ("total", "indirect", "direct")
@@ -199,6 +200,7 @@ def joint_effects(
     drawn = MediationDraws.of(logits, grades, sample)
     mediated, direct = drawn.share("indirect"), drawn.share("direct")
     margin_change = (logit_margins(ablated, grades) - logit_margins(logits.unmasked, grades)).T
+    evaluated = EvaluationSet(grades, logits.unmasked, sample)
     states = {"total": np.broadcast_to(logits.masked, ablated.shape), "indirect": logits.indirect}
     states |= {"direct": logits.direct, "ablated": ablated}
     return pd.DataFrame(
@@ -207,10 +209,7 @@ def joint_effects(
         | drawn.columns("restored", (1 - direct[0], 1 - direct[1]))
         | drawn.columns("above_others", _above_others(outputs, *mediated))
         | estimate_columns("ablated", margin_change.mean(axis=0), *sample.interval(margin_change))
-        | {
-            f"{name}_{RELATIVE_ACCURACY_CHANGE}": _accuracy_change(logits.unmasked, masked, grades)
-            for name, masked in states.items()
-        }
+        | {f"{name}_{ACCURACY.change}": point_changes(ACCURACY, masked, evaluated) for name, masked in states.items()}
     )
 
 
@@ -223,9 +222,3 @@ def _above_others(
         return mediated, draws
     against = [others[one.cls_only] for one in outputs]
     return mediated - mediated[against], draws - draws[:, against]
-
-
-def _accuracy_change(unmasked: np.ndarray, states: np.ndarray, grades: np.ndarray) -> np.ndarray:
-    """Relative accuracy change of each state [state, pair, grade]; NaN where no unmasked prediction is right."""
-    before, after = ((logits.argmax(axis=-1) == grades).mean(axis=-1) for logits in (unmasked, states))
-    return after / (before or np.nan) - 1

@@ -338,14 +338,14 @@ def joint_mediation(results: Results) -> Table:
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
             str(row["heads"]),
             *(_interval(row, name, "{:.0%}") for name in ("mediated", "restored")),
-            *(percent(row[f"{state}_{select.CHANGE}"]) for state in ("indirect", "direct", "ablated")),
+            *(percent(row[f"{state}_{ACCURACY.change}"]) for state in ("indirect", "direct", "ablated")),
         ]
         for _, row in joint.iterrows()
     ]
     total = "not measured"
     if len(joint):
         first = joint.iloc[0]
-        total = f"{_interval(first, 'total', '{:+.2f}')}; accuracy {percent(first[f'total_{select.CHANGE}'])}"
+        total = f"{_interval(first, 'total', '{:+.2f}')}; accuracy {percent(first[f'total_{ACCURACY.change}'])}"
     caption = (
         f"Where the effect of the term-match heads on the logit margin passes ({total}): the share mediated by these "
         "outputs, the share restored by them while the term-match heads are masked, and accuracy in either state and "
