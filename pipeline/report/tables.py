@@ -148,11 +148,11 @@ def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
     whole = list(dict.fromkeys([primary, ACCURACY]))
     rows = [
         [
-            Head.of_row(row).name,
+            Head.of_row(row).short,
             *(row["verdict"], percent(row[primary.to_constant]), *(_estimated(row, measure) for measure in whole)),
             *(_plain(row[f"{primary.name}_q"]), _share(row["detectable_to_constant"]), str(row["rank"])),
             *(_change(row, measure) for measure in others),
-            *(str(row["right_to_wrong"]), str(row["wrong_to_right"])),
+            f"{row['right_to_wrong']} / {row['wrong_to_right']}",
         ]
         for row in select.records(ranked.head(SHOWN))
     ]
@@ -165,9 +165,9 @@ def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
         f"detectable, {OF_WAY}",
         "KL rank",
     ]
-    columns += [*map(_heading, others), "pairs right to wrong", "pairs wrong to right"]
+    columns += [*map(_heading, others), "pairs lost / won"]
     more = f", {SHOWN} of {len(ranked)}" if len(ranked) > SHOWN else ""
-    where = f"on {results.head_pairs} test pairs; layers and heads count from 0"
+    where = f"on {results.head_pairs} test pairs; heads are named layer.head, from 0"
     return Table(f"{title}{more}: changes against the unmasked model {where}", columns, rows)
 
 

@@ -200,7 +200,8 @@ def test_the_extremes_are_sorted_and_split_by_sign_of_the_primary_measure():
     results = frames.results(2, 4)
     shares = results.heads["log_loss_to_constant"]
     needed = cells(tables.most_needed(results))
-    assert [needed[name] for name in ("head", "verdict", "q", "KL rank")] == ["layer 1 head 1", "needed", "0.002", "1"]
+    assert [needed[name] for name in ("head", "verdict", "q", "KL rank")] == ["1.1", "needed", "0.002", "1"]
+    assert needed["pairs lost / won"] == "18 / 2"
     assert needed["log loss, % of the way"] == "+7.8%"
     assert needed["log loss (nats), 95% interval"] == "+0.094 (+0.086 to +0.101)"  # 0.078 of 1.2 nats
     assert needed["accuracy (%), 95% interval"] == "-5.2% (-5.6% to -4.8%)"
@@ -227,7 +228,7 @@ def test_heads_that_do_much_and_heads_that_do_nothing_are_named():
     )
     results = frames.results(2, 4)
     results = replace(results, tables=replace(results.tables, heads=heads))
-    assert [row[0] for row in tables.active_heads(results).rows] == ["layer 0 head 1"]
+    assert [row[0] for row in tables.active_heads(results).rows] == ["0.1"]
     assert cells(tables.active_heads(results))["KL rank"] == "1"
     assert [row[:2] for row in tables.inert_heads(results).rows] == [["layer 0 head 2", "3"]]
     assert tables.inert_heads(results).caption.startswith("Inert heads: 1 of 3")

@@ -291,7 +291,7 @@ WIDE = 0.03  # an interval of 4.5% of the way to either side
         (heads({OTHER_LOW: -0.05, HIGH: -0.05}), DIFFERS),
         (heads({MATCHER: -0.05, OTHER_LOW: -0.05}), DIFFERS),
         (heads({}), DIFFERS),  # none matters, and an effect would have been seen
-        (heads({}, detectable_to_constant=0.1), CANNOT_TELL),
+        (heads({}, WIDE, detectable_to_constant=0.1), CANNOT_TELL),
         (heads(BOTH, WIDE), CANNOT_TELL),
         (heads(BOTH, WIDE, is_inert=True), AGREES),  # what changes no prediction changes no accuracy
         (UNDEFINED, CANNOT_TELL),
@@ -302,16 +302,17 @@ def test_single_heads(found: Tables, verdict: str):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("found", "words"),
     [
-        (BOTH, "a low term-match head and a high head are needed (low term-match heads 0.0; high heads 1.3)"),
-        ({OTHER_LOW: -0.05, HIGH: -0.05}, "no low term-match head is needed (high heads 1.3)"),
-        ({MATCHER: -0.05}, "no high head is needed (low term-match heads 0.0)"),
-        ({}, "no head is shown to be needed, so none can be named"),
+        (heads(BOTH), "a low term-match head and a high head are needed (low term-match heads 0.0; high heads 1.3)"),
+        (heads({OTHER_LOW: -0.05, HIGH: -0.05}), "none of the low term-match heads is needed (high heads 1.3)"),
+        (heads({MATCHER: -0.05}), "none of the high heads is needed (low term-match heads 0.0)"),
+        (heads({MATCHER: -0.05}, WIDE), "not both are shown to be needed (low term-match heads 0.0)"),
+        (heads({}), "none of the low term-match heads and high heads is needed (neither)"),
     ],
 )
-def test_the_two_heads_that_the_article_names_are_looked_for(changes, words: str):
-    assert words in redundancy.single_heads(heads(changes)).reason
+def test_the_two_heads_that_the_article_names_are_looked_for(found: Tables, words: str):
+    assert words in redundancy.single_heads(found).reason
 
 
 @pytest.mark.parametrize(
@@ -336,7 +337,7 @@ def test_why_a_head_harms_is_told():
     assert "removing 0.0 helps (largest gain layer 0 head 0 at -0.090" in finding.reason.lower()
     assert "without 0.0 the logit of grade 3 (from 0) rises most (+0.250)" in finding.reason
     assert "the gain is largest on phenomenon synonym (+10.0%)" in finding.reason
-    assert "by chance the largest is up to 1.0% of the way" in finding.reason
+    assert "the surest is 1.5 standard errors, by chance the surest of 20 is up to 3.0" in finding.reason
     assert "1 of 20 heads harmful by log loss" in finding.measured
 
 

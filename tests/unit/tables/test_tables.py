@@ -6,13 +6,13 @@ import pytest
 
 from pipeline.ablation import cls_attention, head_groups
 from pipeline.ablation.head_groups import Group
-from pipeline.analysis import ablation_effects, random_controls
+from pipeline.analysis import ablation_effects
 from pipeline.attention import attention_shift, head_functions, head_labels
 from pipeline.core.run_names import FINDING_IDS
 from pipeline.core.schemas import Table
 from pipeline.data import deduplication
 from pipeline.findings.article import CLAIMS
-from pipeline.stats import metrics
+from pipeline.stats.measures import TESTED, described
 from pipeline.tables import attention, dependency, group_ablation, head_ablation, prepare
 from tests.table_dictionary import ARRAYS, PAGE, RECORDS, TABLES, dictionary
 
@@ -48,8 +48,7 @@ def test_texts_are_those_of_the_code():
         attention_shift.STILL,
     }
     assert values(attention.TERM_MATCH_SHIFT, "function") == attention_shift.SHIFTED
-    verdicts = {ablation_effects.NEEDED, ablation_effects.HARMFUL, ablation_effects.NOTHING}
-    assert set(values(head_ablation.HEADS, "verdict")) == verdicts
+    assert values(head_ablation.HEADS, "verdict") == ablation_effects.VERDICTS
     assert values(prepare.REJECTED, "reason") == deduplication.REASONS
 
 
@@ -57,11 +56,9 @@ def test_columns_are_those_that_the_code_makes():
     grades = ["recall_0", "recall_1"]
     for table in (head_ablation.HEADS, head_ablation.KEPT_HEADS, group_ablation.GROUPS):
         names = [column.name for column in table.expanded(grades)]
-        assert {*metrics.MEASURES, *grades} <= set(names)
+        assert {*(measure.change for measure in (*TESTED, *described(2))), *grades} <= set(names)
     groups = [column.name for column in group_ablation.GROUPS.columns]
     assert groups[:6] == head_groups.group_frame([Group("user", "mine", ())]).columns.tolist()
-    controls = [column.name for column in group_ablation.CONTROLS.columns]
-    assert controls == random_controls.COLUMNS
     shifts = [column.name for column in dependency.SHIFTS][::3]
     assert tuple(name.removesuffix("_change") for name in shifts) == cls_attention.QUANTITIES
 
