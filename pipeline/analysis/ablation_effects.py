@@ -86,9 +86,7 @@ def _test_columns(changes: Changes, margin: float, seed: int, tested: np.ndarray
     return {f"{changes.measure.name}_p": p, f"{changes.measure.name}_q": q_values(p)}
 
 
-def verdicts(
-    effects: Effects, measure: Measure, ways: Mapping[str, float], margin: float | np.ndarray, queries: int
-) -> np.ndarray:
+def verdicts(effects: Effects, measure: Measure, margin: float | np.ndarray, queries: int) -> np.ndarray:
     """Verdict on each mask by a measure that needs grades, [mask].
 
     NEEDED or HARMFUL: significant (q), and the whole interval beyond the margin. SMALL: significant, and the whole
@@ -99,25 +97,20 @@ def verdicts(
     ENOUGH_QUERIES.
 
     Args:
-        ways: see `Measure.way`, by measure. margin: share of it from which a change matters.
+        margin: share of the way to the constant grader from which a change matters, the same of every mask or [mask].
     """
-    changes, way = effects.changes[measure.name], ways[measure.name]
-    low, high = shares_of_way(changes.low, changes.high, way)
+    changes = effects.changes[measure.name]
     sure = (effects.frame[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
-    within = equivalent(*shares_of_way(changes.least, changes.most, way), margin) & (queries >= ENOUGH_QUERIES)
-    conditions = [sure & (low > margin), sure & (high < -margin), sure & within, within]
-    return np.select(conditions, [NEEDED, HARMFUL, SMALL, NO_EFFECT], UNDECIDED)
+    needed, harmful = changes.share_low > margin, changes.share_high < -np.asarray(margin)
+    within = equivalent(changes.share_least, changes.share_most, margin) & (queries >= ENOUGH_QUERIES)
+    return np.select(
+        [sure & needed, sure & harmful, sure & within, within], [NEEDED, HARMFUL, SMALL, NO_EFFECT], UNDECIDED
+    )
 
 
-def shares_of_way(low: np.ndarray, high: np.ndarray, way: float) -> tuple[np.ndarray, np.ndarray]:
-    """Interval ends [mask] of a change as shares of the way to the constant grader; above 0 is worse."""
-    least, most = np.sort([low / way, high / way], axis=0)
-    return least, most
-
-
-def inert(effects: Effects, ways: Mapping[str, float], margin: float, queries: int) -> np.ndarray:
+def inert(effects: Effects, margin: float, queries: int) -> np.ndarray:
     """Whether a head is inert, bool [mask]: every measure without grades is surely below the size that matters."""
-    below = [effects.changes[measure.name].most / ways[measure.name] < margin for measure in LABEL_FREE]
+    below = [effects.changes[measure.name].share_most < margin for measure in LABEL_FREE]
     return np.all(below, axis=0) & (queries >= ENOUGH_QUERIES)
 
 
@@ -136,12 +129,11 @@ def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure,
         margin: share of the way to the constant grader from which a change matters.
     """
     effects = measure_effects(logits, evaluated, margin)
-    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
-    way, p = ways[primary.name], effects.frame[f"{primary.name}_p"].to_numpy()
+    way, p = primary.way(evaluated), effects.frame[f"{primary.name}_p"].to_numpy()
     decided = {
-        "verdict": verdicts(effects, primary, ways, margin, evaluated.sample.queries),
+        "verdict": verdicts(effects, primary, margin, evaluated.sample.queries),
         "rank": importance_rank(effects.frame),
-        "is_inert": inert(effects, ways, margin, evaluated.sample.queries),
+        "is_inert": inert(effects, margin, evaluated.sample.queries),
     }
     smallest = detectable(effects.changes[primary.name], p, margin * abs(way)) / abs(way)
     frame = pd.DataFrame(decided).join(effects.frame).assign(detectable_to_constant=smallest)
@@ -181,8 +173,7 @@ def largest_gain_by_chance(changes: Changes, seed: int) -> tuple[float, float]:
 def unlabelled_effects(logits: np.ndarray, evaluated: EvaluationSet, margin: float) -> pd.DataFrame:
     """Effects on pairs without grades: the columns of `pipeline.tables.head_ablation.UNLABELLED_HEADS` but the head."""
     effects = measure_effects(logits, evaluated, margin, LABEL_FREE)
-    ways = {measure.name: measure.way(evaluated) for measure in LABEL_FREE}
-    return pd.DataFrame({"is_inert": inert(effects, ways, margin, evaluated.sample.queries)}).join(effects.frame)
+    return pd.DataFrame({"is_inert": inert(effects, margin, evaluated.sample.queries)}).join(effects.frame)
 
 
 ZERO, OTHERS = "zero", ("mean", "resample")

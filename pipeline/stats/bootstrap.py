@@ -118,8 +118,8 @@ def jackknife_intervals(
     queries = left_out.shape[-1]
     if queries < 2:
         return np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
-    parts = left_out.mean(axis=-1, keepdims=True) - left_out
     with np.errstate(invalid="ignore", divide="ignore"):
+        parts = left_out.mean(axis=-1, keepdims=True) - left_out
         tail = (parts**3).sum(axis=-1) / (parts**2).sum(axis=-1) * (1 + 2 * NORMAL**2) / 6
         squares, fourths = (parts**2).sum(axis=-1) + unseen**2, (parts**4).sum(axis=-1) + unseen**4
         freedom = np.fmin(2 * queries / (queries * fourths / squares**2 - 1), queries - 1)
@@ -133,8 +133,8 @@ def typical_part(left_out: np.ndarray) -> float:
     An interval that allows for one more such query reaches 4.3 parts beyond an estimate without any, somewhat further
     than the rule of three; the more queries hold a change, the less one more of them matters.
     """
-    parts = left_out - left_out.mean(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
+        parts = left_out - left_out.mean(axis=-1, keepdims=True)
         sizes = (np.abs(parts) ** 3).sum(axis=-1) / (parts**2).sum(axis=-1)
     return float(np.sqrt(np.mean(np.nan_to_num(sizes) ** 2))) if len(sizes) else 0.0
 
@@ -161,8 +161,9 @@ def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
     The statistic is their sum; p = (1 + draws at least as far from 0) / (1 + draws), so never 0 (Phipson and Smyth
     2010). Queries without a difference do not matter.
     """
-    either = np.array([-1, 1], dtype=np.float32)
-    signs = np.random.default_rng([seed, 4]).choice(either, size=(differences.shape[-1], FLIPS))
+    signs = np.random.default_rng([seed, 4]).choice(
+        np.array([-1, 1], dtype=np.float32), size=(differences.shape[-1], FLIPS)
+    )
     p = [(1 + (np.abs(row @ signs) >= abs(row.sum()) * (1 - 1e-5)).sum()) / (1 + FLIPS) for row in differences]
     return np.array(p)
 

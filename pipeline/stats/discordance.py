@@ -17,27 +17,19 @@ FEW = 5  # events; with more the intervals of means hold what they say
 TAIL = (1 - LEVEL) / 2
 
 
-def size_per_event(sizes: np.ndarray, in_query: np.ndarray) -> float:
-    """Mean size of an event, the changes of a query together, weighted by size; over the masks that change few pairs.
+def pairs_per_event(changed: np.ndarray, in_query: np.ndarray) -> float:
+    """Mean number of pairs of its query that change together with a changed pair; 1 where nothing changes.
 
-    Weighted, since few large events make a sum as uncertain as few events do. Masks that change many pairs, unless all
-    do, do not count: their events are not the rare ones of the others.
+    Over the masks that change pairs of few queries; those that change many do not count, unless all do: their events
+    are not the rare ones of the others.
 
     Args:
-        sizes: at least 0, 0 where a pair does not change, [mask, pair]. in_query: [pair, query], see
-            `query_indicator`.
-
-    Returns:
-        In the unit of the sizes; NaN where nothing changes.
+        changed: bool [mask, pair]. in_query: [pair, query], see `query_indicator`.
     """
-    few = (sizes > 0).sum(axis=1) <= FEW
-    by_query = sizes[few if sizes[few].any() else slice(None)] @ in_query
-    return float((by_query**2).sum() / by_query.sum()) if by_query.any() else np.nan
-
-
-def pairs_per_event(changed: np.ndarray, in_query: np.ndarray) -> float:
-    """`size_per_event` of changed pairs, bool [mask, pair]; 1 where nothing changes."""
-    return float(np.nan_to_num(size_per_event(changed.astype(np.float64), in_query), nan=1.0))
+    by_query = changed @ in_query
+    few = (by_query > 0).sum(axis=1) <= FEW
+    by_query = by_query[few] if by_query[few].any() else by_query
+    return float((by_query**2).sum() / by_query.sum()) if by_query.any() else 1.0
 
 
 def share_interval(events: np.ndarray, all_events: float) -> tuple[np.ndarray, np.ndarray]:

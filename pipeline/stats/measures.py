@@ -358,7 +358,9 @@ class Changes:
         measure: whose.
         values: under each mask, [mask].
         changes: from the unmasked model, [mask]; low, high: their 95% intervals.
-        least, most: ends of wider intervals, for claims that a change is small: they allow for what was not seen.
+        share_low, share_high: 95% intervals of the changes as shares of the way to the constant grader, which is as
+            uncertain as they are; above 0 is worse.
+        share_least, share_most: wider intervals, for claims that a change is small: they allow for what was not seen.
         resamples: the changes in every resample of the bootstrap, [mask, resample].
         sums: statistics by query, of the unmasked model and of every mask, [1 + mask, query, statistic].
     """
@@ -368,8 +370,10 @@ class Changes:
     changes: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    least: np.ndarray
-    most: np.ndarray
+    share_low: np.ndarray
+    share_high: np.ndarray
+    share_least: np.ndarray
+    share_most: np.ndarray
     resamples: np.ndarray
     sums: np.ndarray
 
@@ -395,21 +399,31 @@ def measure_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationS
 
     Intervals are the jackknife's; where few predictions change, the wider of that and the exact one.
     """
-    sums = measure.statistics(np.concatenate([evaluated.unmasked_logits[None], logits]), evaluated)
+    rows = np.concatenate([evaluated.unmasked_logits[None], logits, evaluated.constant_logits[None]])
+    sums = measure.statistics(rows, evaluated)
     totals = sums.sum(axis=1)
-    values = measure.value(totals)
-    changes = measure.changes(values[1:], values[0])
-    drawn = measure.value(evaluated.sample.bootstrap.sums(np.moveaxis(sums, 1, 0)))  # [resample, 1 + mask]
-    resamples = measure.changes(drawn[:, 1:], drawn[:, :1]).T
-    left_out = measure.value(totals[:, None] - sums)  # [1 + mask, query]
-    without = measure.changes(left_out[1:], left_out[:1])
-    exact = measure.exact_interval(logits, evaluated) if measure.exact_interval is not None else (changes, changes)
-    low, high = _wider(measure, jackknife_intervals(without, changes), exact)
-    least, most = _wider(measure, jackknife_intervals(without, changes, typical_part(without)), exact)
-    return Changes(measure, values[1:], changes, low, high, least, most, resamples, sums)
+    values, left_out = measure.value(totals), measure.value(totals[:, None] - sums)  # [row], [row, query]
+    changes, without = measure.changes(values[1:], values[0]), measure.changes(left_out[1:], left_out[:1])
+    way = np.where(measure.harm(changes[-1]) > 0, changes[-1], np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares, shares_without = changes[:-1] / way, without[:-1] / np.where(np.isnan(way), np.nan, without[-1])
+    exact = measure.exact_interval(logits, evaluated) if measure.exact_interval else (changes[:-1], changes[:-1])
+    exact_shares = np.minimum(*exact / way), np.maximum(*exact / way)
+    drawn = measure.value(evaluated.sample.bootstrap.sums(np.moveaxis(sums[:-1], 1, 0)))  # [resample, 1 + mask]
+    return Changes(
+        measure,
+        values[1:-1],
+        changes[:-1],
+        *_wider(measure, jackknife_intervals(without[:-1], changes[:-1]), exact),
+        *_wider(measure, jackknife_intervals(shares_without, shares), exact_shares),
+        *_wider(measure, jackknife_intervals(shares_without, shares, typical_part(shares_without)), exact_shares),
+        resamples=measure.changes(drawn[:, 1:], drawn[:, :1]).T,
+        sums=sums[:-1],
+    )
 
 
 def _wider(measure: Measure, interval: Ends, exact: Ends) -> Ends:
+    """The wider ends; a distance is never below 0."""
     low, high = np.fmin(interval[0], exact[0]), np.fmax(interval[1], exact[1])
     return (np.maximum(low, 0), high) if measure.is_distance else (low, high)
 

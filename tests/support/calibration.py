@@ -111,7 +111,7 @@ def random_groups(queries: int, groups: int, seed: int) -> Population:
     rng = np.random.default_rng(seed)
     evaluated = unmasked(queries, rng)
     gold = np.arange(GRADES) == evaluated.gold[:, None]
-    costs = np.append([2.0, 2.5], rng.exponential(0.08, 70))
+    costs = np.append([2.0, 2.5], rng.exponential(0.03, 70))
     chosen = np.argsort(rng.random((groups, len(costs))), axis=1)[:, :7]
     cost = costs[chosen].sum(axis=1)[:, None, None]
     noise = rng.normal(0, 1, (groups, *gold.shape)) * np.sqrt(cost)
@@ -144,7 +144,7 @@ def false_alarms(pairs: int, heads: int, repetitions: int) -> pd.Series:
         effects = measure_effects(drawn.logits, drawn.evaluated, MARGIN, PRIMARY)
         declared = {}
         for measure in PRIMARY:
-            verdict = _verdicts(effects, measure, drawn.evaluated, MARGIN)
+            verdict = verdicts(effects, measure, MARGIN, drawn.evaluated.sample.queries)
             declared[measure.name] = np.isin(verdict, (NEEDED, HARMFUL)).any()
             declared[f"{measure.name}_q"] = (effects.frame[f"{measure.name}_q"] < SIGNIFICANCE).any()
         found.append(declared)
@@ -179,13 +179,9 @@ def wrong_claims(population: Population, primary: Measure, pairs: int, repetitio
         drawn = population.sample(pairs, seed)
         changes = measure_changes(primary, drawn.logits, drawn.evaluated)
         effects = Effects(pd.DataFrame({f"{primary.name}_q": np.zeros(len(shares))}), {primary.name: changes})
-        verdict = _verdicts(effects, primary, drawn.evaluated, np.abs(shares))
+        verdict = verdicts(effects, primary, np.abs(shares), drawn.evaluated.sample.queries)
         found.append(np.stack([verdict == SMALL, verdict == wrong_sign], axis=1))
     return pd.DataFrame(np.mean(found, axis=0), columns=["small", "sign"])
-
-
-def _verdicts(effects: Effects, primary: Measure, evaluated: EvaluationSet, margin: float | np.ndarray) -> np.ndarray:
-    return verdicts(effects, primary, {primary.name: primary.way(evaluated)}, margin, evaluated.sample.queries)
 
 
 def average_coverage(population: Population, draws: int, pairs: int, repetitions: int) -> pd.Series:

@@ -1,19 +1,17 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.stats.bootstrap import (
     QuerySample,
     bootstrap,
-    detectable,
     equivalent,
-    mcnemar,
+    jackknife_intervals,
     percentile,
     q_values,
     sign_flips,
     tail,
+    typical_part,
 )
 
 
@@ -60,10 +58,47 @@ def test_with_few_queries_an_interval_is_as_wide_as_students():
     assert np.isnan(bootstrap(1, 10, seed=0).interval(np.zeros((10, 2)))[0]).all()
 
 
-@given(lost=st.integers(0, 40), won=st.integers(0, 40))
-def test_mcnemar_is_the_exact_binomial_test(lost, won):
-    expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
-    assert mcnemar(np.array([lost]), np.array([won]))[0] == pytest.approx(expected)
+def leave_one_out(values: np.ndarray) -> np.ndarray:
+    """Means without each of the values, [mask, query]."""
+    return (values.sum(axis=-1, keepdims=True) - values) / (values.shape[-1] - 1)
+
+
+def test_a_jackknife_interval_of_a_mean_is_students_where_nothing_is_rare():
+    values = np.array([-1.0, 1.0] * 20)[None]  # kurtosis 1, no skewness
+    low, high = jackknife_intervals(leave_one_out(values), values.mean(axis=-1))
+    expected = stats.t.interval(0.95, 39, loc=0, scale=stats.sem(values[0]))
+    assert (low[0], high[0]) == pytest.approx(expected)
+
+
+def test_one_query_that_holds_all_of_a_change_leaves_two_degrees_of_freedom_and_a_longer_side():
+    values = np.zeros((1, 5000))
+    values[0, 7] = 5000.0  # a mean of 1 that one query makes
+    low, high = jackknife_intervals(leave_one_out(values), values.mean(axis=-1))
+    reach = stats.t.isf(0.025, 2)  # its standard error is 1
+    assert low[0] == pytest.approx(1 - reach, rel=1e-3)
+    assert high[0] == pytest.approx(1 + reach + (1 + 2 * 1.96**2) / 6, rel=1e-3)
+
+
+def test_a_query_that_was_not_seen_counts_as_much_as_its_part():
+    quiet, loud = np.zeros(5000), np.zeros(5000)
+    loud[7] = 5000.0
+    without = leave_one_out(np.stack([quiet, loud]))
+    assert typical_part(without) == pytest.approx(np.sqrt((0**2 + 1**2) / 2), rel=1e-3)
+    assert np.abs(jackknife_intervals(without, np.array([0.0, 1.0]))[1][0]) == 0
+    low, high = jackknife_intervals(without, np.array([0.0, 1.0]), unseen=1.0)
+    assert (-low[0], high[0]) == pytest.approx((stats.t.isf(0.025, 2),) * 2, rel=1e-3)
+    assert high[0] > stats.binomtest(0, 5000).proportion_ci(0.95, "exact").high * 5000  # more than nothing seen allows
+
+
+def test_intervals_of_one_query_or_of_undefined_values_are_undefined():
+    assert np.isnan(jackknife_intervals(np.zeros((2, 1)), np.zeros(2))).all()
+    assert np.isnan(jackknife_intervals(np.array([[1.0, np.nan, 2.0]]), np.zeros(1))).all()
+    assert typical_part(np.zeros((0, 4))) == 0
+    assert typical_part(np.zeros((3, 1))) == 0
+
+
+def test_an_interval_of_nothing_has_no_width():
+    assert np.array_equal(jackknife_intervals(np.zeros((1, 9)), np.zeros(1)), np.zeros((2, 1)))
 
 
 def test_sign_flips_come_near_the_exact_test():
@@ -83,13 +118,6 @@ def test_q_values_are_scipys_and_leave_out_the_undefined():
     assert q_values(p)[[0, 2, 3]] == pytest.approx(stats.false_discovery_control(p[[0, 2, 3]]))
     assert np.isnan(q_values(p)[1])
     assert np.isnan(q_values(np.array([np.nan]))).all()
-
-
-def test_the_detectable_effect_is_found_with_its_power():
-    rng = np.random.default_rng(0)
-    effect = float(detectable(rng.normal(0, 0.1, (100_000, 1)))[0])
-    found = np.abs(rng.normal(effect, 0.1, 100_000)) > 1.96 * 0.1
-    assert found.mean() == pytest.approx(0.8, abs=0.01)
 
 
 def test_equivalence_needs_the_whole_interval():
