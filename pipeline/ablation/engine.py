@@ -23,6 +23,7 @@ class PrefixNode:
         heads: the heads that it touches, [touched].
         removed: share of each touched head's output that it takes away, 1 - multiplier, float32 [touched].
         sources: which of the replacement's sources gives that share; -1 for none, the zero vector; [touched].
+        cls_only: whether only the head's [CLS] row is treated, bool [touched].
         children: treatments of the next layer; none behind the last.
     """
 
@@ -30,36 +31,57 @@ class PrefixNode:
     heads: np.ndarray
     removed: np.ndarray
     sources: np.ndarray
+    cls_only: np.ndarray
     children: list["PrefixNode"]
 
 
-def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray) -> PrefixNode:
+@dataclass(frozen=True)
+class _Treatments:
+    """Treatments of all heads, [row, layer, head] each: multipliers float32, sources int, cls_only bool."""
+
+    multipliers: np.ndarray
+    sources: np.ndarray
+    cls_only: np.ndarray
+
+    def layer(self, members: np.ndarray, layer: int) -> np.ndarray:
+        """What decides a layer's output, float [member, quantity]."""
+        return np.concatenate(
+            [part[members, layer] for part in (self.multipliers, self.sources, self.cls_only)], axis=1
+        )
+
+
+def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray, cls_only: np.ndarray) -> PrefixNode:
     """Build the prefix tree of rows, each a treatment of all heads; the root stands before the first layer.
 
     Args:
         multipliers: of the heads' outputs, float32 [row, layer, head].
         sources: int [row, layer, head].
+        cls_only: bool [row, layer, head]; it makes no difference where a head keeps its output, nor in the last
+            layer, of which [CLS] alone is read.
     """
     members, none = np.arange(len(multipliers)), np.empty(0, dtype=np.int64)
-    return PrefixNode(members, none, none, none, _children(multipliers, sources, members, 0))
+    cls_only = cls_only & (multipliers != 1)
+    cls_only[:, -1] = False
+    treatments = _Treatments(multipliers, sources, cls_only)
+    return PrefixNode(members, none, none, none, none.astype(bool), _children(treatments, members, 0))
 
 
-def _children(multipliers: np.ndarray, sources: np.ndarray, members: np.ndarray, layer: int) -> list[PrefixNode]:
-    if layer == multipliers.shape[1]:
+def _children(treatments: _Treatments, members: np.ndarray, layer: int) -> list[PrefixNode]:
+    if layer == treatments.multipliers.shape[1]:
         return []
-    rows = np.concatenate([multipliers[members, layer], sources[members, layer]], axis=1)
-    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(treatments.layer(members, layer), axis=0, return_index=True, return_inverse=True)
     nodes = []
     for number, member in enumerate(members[first]):
-        heads = np.flatnonzero(multipliers[member, layer] != 1)
+        heads = np.flatnonzero(treatments.multipliers[member, layer] != 1)
         alike = members[inverse.reshape(-1) == number]
         nodes.append(
             PrefixNode(
                 members=alike,
                 heads=heads,
-                removed=1 - multipliers[member, layer, heads],
-                sources=sources[member, layer, heads],
-                children=_children(multipliers, sources, alike, layer + 1),
+                removed=1 - treatments.multipliers[member, layer, heads],
+                sources=treatments.sources[member, layer, heads],
+                cls_only=treatments.cls_only[member, layer, heads],
+                children=_children(treatments, alike, layer + 1),
             )
         )
     return nodes
@@ -136,6 +158,8 @@ class _TreeWalk:
             lost[:, :, number] -= self.replacements[layer][
                 child.sources[number], :, : lost.shape[1], child.heads[number]
             ]
+        if child.cls_only.any():
+            lost[:, 1:, child.cls_only] = 0
         return lost * torch.from_numpy(child.removed).to(lost)[:, None]
 
 
@@ -212,6 +236,7 @@ class AblationEngine:
         sources: np.ndarray | None = None,
         replacement: Replacement | None = None,
         observer: Observer | None = None,
+        cls_only: np.ndarray | None = None,
     ) -> AblationResult:
         """Evaluate every pair unmasked and under every mask, pairs in the caller's order.
 
@@ -223,14 +248,19 @@ class AblationEngine:
                 -1 for none; left out: 0 everywhere if there is a replacement.
             replacement: see `patching`.
             observer: of [CLS]'s attention.
+            cls_only: bool [mask, layer, head]: whether a mask treats the head's output at [CLS] alone, so that its
+                other positions keep theirs; left out: nowhere.
         """
         unmasked = np.ones((1, *masks.shape[1:]), dtype=np.float32)
         default = -1 if replacement is None else 0
         if sources is None:
             sources = np.full(masks.shape, default)
+        if cls_only is None:
+            cls_only = np.zeros(masks.shape, dtype=bool)
         tree = build_prefix_tree(
             np.concatenate([unmasked, masks]).astype(np.float32),
             np.concatenate([np.full(unmasked.shape, default), sources]),
+            np.concatenate([np.zeros(unmasked.shape, dtype=bool), cls_only]),
         )
         results = _ResultArrays(1 + len(masks), len(encoded))
         with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", mininterval=5) as progress:

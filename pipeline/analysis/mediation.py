@@ -1,247 +1,224 @@
-"""Mediation analysis of relay heads: upper heads whose [CLS] attention depends on the term-match heads.
+"""Mediation of the term-match heads' effect on the gold-logit margin: through single heads, and through many jointly.
 
-The candidates are the heads of the upper half; which of them are relay heads is chosen on dev, and judged on test.
+Pearl 2001; Vig et al. 2020 (arXiv 2004.12265). total = the matchers masked; indirect = nothing masked, but some outputs
+are those that they are when the matchers are masked; direct = the matchers masked, those outputs as unmasked.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.ablation.cls_attention import MATCHED, SHARED_TERM_SHARE, ClsAttention, chance_shared_term_share
-from pipeline.ablation.head_groups import MATCHERS, head_mask
+from pipeline.ablation.head_groups import head_mask
 from pipeline.ablation.patching import ActivationPatch
 from pipeline.ablation.sweep import AblationTarget
-from pipeline.analysis.ablation_effects import Metrics
-from pipeline.analysis.attention_edges import ClsAttentionSums
-from pipeline.attention.example_pairs import describe_pair, example_pairs
-from pipeline.core.heads import Head, every_head
-from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, estimate_columns, percentile
-from pipeline.stats.metrics import logit_margins, nan_mean, none_if_nan
+from pipeline.core.heads import Head
+from pipeline.stats.bootstrap import QuerySample, estimate_columns
+from pipeline.stats.measures import ACCURACY, EvaluationSet, point_changes
+from pipeline.stats.metrics import logit_margins
+from pipeline.tables.dependency import ALL_ROWS, CLS_ROW, OTHERS, RELAY_HEADS, UPPER_LAYERS
 
 EFFECTS = ("total", "indirect", "direct")
 
 
-def masked_matchers(groups: pd.DataFrame) -> tuple[Head, ...]:
-    """The term-match heads that were masked together, from groups.csv; none where no pair defines the function."""
-    rows = groups[(groups["group_type"] == "function") & (groups["group"] == MATCHERS)]
-    return tuple(Head.from_short(member) for members in rows["members"] for member in members.split())
+@dataclass(frozen=True)
+class HeadOutputs:
+    """Outputs of heads under one name: of every row, or with `cls_only` of [CLS]'s alone."""
+
+    name: str
+    heads: Sequence[Head]
+    cls_only: bool = False
+
+    @property
+    def rows(self) -> str:
+        return CLS_ROW if self.cls_only else ALL_ROWS
 
 
-def relay_candidates(layers: int, heads: int, matchers: Sequence[Head]) -> list[Head]:
-    """Candidates for relay heads: the upper half except the matchers and layer 0; none without matchers."""
-    upper = every_head(layers, heads)[layers // 2 * heads :]
-    return [head for head in upper if head.layer and head not in matchers] if matchers else []
+class Treatment(NamedTuple):
+    """Masks, sources and cls_only of `AblationEngine.evaluate`, [mask, layer, head] each."""
+
+    masks: np.ndarray
+    sources: np.ndarray
+    cls_only: np.ndarray
+
+    @classmethod
+    def replacing(cls, outputs: Sequence[HeadOutputs], state: np.ndarray, source: int) -> "Treatment":
+        """A mask for each of the outputs, which takes them from a source (-1: zero) in the state [layer, head]."""
+        masks = np.repeat(state[None], len(outputs), axis=0)
+        sources, cls_only = np.full(masks.shape, -1), np.zeros(masks.shape, dtype=bool)
+        for number, replaced in enumerate(outputs):
+            for layer, head in replaced.heads:
+                masks[number, layer, head], sources[number, layer, head] = 0, source
+                cls_only[number, layer, head] = replaced.cls_only
+        return cls(masks, sources, cls_only)
 
 
-def relay_table(
-    dev: AblationTarget, test: AblationTarget, matchers: Sequence[Head], sums: ClsAttentionSums, margin: float
-) -> pd.DataFrame:
-    """Table of candidates: their measures on dev, and on test their dependence on the matchers and the mediation.
+class MediationLogits(NamedTuple):
+    """Logits unmasked and with the matchers masked [pair, grade]; of the indirect and direct state [outputs, ...]."""
 
-    Args:
-        dev, test: the same model.
-        matchers: the heads masked together.
-        sums: on test; see `relay_dependence`.
-        margin: see `choose_relay_heads`.
-    """
-    layers, heads = test.shape
-    candidates = relay_candidates(layers, heads, matchers)
-    tables = [_measured_on_dev(dev, candidates, margin)]
-    if candidates:
-        chances = chance_shared_term_share(test.token_kinds)
-        tables.append(relay_dependence(candidates, sums, list(range(1, layers)), chances, test.sample))
-        tables.append(_mediation_on_test(test, matchers, candidates))
-    return pd.concat(tables, axis=1)
+    unmasked: np.ndarray
+    masked: np.ndarray
+    indirect: np.ndarray
+    direct: np.ndarray
 
 
-def _measured_on_dev(dev: AblationTarget, candidates: Sequence[Head], margin: float) -> pd.DataFrame:
-    """`choose_relay_heads` from a sweep that masks each candidate alone."""
-    masks = np.array([head_mask([head], *dev.shape) for head in candidates], dtype=np.float32)
-    result = dev.observed_sweep(masks.reshape(-1, *dev.shape), "dependency")
-    layer, head = np.array(candidates, dtype=int).reshape(-1, 2).T
-    shares = result.cls_attention[0][:, layer - 1, head, SHARED_TERM_SHARE].astype(np.float64)
-    margins = logit_margins(result.logits, dev.grades)
-    losses = (margins[1:] - margins[:1]).T
-    return choose_relay_heads(candidates, shares, chance_shared_term_share(dev.token_kinds), losses, dev.sample, margin)
+def single_heads(heads: Sequence[Head], *, cls_only: bool = False) -> list[HeadOutputs]:
+    """Outputs of each head alone."""
+    return [HeadOutputs(head.short, (head,), cls_only) for head in heads]
 
 
-def choose_relay_heads(
-    heads: Sequence[Head],
-    shares: np.ndarray,
-    chances: np.ndarray,
-    losses: np.ndarray,
-    sample: QuerySample,
-    margin: float,
-) -> pd.DataFrame:
-    """Choose the relay heads: [CLS] attention different from chance, and an effect on accuracy, both on dev.
+def ablated_logits(target: AblationTarget, outputs: Sequence[HeadOutputs]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits unmasked [pair, grade], and with each of the outputs zero [outputs, pair, grade]."""
+    masks, _, cls_only = Treatment.replacing(outputs, head_mask([], *target.shape), -1)
+    result = target.engine.evaluate(target.encoded, masks, cls_only=cls_only)
+    return result.unmasked_logits, result.masked_logits
 
-    Args:
-        heads: the candidates, (layer, head) [candidate].
-        shares: of [CLS]'s attention to terms, what falls on shared ones, [pair, candidate]; NaN where undefined.
-        chances: shared tokens among the tokens of terms, [pair].
-        losses: change of the gold-logit margin with the candidate masked, [pair, candidate].
-        margin: what the difference from chance has to exceed.
 
-    Returns:
-        The first columns of `pipeline.tables.dependency.MEDIATION`, a row a candidate. A relay head's difference from
-        chance has its interval beyond the margin, its change of the gold-logit margin an interval that leaves out 0.
-    """
-    difference = shares - chances[:, None]
-    low, high = sample.interval(difference)
-    loss_low, loss_high = sample.interval(losses)
-    chance = np.where(np.isfinite(shares), chances[:, None], np.nan)
-    return pd.DataFrame(
-        {
-            "layer": [layer for layer, _ in heads],
-            "head": [head for _, head in heads],
-            "dev_share": nan_mean(shares),
-            "dev_chance": nan_mean(chance),
-            **estimate_columns("dev_difference", nan_mean(difference), low, high),
-            **estimate_columns("dev_logit_margin_change", nan_mean(losses), loss_low, loss_high),
-            "is_relay_head": ((low > margin) | (high < -margin)) & ((loss_high < 0) | (loss_low > 0)),
-        }
+def mediation_logits(test: AblationTarget, matchers: Sequence[Head], outputs: Sequence[HeadOutputs]) -> MediationLogits:
+    """Logits of the states that mediation through each of the outputs compares; none of them is a matcher's."""
+    unmasked, masked = head_mask([], *test.shape), head_mask(matchers, *test.shape)
+    treatments = (
+        Treatment.replacing([HeadOutputs("none", ())], masked, -1),
+        Treatment.replacing(outputs, unmasked, 1),
+        Treatment.replacing(outputs, masked, 0),
     )
-
-
-def relay_dependence(
-    heads: Sequence[Head], sums: ClsAttentionSums, targets: Sequence[int], chances: np.ndarray, sample: QuerySample
-) -> pd.DataFrame:
-    """Dependence on the matchers: the heads' change of attention on test when they are masked, against random groups.
-
-    Args:
-        sums: state 1 is the matchers masked, those from 2 on their layer-matched random groups.
-        targets: the layers of the sums.
-        chances: [pair], NaN where shared_term_share is undefined.
-
-    Returns:
-        `share` to `p` of `pipeline.tables.dependency.MEDIATION`, a row a head.
-    """
-    layer, head = np.array([(targets.index(layer), head) for layer, head in heads]).T
-    counts = sums.counts[:, SHARED_TERM_SHARE].astype(np.float64)
-    unmasked = sums.sums[0].astype(np.float64)[:, layer, head, SHARED_TERM_SHARE]  # [query, head]
-    masked = range(1, len(sums.sums))
-    changed = np.stack([sums.differences(state)[:, layer, head, SHARED_TERM_SHARE] for state in masked])
-    chance, _ = sample.by_query(chances)
-    difference = unmasked - chance[:, None]
-    means = changed.sum(axis=1) / counts.sum()  # [masked state, head]
-    queries = sample.bootstrap
-    change_ends, difference_ends = (
-        queries.interval(queries.means(by_query, counts[:, None])) for by_query in (changed[0], difference)
-    )
-    sizes = np.abs(means).T  # [head, masked state]
-    return pd.DataFrame(
-        {
-            "share": unmasked.sum(axis=0) / counts.sum(),
-            "chance": chance.sum() / counts.sum(),
-            **estimate_columns("difference", difference.sum(axis=0) / counts.sum(), *difference_ends),
-            **estimate_columns("share_change", means[0], *change_ends),
-            "random_groups": len(means) - 1,
-            "random_median": np.median(means[1:], axis=0) if len(means) > 1 else np.nan,
-            "percentile": [percentile(size[0], size[1:]) for size in sizes],
-            "p": [(1 + (size[1:] >= size[0]).sum()) / len(size) for size in sizes],
-        }
-    )
-
-
-def _mediation_on_test(test: AblationTarget, matchers: Sequence[Head], candidates: Sequence[Head]) -> pd.DataFrame:
-    """`mediation` with each candidate's output taken from the other state: the matchers masked, or none."""
-    unmasked, masked, count = head_mask([], *test.shape), head_mask(matchers, *test.shape), len(candidates)
-    masks = np.stack([masked, *[unmasked] * count, *[masked] * count])
-    sources = np.full(masks.shape, -1)
-    for number, (layer, head) in enumerate(candidates, start=1):
-        for row, source in ((number, 1), (number + count, 0)):
-            masks[row, layer, head], sources[row, layer, head] = 0, source
+    masks, sources, cls_only = (np.concatenate(parts) for parts in zip(*treatments, strict=True))
     states = ActivationPatch(np.stack([unmasked, masked]))
-    result = test.engine.evaluate(test.encoded, masks, sources, states)
-    matchers_masked, patched, restored = np.split(result.masked_logits, [1, 1 + count])
+    logits = test.engine.evaluate(test.encoded, masks, sources, states, cls_only=cls_only).masked_logits
+    matchers_masked, indirect, direct = np.split(logits, [1, 1 + len(outputs)])
     # Evaluated alone: among these states its last bit differs, which shows in the effects through a single head.
     unmasked_logits = test.engine.unmasked(test.encoded).unmasked_logits
-    return mediation(unmasked_logits, matchers_masked[0], patched, restored, test.grades, test.sample)
+    return MediationLogits(unmasked_logits, matchers_masked[0], indirect, direct)
 
 
-def mediation(
-    unmasked: np.ndarray,
-    masked: np.ndarray,
-    patched: np.ndarray,
-    restored: np.ndarray,
+@dataclass(frozen=True)
+class MediationDraws:
+    """Bootstrap of mediation effects on the mean gold-logit margin.
+
+    Attributes:
+        means: of EFFECTS, [outputs] each.
+        draws: of their resamples, [draw, outputs] each.
+        sample: the queries.
+    """
+
+    means: dict[str, np.ndarray]
+    draws: dict[str, np.ndarray]
+    sample: QuerySample
+
+    @classmethod
+    def of(cls, logits: MediationLogits, grades: np.ndarray, sample: QuerySample) -> "MediationDraws":
+        base = logit_margins(logits.unmasked, grades)
+        total = logit_margins(logits.masked, grades) - base
+        values = {
+            "total": np.broadcast_to(total, (len(logits.indirect), len(base))).T,
+            "indirect": (logit_margins(logits.indirect, grades) - base).T,
+            "direct": (logit_margins(logits.direct, grades) - base).T,
+        }  # [pair, outputs] each
+        means = {name: changes.mean(axis=0) for name, changes in values.items()}
+        draws = {name: sample.bootstrap.means(*sample.by_query(changes)) for name, changes in values.items()}
+        return cls(means, draws, sample)
+
+    def effects(self) -> dict[str, np.ndarray]:
+        """The columns of EFFECTS with their intervals."""
+        columns: dict[str, np.ndarray] = {}
+        for name in EFFECTS:
+            columns |= estimate_columns(name, self.means[name], *self.sample.bootstrap.interval(self.draws[name]))
+        return columns
+
+    def share(self, effect: str) -> tuple[np.ndarray, np.ndarray]:
+        """An effect as a share of the total, [outputs] and [draw, outputs]; NaN where the total's interval holds 0."""
+        low, high = self.sample.bootstrap.interval(self.draws["total"])
+        certain = np.where((low > 0) | (high < 0), 1.0, np.nan)
+        return certain * self.means[effect] / self.means["total"], certain * self.draws[effect] / self.draws["total"]
+
+    def columns(self, name: str, share: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+        """The columns of a share with its interval."""
+        return estimate_columns(name, share[0], *self.sample.bootstrap.interval(share[1]))
+
+
+def mediation(logits: MediationLogits, grades: np.ndarray, sample: QuerySample) -> pd.DataFrame:
+    """Mediation through each of the outputs, `total` to `mediated_high` of `pipeline.tables.dependency.MEDIATION`."""
+    drawn = MediationDraws.of(logits, grades, sample)
+    return pd.DataFrame(drawn.effects() | drawn.columns("mediated", drawn.share("indirect")))
+
+
+def joint_outputs(relays: pd.DataFrame) -> list[HeadOutputs]:
+    """Outputs that may mediate jointly: relay heads, other candidates, and the [CLS] rows of the upper layers.
+
+    Args:
+        relays: the candidates (layer, head, is_relay_head), by layer: all heads of the upper layers but the matchers.
+    """
+    relay_heads = [Head.of_row(row) for row in relays[relays["is_relay_head"].astype(bool)].itertuples()]
+    candidates = [Head.of_row(row) for row in relays.itertuples()]
+    others = [head for head in candidates if head not in relay_heads]
+    by_layer = {f"layer {layer}": list(heads) for layer, heads in groupby(candidates, lambda head: head.layer)}
+    outputs = [
+        *(HeadOutputs(RELAY_HEADS, relay_heads, cls_only) for cls_only in (False, True)),
+        *(HeadOutputs(OTHERS, others, cls_only) for cls_only in (False, True)),
+        *(HeadOutputs(name, of_layer, cls_only=True) for name, of_layer in by_layer.items()),
+        HeadOutputs(UPPER_LAYERS, candidates, cls_only=True),
+    ]
+    return [one for one in outputs if one.heads]
+
+
+def joint_mediation(test: AblationTarget, matchers: Sequence[Head], outputs: Sequence[HeadOutputs]) -> pd.DataFrame:
+    """Joint mediation on test through each of the outputs, and their plain joint ablation.
+
+    Returns:
+        The frame of `pipeline.tables.dependency.JOINT_MEDIATION`; no row without outputs.
+    """
+    names = pd.DataFrame(
+        {
+            "outputs": [one.name for one in outputs],
+            "rows": [one.rows for one in outputs],
+            "heads": [len(one.heads) for one in outputs],
+        }
+    )
+    if not outputs:
+        return names
+    logits = mediation_logits(test, matchers, outputs)
+    _, ablated = ablated_logits(test, outputs)
+    measured = joint_effects(outputs, logits, ablated, test.grades, test.sample)
+    return pd.concat([names, measured], axis=1)
+
+
+def joint_effects(
+    outputs: Sequence[HeadOutputs],
+    logits: MediationLogits,
+    ablated: np.ndarray,
     grades: np.ndarray,
     sample: QuerySample,
 ) -> pd.DataFrame:
-    """Mediation of the matchers' effect through each head (Pearl 2001; Vig et al. 2020, arXiv 2004.12265).
-
-    On the mean gold-logit margin: total = matchers masked; indirect = unmasked, but the head's output is the one that
-    it has when the matchers are masked; direct = matchers masked, the head's output as unmasked.
+    """Effects of each of the outputs: `total` to the end of `pipeline.tables.dependency.JOINT_MEDIATION`.
 
     Args:
-        unmasked, masked: logits [pair, grade]. patched, restored: [head, pair, grade].
-
-    Returns:
-        `total` to `mediated_high` of `pipeline.tables.dependency.MEDIATION`, a row a head.
+        ablated: logits with the outputs zero, [outputs, pair, grade].
     """
-    base = logit_margins(unmasked, grades)
-    total = logit_margins(masked, grades) - base
-    values = {
-        "total": np.broadcast_to(total, (len(patched), len(base))).T,
-        "indirect": (logit_margins(patched, grades) - base).T,
-        "direct": (logit_margins(restored, grades) - base).T,
-    }  # [pair, head] each
-    columns: dict[str, np.ndarray] = {}
-    resamples: dict[str, np.ndarray] = {}
-    for name in EFFECTS:
-        resamples[name] = sample.bootstrap.means(*sample.by_query(values[name]))
-        columns |= estimate_columns(name, values[name].mean(axis=0), *sample.bootstrap.interval(resamples[name]))
-    certain = (columns["total_low"] > 0) | (columns["total_high"] < 0)
-    ratio = columns["indirect"] / np.where(certain, columns["total"], np.nan)
-    ends = sample.bootstrap.interval(resamples["indirect"] / np.where(certain, resamples["total"], np.nan))
-    return pd.DataFrame(columns | estimate_columns("mediated", ratio, *ends))
+    drawn = MediationDraws.of(logits, grades, sample)
+    mediated, direct = drawn.share("indirect"), drawn.share("direct")
+    margin_change = (logit_margins(ablated, grades) - logit_margins(logits.unmasked, grades)).T
+    evaluated = EvaluationSet(grades, logits.unmasked, sample)
+    states = {"total": np.broadcast_to(logits.masked, ablated.shape), "indirect": logits.indirect}
+    states |= {"direct": logits.direct, "ablated": ablated}
+    return pd.DataFrame(
+        drawn.effects()
+        | drawn.columns("mediated", mediated)
+        | drawn.columns("restored", (1 - direct[0], 1 - direct[1]))
+        | drawn.columns("above_others", _above_others(outputs, *mediated))
+        | estimate_columns("ablated", margin_change.mean(axis=0), *sample.interval(margin_change))
+        | {f"{name}_{ACCURACY.change}": point_changes(ACCURACY, masked, evaluated) for name, masked in states.items()}
+    )
 
 
-def example_cls_attention(
-    test: AblationTarget, matchers: Sequence[Head], relays: pd.DataFrame, count: int
-) -> list[dict[str, Any]]:
-    """Example [CLS] attention of the relay head most needed on dev, unmasked and with the matchers masked.
-
-    Args:
-        relays: as `relay_table` returns it.
-        count: pairs at most, chosen as those of the attention maps are.
-
-    Returns:
-        One record a pair; none without a relay head.
-    """
-    relays = relays[relays["is_relay_head"]]
-    if relays.empty or not count:
-        return []
-    pairs = np.array(example_pairs(test.table, test.encoded, test.tokens, count))
-    layer, head = Head.of_row(relays.iloc[int(relays["dev_logit_margin_change"].abs().to_numpy().argmax())])
-    encoded = test.encoded.take(pairs)
-    observer = ClsAttention((layer,), int(encoded.lengths.max()))
-    result = test.engine.evaluate(encoded, head_mask(matchers, *test.shape)[None], observer=observer)
-    records = []
-    for number, pair in enumerate(pairs):
-        described = describe_pair(test.tuned.tokenizer, test.encoded, test.table, pair)
-        unmasked, masked = result.cls_attention[:, number, 0, head, : encoded.lengths[number]].round(6).tolist()
-        record = {name: described[name] for name in ("query", "title", "grade")} | {"layer": layer, "head": head}
-        matched = (test.token_kinds[pair] == MATCHED).tolist()
-        records.append(
-            record | {"tokens": described["tokens"], "matched": matched, "unmasked": unmasked, "masked": masked}
-        )
-    return records
-
-
-def dependency_metrics(edges: pd.DataFrame, relays: pd.DataFrame) -> Metrics:
-    """From edges.csv's and mediation.csv's frames."""
-    chosen, others = relays[relays.is_relay_head], relays[~relays.is_relay_head.astype(bool)]
-    numbers = {
-        "strongest_js": edges.js.max(),
-        "relay_share": chosen.share.mean() if len(chosen) else np.nan,
-        "relay_share_change": chosen.share_change.mean() if len(chosen) else np.nan,
-        "relay_mediated": chosen.mediated.median() if len(chosen) else np.nan,
-        "others_mediated": others.mediated.median() if len(others) else np.nan,
-    }
-    counts: Metrics = {
-        "relay_heads": len(chosen),
-        "dependent_relay_heads": int((chosen.p <= SIGNIFICANCE).sum()) if len(chosen) else 0,
-    }
-    return counts | {name: none_if_nan(value) for name, value in numbers.items()}
+def _above_others(
+    outputs: Sequence[HeadOutputs], mediated: np.ndarray, draws: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares mediated minus that of the other candidates' same rows, which is 0 where there are none."""
+    others = {one.cls_only: number for number, one in enumerate(outputs) if one.name == OTHERS}
+    if not others:
+        return mediated, draws
+    against = [others[one.cls_only] for one in outputs]
+    return mediated - mediated[against], draws - draws[:, against]

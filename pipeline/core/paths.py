@@ -60,6 +60,7 @@ EXAMPLE_CLS_ATTENTION = Path("data/dependency/example_cls_attention.json")
 EDGES = Path("reports/dependency/edges.csv")
 EDGES_TERM_MATCH = Path("reports/dependency/edges_term_match.csv")
 MEDIATION = Path("reports/dependency/mediation.csv")
+JOINT_MEDIATION = Path("reports/dependency/joint_mediation.csv")
 
 # report
 REPORT = Path("reports/report.html")

@@ -59,8 +59,12 @@ CLAIMS = {
     ),
     "S2": Claim("Some heads' removal helps.", "some do (heads and figures not stated); why is left open"),
     "D1": Claim(
-        "The [CLS] attention of high relay heads depends on the low term-match heads.",
-        "one pair: with five low heads masked, a layer-10 head's attention scatters (no figure)",
+        "The high head that matters reads through [CLS] what the low term-match heads extracted: with these masked, "
+        "its attention leaves the shared terms and scatters, and their effect passes through such heads.",
+        "one pair: with five low heads masked, a layer-10 head's attention scatters over other terms (no figure)",
     ),
-    "D1-direction": Claim("That attention falls on shared terms.", "one pair: the whole shared phrase (no figure)"),
+    "D1-direction": Claim(
+        "Unmasked, [CLS] of the high head that matters attends to the terms that query and title share.",
+        "one pair: the whole shared phrase (no figure)",
+    ),
 }

@@ -1,67 +1,119 @@
-"""Dependence of the [CLS] attention of relay heads on the term-match heads: findings D1 and D1-direction."""
+"""Dependence of the strongest relay head's [CLS] attention on the term-match heads: findings D1 and D1-direction."""
 
+import numpy as np
 import pandas as pd
 
 from pipeline.core.heads import Head
 from pipeline.findings.select import relay_heads
-from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Finding, Part, conclude
+from pipeline.findings.verdict import MIN_RANDOM_GROUPS, UNDEFINED, Estimate, Finding, Part, conclude
 from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.tables.dependency import CLS_ROW, RELAY_HEADS
 
-MOST = 0.5  # share of the relay heads that decides
-NO_RELAY_HEAD = Part(None, "on dev no high head both attends to shared terms differently from chance and matters")
+NO_RELAY_HEAD = Part(None, "on dev no high head's [CLS] row is shown to lower the gold-logit margin when masked")
 
 
-def dependence(mediation: pd.DataFrame) -> Finding:
-    """D1: with the term-match heads masked, most relay heads' [CLS] attention to shared terms changes significantly.
+def dependence(mediation: pd.DataFrame, joint: pd.DataFrame) -> Finding:
+    """D1: without the term-match heads the strongest relay head's [CLS] leaves the shared terms and scatters.
 
-    The null is the change with random groups of as many heads masked.
+    And their effect passes through the relay heads' [CLS] rows.
     """
     relays = relay_heads(mediation)
     if relays.empty:
         return conclude("D1", "no relay head", [NO_RELAY_HEAD])
-    dependent, random_groups = relays["p"] <= SIGNIFICANCE, int(relays["random_groups"].min())
-    strongest = relays.iloc[int(relays["share_change"].abs().to_numpy().argmax())]
+    strongest = relays.iloc[0]
+    mediated = _joint_share(joint, "mediated")
     measured = (
-        f"{dependent.sum()} of {len(relays)} relay heads depend; most: {Head.of_row(strongest).name}, share on shared "
-        f"terms {strongest['share']:.2f} {_share_change(strongest)}; random heads {strongest['random_median']:+.2f}"
+        f"{Head.of_row(strongest).name}: share on shared terms {strongest['share']:.2f} "
+        f"{_change(strongest, 'share_change')}, entropy {strongest['entropy']:.2f} "
+        f"{_change(strongest, 'entropy_change')}; {len(relays)} relay heads' [CLS] rows mediate {_percents(mediated)}"
     )
-    if random_groups < MIN_RANDOM_GROUPS:
-        return conclude("D1", measured, [Part(None, "too few random groups to compare with")])
-    part = Part.of(
-        True if dependent.mean() >= MOST else False if not dependent.any() else None,
-        yes="most relay heads depend on the term-match heads",
-        no="no relay head depends on the term-match heads more than on random ones",
-        unsure="fewer than half of the relay heads depend on the term-match heads",
-        figures=f"{dependent.sum()} of {len(relays)} at p <= {SIGNIFICANCE}, {random_groups} random groups",
+    return conclude("D1", measured, [_leaves_shared_terms(strongest), _scatters(strongest), *_passes_through(joint)])
+
+
+def _leaves_shared_terms(relay: pd.Series) -> Part:
+    """Whether its share on shared terms falls, further than it moves with layer-matched random groups masked."""
+    random_groups = int(relay["random_groups"])
+    falls = _estimate(relay, "share_change").below(0.0)
+    if falls and random_groups < MIN_RANDOM_GROUPS:
+        return Part(None, "its attention leaves the shared terms, with too few random groups to compare with")
+    return Part.of(
+        falls and (bool(relay["p"] <= SIGNIFICANCE) or None),
+        yes="its attention leaves the shared terms, more than with random groups masked",
+        no="its attention turns to the shared terms",
+        unsure="its attention is not shown to leave the shared terms more than with random groups masked",
+        figures=f"{_change(relay, 'share_change')}, p {relay['p']:.3f} among {random_groups} random groups",
     )
-    return conclude("D1", measured, [part, _mediated(relays)])
 
 
-def _share_change(row: pd.Series) -> str:
-    return f"{row['share_change']:+.2f} ({row['share_change_low']:+.2f} to {row['share_change_high']:+.2f})"
+def _scatters(relay: pd.Series) -> Part:
+    return Part.of(
+        _estimate(relay, "entropy_change").above(0.0),
+        yes="it scatters",
+        no="it narrows",
+        unsure="it is not shown to scatter",
+        figures=f"entropy {_change(relay, 'entropy_change')}, random groups {relay['random_entropy_median']:+.3f}",
+    )
 
 
-def _mediated(relays: pd.DataFrame) -> Part:
-    """Share of the term-match heads' effect that each relay head mediates: a remark."""
-    mediated = relays["mediated"].dropna()
-    if mediated.empty:
-        return Part(True, "the mediated share is undefined: the total effect is not shown to differ from 0")
-    return Part(True, f"each mediates {mediated.min():.0%} to {mediated.max():.0%} of the term-match heads' effect")
+def _passes_through(joint: pd.DataFrame) -> list[Part]:
+    """Whether the relay heads' [CLS] rows mediate the term-match heads' effect, and more of it than other heads'."""
+    mediated, above_others = (_joint_share(joint, name) for name in ("mediated", "above_others"))
+    if np.isnan(mediated.value):
+        return [Part(None, "the mediated share is undefined: the total effect is not shown to differ from 0")]
+    return [
+        Part.of(
+            mediated.above(0.0),
+            yes="the effect passes through the relay heads' [CLS] rows",
+            no="the relay heads' [CLS] rows work against the effect",
+            unsure="the effect is not shown to pass through the relay heads' [CLS] rows",
+            figures=_percents(mediated),
+        ),
+        Part.of(
+            above_others.above(0.0),
+            yes="they mediate more of it than the other candidates'",
+            no="the other candidates' mediate more of it",
+            unsure="they are not shown to mediate more of it than the other candidates'",
+            figures=f"difference {_percents(above_others)}",
+        ),
+    ]
 
 
 def direction(mediation: pd.DataFrame) -> Finding:
-    """D1-direction: unmasked, most relay heads' [CLS] attention falls on shared terms, more than by chance."""
+    """D1-direction: unmasked, the strongest relay head's [CLS] attends to shared terms more than by chance."""
     relays = relay_heads(mediation)
     if relays.empty:
         return conclude("D1-direction", "no relay head", [NO_RELAY_HEAD])
-    above, below = relays["difference_low"] > 0, relays["difference_high"] < 0
+    strongest, above = relays.iloc[0], (relays["difference_low"] > 0).sum()
     part = Part.of(
-        True if above.mean() > MOST else False if below.mean() > MOST else None,
-        yes="the relay heads attend more to shared terms than by chance",
-        no="the relay heads attend less to shared terms than by chance",
-        unsure="relay heads do not agree in attending more or less to shared terms than by chance",
-        figures=f"{above.sum()} relay heads above chance, {below.sum()} below, of {len(relays)}",
+        _estimate(strongest, "difference").above(0.0),
+        yes="it attends to shared terms more than by chance",
+        no="it attends to shared terms less than by chance",
+        unsure="it is not shown to attend to shared terms more or less than by chance",
+        figures=f"{_change(strongest, 'difference')} of its attention to terms",
     )
-    share, chance = relays["share"].mean(), relays["chance"].mean()
-    measured = f"share of [CLS]'s attention to terms on shared ones: mean {share:.2f}, chance {chance:.2f}"
+    measured = (
+        f"{Head.of_row(strongest).name}: share on shared terms {strongest['share']:.2f}, chance "
+        f"{strongest['chance']:.2f}; {above} of {len(relays)} relay heads above chance"
+    )
     return conclude("D1-direction", measured, [part])
+
+
+def _joint_share(joint: pd.DataFrame, name: str) -> Estimate:
+    """A share of the relay heads' [CLS] rows together, NaN where there are none."""
+    for _, row in joint[(joint["outputs"] == RELAY_HEADS) & (joint["rows"] == CLS_ROW)].iterrows():
+        return _estimate(row, name)
+    return UNDEFINED
+
+
+def _estimate(row: pd.Series, name: str) -> Estimate:
+    return Estimate(float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"]))
+
+
+def _change(row: pd.Series, name: str) -> str:
+    return f"{row[name]:+.3f} ({row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f})"
+
+
+def _percents(share: Estimate) -> str:
+    if np.isnan(share.value):
+        return "an undefined share"
+    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"

@@ -23,7 +23,7 @@ def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding
         functional_heads.fine_tuning(tables.term_match_shift),
         redundancy.single_heads(tables),
         redundancy.harmful_heads(tables),
-        cls_dependence.dependence(tables.mediation),
+        cls_dependence.dependence(tables.mediation, tables.joint_mediation),
         cls_dependence.direction(tables.mediation),
     ]
     if not select.beats_constant(tables.group_scales):

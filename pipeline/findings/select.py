@@ -33,6 +33,7 @@ class Tables:
     largest_gains: tuple[float, float]  # of a single head, and by chance, see `largest_gain_by_chance`
     equivalence_margin: float  # share of the way to the constant grader within which a change counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
+    joint_mediation: pd.DataFrame  # joint_mediation.csv
 
     @property
     def beside(self) -> tuple[Measure, ...]:
@@ -91,8 +92,10 @@ def layer_matched(found: Sequence[Control]) -> Control | None:
 
 
 def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
-    """The rows of relay heads; none where the model has no head that could be one."""
-    return mediation[mediation["is_relay_head"]] if len(mediation) else mediation
+    """The rows of relay heads, the strongest first: the one whose [CLS] row costs most on dev."""
+    if mediation.empty:  # the model has no head that could be one
+        return mediation
+    return mediation[mediation["is_relay_head"]].sort_values("dev_cls_row_logit_margin_change", kind="stable")
 
 
 def row_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:

@@ -14,10 +14,12 @@ from pipeline.report.canvas import BLUE, GREY, ORANGE, FigureText, RenderedFigur
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
 from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.tables.dependency import CLS, OTHER_TERM, PUNCTUATION, SEP, SHARED
 
 STRONGEST = 30  # edges drawn
 COLUMN, ROW = 0.55, 0.85  # inches of a head, of a layer
-TOKEN = 0.21  # inches of a token's row
+BAR = 0.21  # inches of a row of bars
+STATES = {"unmasked": (-0.2, BLUE, "unmasked"), "masked": (0.2, ORANGE, "term-match heads masked")}
 
 
 def dependency_graph(results: Results) -> RenderedFigure:
@@ -80,30 +82,60 @@ def relay_head_charts(results: Results) -> list[RenderedFigure]:
 
 
 def _cls_attention(pair: Mapping[str, Any], number: int) -> RenderedFigure:
-    tokens = [shortened(token, 14) for token in pair["tokens"][1:]]
-    states = {"unmasked": (-0.2, BLUE, "unmasked"), "masked": (0.2, ORANGE, "term-match heads masked")}
-    rows = np.arange(len(tokens))
-    figure = blank_figure(7.0, 0.9 + TOKEN * len(tokens))
-    axes = panel(figure, 1.5, 0.5, 5.2, TOKEN * len(tokens))
-    for state, (offset, colour, label) in states.items():
-        axes.barh(rows + offset, 100 * np.array(pair[state][1:]), height=0.38, color=colour, label=label)
-    axes.set_yticks(rows, tokens, fontsize=8)
-    for tick, matched in zip(axes.get_yticklabels(), pair["matched"][1:], strict=True):
-        tick.set(weight="bold" if matched else "normal", parse_math=False)
-    axes.set(xlabel="attention of [CLS] (%)", ylim=(len(tokens) - 0.5, -0.5))
+    """Two panels: all attention by kind of token on a scale to 100%, and each token of the texts on its own scale."""
+    kinds = _attention_by_kind(pair)
+    kept = [index for index, kind in enumerate(pair["kinds"]) if kind not in (CLS, SEP)]
+    tokens = [shortened(pair["tokens"][index], 14) for index in kept]
+    heights = [BAR * len(kinds), BAR * len(tokens)]
+    figure = blank_figure(7.0, 1.6 + sum(heights))
+    above = panel(figure, 1.5, 1.1 + heights[1], 5.2, heights[0])
+    below = panel(figure, 1.5, 0.5, 5.2, heights[1])
+    for state in STATES:
+        _draw_bars(above, [shares[state] for shares in kinds.values()], state, "{:.1f}%")
+        _draw_bars(below, [100 * pair[state][index] for index in kept], state)
+    _name_rows(above, list(kinds), [False] * len(kinds))
+    _name_rows(below, tokens, [pair["kinds"][index] == SHARED for index in kept])
+    above.set(xlim=(0, 112), title="all of it, by kind of token")
+    below.set(xlabel="attention of [CLS] (%)", title="each token of the texts")
+    above.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.22), ncols=2)
+    return render_figure(figure, _cls_attention_text(pair, kinds, number))
+
+
+def _attention_by_kind(pair: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Kind of token -> state -> percent of [CLS]'s attention on it, for the kinds that the pair has."""
+    present = {kind: np.array(pair["kinds"]) == kind for kind in (CLS, SEP, SHARED, OTHER_TERM, PUNCTUATION)}
+    return {
+        kind: {state: 100 * float(np.array(pair[state])[where].sum()) for state in STATES}
+        for kind, where in present.items()
+        if where.any()
+    }
+
+
+def _draw_bars(axes: Axes, percents: list[float], state: str, label: str = "") -> None:
+    """One state's bars, a row each, with their values where there is a format for them."""
+    offset, colour, name = STATES[state]
+    bars = axes.barh(np.arange(len(percents)) + offset, percents, height=0.38, color=colour, label=name)
+    if label:
+        axes.bar_label(bars, [label.format(value) for value in percents], padding=2, fontsize=7)
+
+
+def _name_rows(axes: Axes, names: list[str], bold: list[bool]) -> None:
+    axes.set_yticks(np.arange(len(names)), names, fontsize=8)
+    for tick, is_bold in zip(axes.get_yticklabels(), bold, strict=True):
+        tick.set(weight="bold" if is_bold else "normal", parse_math=False)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=2)
-    return render_figure(figure, _cls_attention_text(pair, number))
 
 
-def _cls_attention_text(pair: Mapping[str, Any], number: int) -> FigureText:
-    head, (itself, itself_masked) = Head.of_row(pair).name, (100 * pair[state][0] for state in ("unmasked", "masked"))
+def _cls_attention_text(pair: Mapping[str, Any], kinds: Mapping[str, Mapping[str, float]], number: int) -> FigureText:
+    head = Head.of_row(pair).name
+    shares = ", ".join(f"{kind} {share['unmasked']:.1f}% and {share['masked']:.1f}%" for kind, share in kinds.items())
     return FigureText(
         name=f"relay_head_pair_{number}",
         title=f"[CLS] attention of {head}: {shortened(pair['query'], 40)}",
-        alt=f"Bars of the attention of [CLS] to {len(pair['tokens']) - 1} tokens in {head}, unmasked and masked.",
-        caption=f"Attention of [CLS] in {head}, the relay head that dev accuracy needs most, unmasked and with "
-        f"the term-match heads masked; its attention to itself, {itself:.0f}% and {itself_masked:.0f}%, is left out. "
-        f"Tokens in bold are terms that both texts share. Query: {shortened(pair['query'], 120)}; title: "
-        f"{shortened(pair['title'], 160)}.",
+        alt=f"Bars of the attention of [CLS] in {head}, unmasked and masked, by kind of token and on each of "
+        f"{len(pair['tokens'])} tokens.",
+        caption=f"Attention of [CLS] in {head}, the relay head whose [CLS] row costs most on dev, unmasked and with "
+        f"the term-match heads masked: {shares}. The lower scale is that of the texts' tokens alone; those in bold are "
+        f"terms that both texts share. Query: {shortened(pair['query'], 120)}; title: {shortened(pair['title'], 160)}.",
     )

@@ -38,6 +38,7 @@ def render_page(results: Results, findings: list[Finding], gallery: dict[str, li
             term_match_shift=tables.term_match_shift(results),
             worst_slices=tables.worst_slices(results),
             relay_heads=tables.relay_heads(results),
+            joint_mediation=tables.joint_mediation(results),
             ablation_types=tables.ablation_types(results),
             few_queries=results.few_queries,
             unconverged=results.unconverged,

@@ -17,6 +17,7 @@ from pipeline.report.results import Results
 from pipeline.report.text import shortened, visible, width
 from pipeline.stats.bootstrap import SIGNIFICANCE
 from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LABEL_FREE, TESTED, Measure
+from pipeline.tables.dependency import ALL_ROWS
 
 SPLITS = ("train", "dev", "test")
 EVALUATED = ("dev", "test")
@@ -307,24 +308,50 @@ def worst_slices(results: Results) -> Table:
 
 
 def relay_heads(results: Results) -> Table:
-    """Relay heads: their attention to shared terms, and the share of the term-match heads' effect they mediate."""
-    relays = select.relay_heads(results.tables.mediation)
-    rows = []
-    for _, row in relays.iterrows():
-        change, indirect, direct = (_interval(row, name, "{:+.2f}") for name in ("share_change", "indirect", "direct"))
-        attention = [
+    """Relay heads, the strongest first: what their rows cost, and their attention without the term-match heads."""
+    rows = [
+        [
+            Head.of_row(row).name,
+            _interval(row, "cls_row_logit_margin_change", "{:+.3f}"),
+            _interval(row, "logit_margin_change", "{:+.3f}"),
             f"{row['share']:.2f} ({row['chance']:.2f})",
-            change,
-            f"{row['random_median']:+.2f}",
+            _interval(row, "share_change", "{:+.2f}"),
             f"{row['p']:.3f}",
+            _interval(row, "entropy_change", "{:+.3f}"),
         ]
-        rows.append([Head.of_row(row).name, *attention, indirect, direct, _interval(row, "mediated", "{:.0%}")])
-    total = _interval(relays.iloc[0], "total", "{:+.2f}") if len(relays) else "not measured"
+        for _, row in select.relay_heads(results.tables.mediation).iterrows()
+    ]
     caption = (
-        "Relay heads, chosen on dev: share of [CLS]'s attention to terms on shared ones, its change with the "
-        f"term-match heads masked, and the part of the total effect on the logit margin ({total}) that they mediate"
+        "Relay heads, chosen and ordered on dev, measured on test: change of the logit margin with their [CLS] row, "
+        "and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, and of the "
+        "row's entropy, with the term-match heads masked (p: against random groups)"
     )
-    columns = ["head", "share (chance)", "change", "random heads", "p", "indirect", "direct", "mediated"]
+    columns = ["head", "[CLS] row masked", "all rows masked", "share (chance)", "share, change", "p", "entropy, change"]
+    return Table(caption, columns, rows)
+
+
+def joint_mediation(results: Results) -> Table:
+    """Joint mediation of the term-match heads' effect on the logit margin."""
+    joint = results.tables.joint_mediation
+    rows = [
+        [
+            f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
+            str(row["heads"]),
+            *(_interval(row, name, "{:.0%}") for name in ("mediated", "restored")),
+            *(percent(row[f"{state}_{ACCURACY.change}"]) for state in ("indirect", "direct", "ablated")),
+        ]
+        for _, row in joint.iterrows()
+    ]
+    total = "not measured"
+    if len(joint):
+        first = joint.iloc[0]
+        total = f"{_interval(first, 'total', '{:+.2f}')}; accuracy {percent(first[f'total_{ACCURACY.change}'])}"
+    caption = (
+        f"Where the effect of the term-match heads on the logit margin passes ({total}): the share mediated by these "
+        "outputs, the share restored by them while the term-match heads are masked, and accuracy in either state and "
+        "with the outputs ablated"
+    )
+    columns = ["outputs", "heads", "mediated", "restored", "accuracy, mediated", "accuracy, restored", "ablated"]
     return Table(caption, columns, rows)
 
 

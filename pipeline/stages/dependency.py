@@ -2,17 +2,17 @@
 
 Writes in reports/dependency/ edges.csv (every head masked alone, on every later head), edges_term_match.csv (the
 term-match heads masked together, on every later head), mediation.csv (the heads of upper layers: relay heads chosen on
-dev, judged on test) and metrics.json; and data/dependency/example_cls_attention.json ([CLS]'s attention of one relay
-head on a few pairs).
+dev, judged on test), joint_mediation.csv (what many of their outputs mediate jointly) and metrics.json; and
+data/dependency/example_cls_attention.json ([CLS]'s attention of the strongest relay head on a few pairs).
 """
 
 from pipeline.ablation.sweep import load_target, load_tuned_model
-from pipeline.analysis import attention_edges, mediation
+from pipeline.analysis import attention_edges, mediation, relay_heads
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.heads import every_head
 from pipeline.stats.bootstrap import QuerySample, sample_queries
-from pipeline.tables.dependency import EDGES, EDGES_TERM_MATCH, EXAMPLE_CLS_ATTENTION, MEDIATION
+from pipeline.tables.dependency import EDGES, EDGES_TERM_MATCH, EXAMPLE_CLS_ATTENTION, JOINT_MEDIATION, MEDIATION
 from pipeline.tables.group_ablation import GROUPS
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
@@ -24,23 +24,26 @@ def main(params: Params, record: Record) -> None:
     by_head, by_group = (
         schemas.read_arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
     )
-    matchers = mediation.masked_matchers(GROUPS.read())
+    matchers = relay_heads.masked_matchers(GROUPS.read())
 
     targets = list(range(1, test.shape[0]))
     edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, _head_sample(params))
     matchers_masked = by_group.differences(1 if matchers else 0)
     group_edges = attention_edges.attention_changes(by_group, matchers_masked, targets, test.sample.bootstrap)
-    relays = mediation.relay_table(dev, test, matchers, by_group, params.attention.label_threshold)
-    examples = mediation.example_cls_attention(test, matchers, relays, params.attention.example_pairs)
-    metrics = mediation.dependency_metrics(edges, relays)
+    relays = relay_heads.relay_table(dev, test, matchers, by_group)
+    joint = mediation.joint_mediation(test, matchers, mediation.joint_outputs(relays))
+    examples = relay_heads.example_cls_attention(test, matchers, relays, params.attention.example_pairs)
+    metrics = relay_heads.dependency_metrics(edges, relays, joint)
 
     EDGES.write(edges)
     EDGES_TERM_MATCH.write(group_edges)
     MEDIATION.write(relays)
+    JOINT_MEDIATION.write(joint)
     EXAMPLE_CLS_ATTENTION.write(examples)
     formats.write_json(paths.stage_metrics("dependency"), metrics)
     record.metrics.update(metrics)
-    record.artifacts += [paths.EDGES, paths.EDGES_TERM_MATCH, paths.MEDIATION, paths.stage_metrics("dependency")]
+    tables = [paths.EDGES, paths.EDGES_TERM_MATCH, paths.MEDIATION, paths.JOINT_MEDIATION]
+    record.artifacts += [*tables, paths.stage_metrics("dependency")]
 
 
 def _head_sample(params: Params) -> QuerySample:

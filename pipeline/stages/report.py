@@ -80,6 +80,7 @@ def _read_tables(params: Params) -> Tables:
         largest_gains=_largest_gains(),
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
+        joint_mediation=dependency.JOINT_MEDIATION.read(),
     )
 
 

@@ -15,8 +15,14 @@ from pipeline.core.schemas import (
     head_columns,
     integer,
     number,
+    text,
 )
 
+# Whose outputs mediate jointly, besides those of "layer 3" and the like.
+RELAY_HEADS, OTHERS, UPPER_LAYERS = "relay heads", "other candidates", "upper layers"
+ALL_ROWS, CLS_ROW = "all", "[CLS]"  # which rows of them
+SHARED, OTHER_TERM, SEP, CLS, PUNCTUATION = "shared term", "other term", "[SEP]", "[CLS]", "punctuation"
+TOKEN_KINDS = (SHARED, OTHER_TERM, SEP, CLS, PUNCTUATION)  # by `cls_attention.token_kinds`, the last one's being -1
 SHARED_TERMS = "share of [CLS]'s attention to terms that falls on shared ones"
 
 
@@ -66,6 +72,28 @@ def _logit_margin_change(name: str, meaning: str) -> tuple[Column, ...]:
     return estimate(number(name, f"change of the mean gold-logit margin {meaning}", "logits"))
 
 
+def _costs(prefix: str, split: str) -> tuple[Column, ...]:
+    """What masking a head, and masking its [CLS] row alone, changes."""
+    return (
+        *_logit_margin_change(f"{prefix}logit_margin_change", f"with the head masked, on {split}"),
+        *_logit_margin_change(f"{prefix}cls_row_logit_margin_change", f"with its [CLS] row alone masked, on {split}"),
+    )
+
+
+def _mediation(outputs: str) -> tuple[Column, ...]:
+    """The effects through some outputs, and the first share of the total."""
+    return (
+        *_logit_margin_change("total", "with the term-match heads masked"),
+        *_logit_margin_change("indirect", f"with {outputs} alone as where they are masked"),
+        *_logit_margin_change("direct", f"with them masked and {outputs} as unmasked"),
+        *_share("mediated", "`indirect` / `total`, where the interval of `total` leaves out 0"),
+    )
+
+
+def _share(name: str, meaning: str) -> tuple[Column, ...]:
+    return estimate(number(name, meaning, missing=True))
+
+
 OF_ROWS = (
     *_against_chance("", "test"),
     *_change("share", "`share` with the term-match heads masked", missing=True),
@@ -73,10 +101,11 @@ OF_ROWS = (
     number("random_median", "median of their `share_change`", "", CHANGE_OF_SHARE, missing=True),
     number("percentile", "position of the change's size among theirs, 0 below all", "", SHARE, missing=True),
     number("p", "(1 + random groups that move it as far) / (1 + random groups)", range=SHARE),
-    *_logit_margin_change("total", "with the term-match heads masked"),
-    *_logit_margin_change("indirect", "with the head's output alone as it is where they are masked"),
-    *_logit_margin_change("direct", "with them masked and the head's output as it is unmasked"),
-    *estimate(number("mediated", "`indirect` / `total`, where the interval of `total` leaves out 0", missing=True)),
+    number("entropy", "[CLS]'s row's entropy over log(tokens), unmasked", range=SHARE),
+    *_change("entropy", "`entropy` with the term-match heads masked"),
+    number("random_entropy_median", "median of the random groups' `entropy_change`", "", CHANGE_OF_SHARE, missing=True),
+    *_costs("", "test"),
+    *_mediation("the head's output"),
 )
 MEDIATION = Table(
     paths.MEDIATION,
@@ -84,14 +113,48 @@ MEDIATION = Table(
     (
         *HEAD,
         *_against_chance("dev_", "dev"),
-        *_logit_margin_change("dev_logit_margin_change", "with the head masked, on dev"),
-        flag("is_relay_head", "dev shows it far from chance (`attention.label_threshold`), and mattering"),
+        number("dev_term_mass", "the attention of [CLS] on terms at all, on dev", "", SHARE, missing=True),
+        *_costs("dev_", "dev"),
+        number("dev_p", "p-value of `dev_cls_row_logit_margin_change`, sign flips per query", range=SHARE),
+        number("dev_q", "`dev_p` corrected over the candidates (Benjamini-Hochberg)", range=SHARE),
+        flag("is_relay_head", "its [CLS] row costs on dev: `dev_q` below 0.05, and the margin falls"),
         *(replace(column, presence="with rows") for column in OF_ROWS),
+    ),
+)
+ACCURACY_OF = {
+    "total": "with the term-match heads masked",
+    "indirect": "in the state of `indirect`",
+    "direct": "in the state of `direct`",
+    "ablated": "in the state of `ablated`",
+}
+JOINT_MEDIATION = Table(
+    paths.JOINT_MEDIATION,
+    "outputs of many heads at once, on test: what they mediate jointly of the term-match heads' effect",
+    (
+        text(
+            "outputs",
+            "whose they are: relay heads, other candidates, a layer's or the upper layers' but term-match heads",
+        ),
+        text("rows", "which of the heads' rows", ALL_ROWS, CLS_ROW),
+        integer("heads", "number of heads", "heads", low=1),
+        *(
+            replace(column, presence="with rows")
+            for column in (
+                *_mediation("these outputs"),
+                *_share("restored", "1 - `direct` / `total`, likewise"),
+                *_share("above_others", "`mediated` minus that of the other candidates' same rows"),
+                *_logit_margin_change("ablated", "with these outputs zero"),
+                *(
+                    number(f"{name}_relative_accuracy_change", f"relative change of accuracy {state}", missing=True)
+                    for name, state in ACCURACY_OF.items()
+                ),
+            )
+        ),
     ),
 )
 EXAMPLE_CLS_ATTENTION = Records(
     paths.EXAMPLE_CLS_ATTENTION,
-    "a test pair, and what [CLS] attends to in the relay head that dev needs most",
+    "a test pair, and what [CLS] attends to in the relay head whose [CLS] row costs most on dev",
     {
         "query": "text of the query",
         "title": "text of the title",
@@ -99,7 +162,7 @@ EXAMPLE_CLS_ATTENTION = Records(
         "layer": "layer of the head, from 0",
         "head": "number of the head in its layer, from 0",
         "tokens": "readable text of every token, [token]",
-        "matched": "whether both texts hold the token's term, [token]",
+        "kinds": f"kind of every token, one of {', '.join(TOKEN_KINDS)}, [token]",
         "unmasked": "attention of [CLS], 0 to 1, [token]",
         "masked": "the same with the term-match heads masked, [token]",
     },

@@ -59,6 +59,7 @@ OUTPUTS = {
     "reports/dependency/edges.csv",
     "reports/dependency/edges_term_match.csv",
     "reports/dependency/mediation.csv",
+    "reports/dependency/joint_mediation.csv",
     "reports/findings.json",
     "reports/headline.json",
     "reports/report.html",

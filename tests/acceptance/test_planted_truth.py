@@ -8,7 +8,9 @@ import pytest
 
 from pipeline.ablation import head_groups
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, head_effects, measure_effects
+from pipeline.analysis.mediation import Treatment, single_heads
 from pipeline.analysis.random_controls import ControlDesign, compare_with_random, contrasts
+from pipeline.analysis.relay_heads import choose_relay_heads, strongest_relay_head
 from pipeline.analysis.subgroups import head_slice_effects, subgroup_effects
 from pipeline.attention import head_labels
 from pipeline.attention.head_functions import Tokens, chance, weights
@@ -21,13 +23,16 @@ from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.measures import LOG_LOSS, TESTED, EvaluationSet, measure_scales
+from pipeline.stats.metrics import logit_margins
 from tests.support.builders import ablation_engine
 from tests.support.planted import (
     HEADS,
     LAYERS,
     Planted,
+    mask_of,
     planted,
     planted_decoys,
+    planted_feeder,
     planted_harmful,
     planted_redundant,
     planted_slices,
@@ -95,6 +100,7 @@ def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Anal
         labels=found,
         term_match_shift=nothing,
         mediation=nothing,
+        joint_mediation=nothing,
         primary=LOG_LOSS,
         largest_gains=(0.0, 0.0),
         equivalence_margin=SIZE,
@@ -171,3 +177,19 @@ def test_a_head_that_matters_on_one_slice_alone_is_told_where(seed: int):
     for matcher, (mine, other) in zip(truth.matchers, (("first", "second"), ("second", "first")), strict=True):
         assert by_head.loc[(*matcher, mine), "change_low"] > 0
         assert abs(by_head.loc[(*matcher, other), "to_constant"]) < SIZE
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_high_head_with_an_idle_cls_row_costs_and_is_no_relay_head(seed: int):
+    truth, feeder = planted_feeder(seed, pairs=200)
+    high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
+    outputs = [*single_heads(high), *single_heads(high, cls_only=True)]
+    masks, _, cls_only = Treatment.replacing(outputs, mask_of(()), -1)
+    result = ablation_engine(truth.model, 4096).evaluate(truth.pairs, masks, cls_only=cls_only)
+    margins = logit_margins(result.logits, truth.grades)
+    all_rows, cls_row = np.split((margins[1:] - margins[0]).T, 2, axis=1)
+    sample, unseen = QuerySample(truth.query_ids, DRAWS, seed=0), np.full((len(margins[0]), len(high), 7), 0.5)
+    table = choose_relay_heads(high, unseen, unseen[:, 0, 0], all_rows, cls_row, sample).set_index(["layer", "head"])
+    assert table.loc[feeder, "dev_logit_margin_change_high"] < -1
+    assert not table.loc[feeder, "is_relay_head"]
+    assert strongest_relay_head(table.reset_index()) == truth.readers[0]

@@ -79,6 +79,7 @@ def write_inputs(folder: Path) -> None:
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
         dependency.MEDIATION: results.tables.mediation,
+        dependency.JOINT_MEDIATION: results.tables.joint_mediation,
         dependency.EDGES: results.edges,
         grading.CURVE: results.curve,
     }
@@ -288,15 +289,26 @@ def test_shifts_of_the_term_match_heads_and_the_sink():
     assert tables.term_match_shift(nothing).rows == []
 
 
-def test_relay_heads_with_what_they_mediate():
-    table = tables.relay_heads(frames.results(2, 4))
-    assert table.rows == [
+def test_relay_heads_with_what_their_rows_cost():
+    results = frames.results(2, 4)
+    assert tables.relay_heads(results).rows == [
         [
-            *["layer 1 head 0", "0.30 (0.50)", "-0.20 (-0.22 to -0.18)", "+0.01", "0.032"],
-            *["-0.80 (-0.80 to -0.80)", "-1.20 (-1.20 to -1.20)", "40% (40% to 40%)"],
+            *["layer 1 head 0", "-0.100 (-0.100 to -0.100)", "-0.200 (-0.200 to -0.200)", "0.30 (0.50)"],
+            *["-0.20 (-0.22 to -0.18)", "0.032", "+0.050 (+0.050 to +0.050)"],
         ]
     ]
-    assert "-2.00 (-2.00 to -2.00)" in table.caption
+
+
+def test_joint_mediation_with_the_total_in_its_caption():
+    table = tables.joint_mediation(frames.results(2, 4))
+    assert [row[:2] for row in table.rows] == [
+        ["relay heads, all rows", "1"],
+        ["relay heads, [CLS] rows", "1"],
+        ["other candidates, [CLS] rows", "7"],
+        ["layer 1, [CLS] rows", "8"],
+    ]
+    assert table.rows[1][2:] == ["60% (50% to 70%)", "60% (60% to 60%)", "-30.0%", "+0.0%", "+0.0%"]
+    assert "(-2.00 (-2.00 to -2.00); accuracy -50.0%)" in table.caption
 
 
 def test_groups_needed_elsewhere_than_expected_are_named():

@@ -365,21 +365,39 @@ def head_embedding_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
 
 
 def mediation_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
-    """The upper half; its first head is a reader that looks away from shared terms and depends on the low heads."""
+    """The upper half; its first head is a relay head that looks away from shared terms, and all the more masked."""
     rows = []
     for layer, head in np.ndindex(layers, heads):
         if layer >= layers // 2:
-            reader = (layer, head) == (layers // 2, 0)
-            change = -0.2 if reader else 0.0
-            effects = {"total": -2.0, "indirect": -0.8 if reader else 0.0, "direct": -1.2, "mediated": 0.4}
-            bounds = {f"{name}_{end}": value for name, value in effects.items() for end in ("low", "high")}
+            relay = (layer, head) == (layers // 2, 0)
+            change = -0.2 if relay else 0.0
             rows.append(
-                {"layer": layer, "head": head, "is_relay_head": reader, "share": 0.3, "chance": 0.5, "difference": -0.2}
+                {"layer": layer, "head": head, "is_relay_head": relay, "share": 0.3, "chance": 0.5, "difference": -0.2}
                 | {"difference_low": -0.22, "difference_high": -0.18, "share_change": change, "random_median": 0.01}
                 | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "random_groups": 30}
-                | {"percentile": 1.0, "p": 1 / 31 if reader else 0.5, **effects, **bounds}
+                | {"percentile": 1.0, "p": 1 / 31 if relay else 0.5, "total": -2.0, "indirect": change, "direct": -1.2}
+                | {"mediated": 0.4, "entropy": 0.5, "entropy_change": -change / 4, "random_entropy_median": 0.01}
+                | {"dev_cls_row_logit_margin_change": change, "cls_row_logit_margin_change": change / 2}
+                | {"logit_margin_change": change, "dev_q": 0.001 if relay else 0.5}
             )
     return example(dependency.MEDIATION, rows)
+
+
+def joint_mediation_frame(mediated: float = 0.6, above_others: float = 0.5, width: float = 0.1) -> pd.DataFrame:
+    """One relay head through which most of the effect passes, the other candidates, and their layer."""
+    names = [("relay heads", "all", 1), ("relay heads", "[CLS]", 1), ("other candidates", "[CLS]", 7)]
+    rows = []
+    for outputs, kind, heads in [*names, ("layer 1", "[CLS]", 8)]:
+        relay = outputs == "relay heads"
+        share, more = (mediated, above_others) if relay else (mediated - above_others, 0.0)
+        rows.append(
+            {"outputs": outputs, "rows": kind, "heads": heads, "total": -2.0, "indirect": -2 * share}
+            | {"direct": -2 * (1 - share), "mediated": share, "restored": share, "above_others": more}
+            | {"mediated_low": share - width, "mediated_high": share + width}
+            | {"above_others_low": more - width, "above_others_high": more + width}
+            | {"total_relative_accuracy_change": -0.5, "indirect_relative_accuracy_change": -0.5 * share}
+        )
+    return example(dependency.JOINT_MEDIATION, rows)
 
 
 def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -396,8 +414,9 @@ def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
 def example_record(tokens: list[str]) -> dict:
     even, uneven = np.full(len(tokens), 1 / len(tokens)), np.arange(len(tokens)) / sum(range(len(tokens)))
     words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1]), "grade": 3, "layer": 3, "head": 0}
-    matched = [tokens.count(token) > 1 and token != "[SEP]" for token in tokens]
-    return words | {"tokens": tokens, "matched": matched, "unmasked": even.tolist(), "masked": uneven.tolist()}
+    special = {"[CLS]": "[CLS]", "[SEP]": "[SEP]", ",": "punctuation"}
+    kinds = [special.get(token, "shared term" if tokens.count(token) > 1 else "other term") for token in tokens]
+    return words | {"tokens": tokens, "kinds": kinds, "unmasked": even.tolist(), "masked": uneven.tolist()}
 
 
 def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
@@ -413,6 +432,7 @@ def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
         "labels": labels_frame(layers, heads),
         "term_match_shift": term_match_shift_frame(),
         "mediation": mediation_frame(layers, heads),
+        "joint_mediation": joint_mediation_frame(),
     }
     settings = {"primary": LOG_LOSS, "largest_gains": (1.5, 3.0), "label_threshold": 0.05}
     return Tables(**{**frames, **settings, "equivalence_margin": MARGIN, **changed})

@@ -388,3 +388,49 @@ def _unset_codes(attention: Any, head: int, unset: np.ndarray) -> None:
     for linear in (attention.query, attention.key):
         linear.weight[rows] = 0
         linear.bias[rows] = 0
+
+
+def planted_feeder(seed: int, pairs: int = 400) -> tuple[Planted, Head]:
+    """One matcher, one reader in the last layer, and a feeder in the layer before: a high head with an idle [CLS] row.
+
+    The feeder hands each word's flag on to where alone the reader looks for it, and writes nothing at [CLS].
+    """
+    truth, rng = planted(seed, pairs), np.random.default_rng([seed, 3])
+    places = {layer: (layer, int(rng.integers(HEADS))) for layer in (LAYERS - 2, LAYERS - 1)}
+    places |= {layer: (layer, head) for layer, head in truth.readers}  # what the reader was is overwritten
+    feeder, reader = places[LAYERS - 2], places[LAYERS - 1]
+    _set_feeder(truth.model, truth.matchers[0][0], feeder, reader)
+    return replace(truth, readers=(reader,)), feeder
+
+
+@torch.no_grad()
+def _set_feeder(model: BertForSequenceClassification, low: int, feeder: Head, reader: Head) -> None:
+    """Words and [CLS] look to themselves alone, and the feeder writes FLAG for a flag, along a free direction."""
+    at = _planted_directions(model, low)
+    used = np.stack([np.ones(SIZE), *at.codes, at.side, at.cls, at.sep, at.seen, at.flag, at.answer])
+    free = np.linalg.svd(used)[2][-1]
+    selves = _reads(np.stack([*at.codes[: len(WORDS) // 2], at.cls]) / CODE)
+    feeding = HeadWeights(
+        query=ROOT * MATCH * _rows(selves),
+        key=_rows(selves),
+        value=_rows([_read(at.flag / FLAG / 2, 0.5)]),
+        output=_rows([FLAG * free]).T,
+    )
+    reading = replace(reader_head(at, 1), value=_rows([_read(free / FLAG)]))
+    for (layer, head), weights in ((feeder, feeding), (reader, reading)):
+        _set_head(model.bert.encoder.layer[layer].attention, head, weights)
+
+
+def _planted_directions(model: BertForSequenceClassification, low: int) -> Directions:
+    """The directions of a model whose matchers are in layer `low`, from its weights."""
+    words = model.bert.embeddings.word_embeddings.weight.numpy() / CODE
+    step = model.bert.encoder.layer[low]
+    return Directions(
+        codes=words[len(SPECIAL_TOKENS) :],
+        side=model.bert.embeddings.token_type_embeddings.weight[0].numpy() / SIDE,
+        cls=words[SPECIAL_TOKENS.index("[CLS]")],
+        sep=words[SPECIAL_TOKENS.index("[SEP]")],
+        seen=step.intermediate.dense.weight[0].numpy() / STEEP,
+        flag=-step.output.dense.bias.numpy() / FLAG,
+        answer=model.bert.pooler.dense.weight[0].numpy() / SLOPE,
+    )

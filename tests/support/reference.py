@@ -12,13 +12,16 @@ from pipeline.models.tokenization import EncodedPairs, collate
 
 @contextmanager
 def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
-    """Multiply each head's slice of the input of ``attention.output.dense`` by mask [layer, head]; hooks always go."""
+    """Multiply each head's slice of the input of ``attention.output.dense`` by its part of a mask; hooks always go.
+
+    mask: [layer, head], or [layer, position, head] for pairs of one length.
+    """
 
     def scale(multipliers: torch.Tensor):
         def hook(module, arguments):
             (context,) = arguments
-            heads = context.unflatten(-1, (len(multipliers), -1))
-            return ((heads * multipliers[:, None].to(context)).flatten(-2),)
+            heads = context.unflatten(-1, (multipliers.shape[-1], -1))
+            return ((heads * multipliers[..., None].to(context)).flatten(-2),)
 
         return hook
 
@@ -38,7 +41,7 @@ def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
 
 @torch.inference_mode()
 def reference_logits(model: PreTrainedModel, encoded: EncodedPairs, mask: np.ndarray) -> np.ndarray:
-    """Logits [pair, grade], one pair a forward, nothing padded."""
+    """Logits [pair, grade], one pair a forward, nothing padded; mask as `masked_heads` takes it."""
     with masked_heads(model, mask):
         return np.concatenate(
             [
@@ -70,16 +73,16 @@ def reference_contexts(model: PreTrainedModel, encoded: EncodedPairs, pair: int,
 def reference_replaced(
     model: PreTrainedModel, encoded: EncodedPairs, pair: int, mask: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Logits [grade] where each head gives mask [layer, head] of its output and the rest of `values`.
+    """Logits [grade] where each head gives its part of a mask of its output and the rest of `values`.
 
-    values: [layer, position, head, head_dim].
+    mask: [layer, head] or [layer, position, head]. values: [layer, position, head, head_dim].
     """
 
     def mix(multipliers: np.ndarray, value: np.ndarray):
-        share = torch.from_numpy(np.asarray(multipliers, dtype=np.float32))[:, None]
+        share = torch.from_numpy(np.asarray(multipliers, dtype=np.float32))[..., None]
 
         def hook(module, arguments):
-            heads = arguments[0].unflatten(-1, (len(share), -1))
+            heads = arguments[0].unflatten(-1, (share.shape[-2], -1))
             return ((heads * share + (1 - share) * torch.from_numpy(value)).flatten(-2),)
 
         return hook
@@ -94,3 +97,10 @@ def reference_replaced(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def at_positions(mask: np.ndarray, cls_only: np.ndarray, positions: int) -> np.ndarray:
+    """The mask [layer, head] at every position [layer, position, head]: 1 behind [CLS] where it is for [CLS] only."""
+    spread = np.repeat(np.asarray(mask, dtype=np.float32)[:, None], positions, axis=1)
+    spread[:, 1:] = np.where(cls_only[:, None], 1, spread[:, 1:])
+    return spread

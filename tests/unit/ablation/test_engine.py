@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoint_files import FAMILIES
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
-from tests.support.reference import masked_heads, reference_logits
+from tests.support.reference import at_positions, masked_heads, reference_logits
 
 TOLERANCE = 1e-5
 
@@ -46,6 +46,31 @@ def test_equals_the_frameworks_forward_with_a_hook(family, data):
 
     for mask, logits in zip(masks, found, strict=True):
         np.testing.assert_allclose(logits, reference_logits(model, pairs, mask), atol=TOLERANCE)
+
+
+@given(seed=st.integers(0, 1000), layers=st.integers(1, 4), batch_tokens=st.sampled_from([1, 64, 10_000]))
+@settings(max_examples=12, deadline=None)
+def test_a_mask_of_cls_rows_equals_a_hook_that_spares_the_other_positions(seed: int, layers: int, batch_tokens: int):
+    rng = np.random.default_rng(seed)
+    masks, cls_only = rng.choice([0, 0.5, 1], (5, layers, 3)), rng.random((5, layers, 3)) < 0.5
+    masks[1], cls_only[1] = masks[0], ~cls_only[0]  # one mask, other rows: the prefix tree holds them apart
+    model, pairs = random_classifier("bert", layers=layers, seed=seed), random_pairs([9, 5, 14, 9], seed)
+    found = ablation_engine(model, batch_tokens).evaluate(pairs, masks, cls_only=cls_only).masked_logits
+    for number, (mask, only) in enumerate(zip(masks, cls_only, strict=True)):
+        for pair in range(len(pairs)):
+            alone = pairs.take(np.array([pair]))
+            expected = reference_logits(model, alone, at_positions(mask, only, int(alone.lengths[0])))
+            np.testing.assert_allclose(found[number, pair], expected[0], atol=TOLERANCE)
+
+
+def test_in_the_last_layer_a_cls_row_is_all_that_is_read_of_a_head():
+    model, pairs = random_classifier("bert", layers=2), random_pairs([9, 5, 9])
+    masks, engine = np.ones((2, 2, 3)), ablation_engine(model, 256)
+    masks[0, 1, 2] = masks[1, 0, 2] = 0
+    ordinary = engine.evaluate(pairs, masks).masked_logits
+    cls_rows = engine.evaluate(pairs, masks, cls_only=np.ones(masks.shape, dtype=bool)).masked_logits
+    np.testing.assert_array_equal(cls_rows[0], ordinary[0])
+    assert np.abs(cls_rows[1] - ordinary[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("activation", ["gelu_new", "relu", "silu"])

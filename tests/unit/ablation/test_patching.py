@@ -15,7 +15,7 @@ from pipeline.ablation.patching import (
 )
 from pipeline.models.tokenization import QUERY, TITLE
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
-from tests.support.reference import reference_contexts, reference_replaced
+from tests.support.reference import at_positions, reference_contexts, reference_replaced
 
 LAYERS, HEADS = 3, 3
 TOLERANCE = 1e-5
@@ -36,19 +36,21 @@ def model():
 def test_patch_equals_a_hook_that_writes_the_other_states_outputs(model, seed, batch_tokens):
     pairs, masks = random_pairs([7, 11, 7, 7], seed), random_masks(3, seed)
     states = np.stack([KEEP, random_masks(1, seed + 1)[0]])
-    sources = np.random.default_rng(seed).integers(-1, 2, masks.shape)
+    rng = np.random.default_rng(seed)
+    sources, cls_only = rng.integers(-1, 2, masks.shape), rng.random(masks.shape) < 0.3
     found = ablation_engine(model, batch_tokens).evaluate(
-        pairs, masks, sources, ActivationPatch(states.astype(np.float32))
+        pairs, masks, sources, ActivationPatch(states.astype(np.float32)), cls_only=cls_only
     )
     for pair in range(len(pairs)):
         values = np.stack([reference_contexts(model, pairs, pair, state) for state in states])
         values = np.concatenate([values, np.zeros_like(values[:1])])  # source -1: nothing
-        for mask, source, logits in zip(masks, sources, found.masked_logits, strict=True):
+        for mask, source, only, logits in zip(masks, sources, cls_only, found.masked_logits, strict=True):
             chosen = np.empty_like(values[0])
             for layer in range(LAYERS):
                 for head in range(HEADS):
                     chosen[layer, :, head] = values[source[layer, head], layer, :, head]
-            expected = reference_replaced(model, pairs, pair, mask, chosen)
+            given_away = at_positions(mask, only, values.shape[2])
+            expected = reference_replaced(model, pairs, pair, given_away, chosen)
             np.testing.assert_allclose(logits[pair], expected, atol=TOLERANCE)
 
 

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import entropy
+from scipy.stats import entropy, false_discovery_control
 
 from pipeline.ablation import head_groups
 from pipeline.ablation.cls_attention import chance_shared_term_share, cls_attention_change, token_kinds
 from pipeline.ablation.patching import ActivationPatch
-from pipeline.analysis import attention_edges, mediation
-from pipeline.analysis.mediation import dependency_metrics
+from pipeline.analysis import attention_edges, mediation, relay_heads
+from pipeline.analysis.mediation import HeadOutputs, MediationLogits, Treatment
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.core.heads import every_head
 from pipeline.findings.cls_dependence import dependence, direction
@@ -20,7 +20,17 @@ from pipeline.models.tokenization import collate
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.metrics import logit_margins
 from tests.support.builders import ablation_engine
-from tests.support.planted import HEADS, LAYERS, Planted, mask_of, planted, planted_gaze, planted_two_paths
+from tests.support.frames import joint_mediation_frame
+from tests.support.planted import (
+    HEADS,
+    LAYERS,
+    Planted,
+    mask_of,
+    planted,
+    planted_feeder,
+    planted_gaze,
+    planted_two_paths,
+)
 from tests.support.reference import masked_heads
 
 TARGETS = list(range(1, LAYERS))
@@ -97,17 +107,14 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
         )
     assert (len(tables[0]), len(tables[1])) == (0, 16)
     assert tables[0].dtypes.to_dict() == tables[1].dtypes.to_dict()
-    none = mediation.choose_relay_heads([], np.empty((10, 0)), np.full(10, 0.5), np.empty((10, 0)), sample, margin=0.05)
-    assert dependency_metrics(tables[0], none) == {
-        "relay_heads": 0,
-        "dependent_relay_heads": 0,
-        "strongest_js": None,
-        "relay_share": None,
-        "relay_share_change": None,
-        "relay_mediated": None,
-        "others_mediated": None,
-    }
-    assert dependence(none).verdict == direction(none).verdict == CANNOT_TELL
+    chances, changes = np.full(10, 0.5), np.empty((10, 0))
+    none = relay_heads.choose_relay_heads([], np.empty((10, 0, 7)), chances, changes, changes, sample)
+    assert mediation.joint_outputs(none) == []
+    joint = pd.DataFrame({"outputs": [], "rows": [], "heads": []})
+    metrics = relay_heads.dependency_metrics(tables[0], none, joint)
+    assert (metrics.pop("relay_heads"), metrics.pop("dependent_relay_heads")) == (0, 0)
+    assert set(metrics.values()) == {None}
+    assert dependence(none, joint).verdict == direction(none).verdict == CANNOT_TELL
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -128,24 +135,39 @@ def test_the_only_strong_edge_goes_from_the_matcher_to_the_reader(seed: int):
     assert first["q"] < 0.01
 
 
+def extreme_grades(truth: Planted, *states: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, QuerySample]:
+    """States [..., pair, grade] of the lowest and the highest grade alone, those grades, and the queries.
+
+    The margin of two grades is linear in the answer, that of more is not.
+    """
+    pairs = np.flatnonzero((truth.grades == 0) | (truth.grades == truth.grades.max()))
+    kept = [state[..., pairs, :][..., [0, -1]] for state in states]
+    return kept, (truth.grades[pairs] > 0).astype(int), QuerySample(truth.query_ids[pairs], 200, seed=0)
+
+
+def mediation_states(truth: Planted, outputs: list[HeadOutputs]) -> tuple[MediationLogits, np.ndarray]:
+    """States of mediation through each of the outputs, and those with them ablated [outputs, pair, grade]."""
+    without, ones = mask_of(truth.matchers), np.ones((LAYERS, HEADS))
+    replaced = [Treatment.replacing(outputs, *state) for state in ((ones, 1), (without, 0), (ones, -1))]
+    masks, sources, cls_only = (np.concatenate(parts) for parts in zip(*replaced, strict=True))
+    masks, nowhere = np.concatenate([masks, without[None]]), np.zeros((1, LAYERS, HEADS), dtype=bool)
+    sources, cls_only = (
+        np.concatenate([sources, np.full_like(nowhere, -1, dtype=int)]),
+        np.concatenate([cls_only, nowhere]),
+    )
+    states = ActivationPatch(np.stack([ones, without]))
+    logits = ablation_engine(truth.model, 2048).evaluate(truth.pairs, masks, sources, states, cls_only=cls_only).logits
+    indirect, direct, ablated = np.split(logits[1:-1], 3)
+    return MediationLogits(logits[0], logits[-1], indirect, direct), ablated
+
+
 def mediated(truth: Planted) -> pd.DataFrame:
     """Mediation of the matchers' effect through every head of the upper half."""
     high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
-    without, ones = mask_of(truth.matchers), np.ones((LAYERS, HEADS))
-    multipliers = np.stack([without, *[ones] * len(high), *[without] * len(high)])
-    sources = np.full(multipliers.shape, -1)
-    for number, head in enumerate(high, start=1):
-        for row, source in ((number, 1), (len(high) + number, 0)):
-            multipliers[(row, *head)], sources[(row, *head)] = 0, source
-    states = ActivationPatch(np.stack([ones, without]))
-    logits = ablation_engine(truth.model, 2048).evaluate(truth.pairs, multipliers, sources, states).logits
-    # Of the lowest and the highest grade alone: the margin of two is linear in the answer, that of more is not.
-    pairs = np.flatnonzero((truth.grades == 0) | (truth.grades == truth.grades.max()))
-    logits, grades = logits[:, pairs][..., [0, -1]], (truth.grades[pairs] > 0).astype(int)
-    patched, restored = np.split(logits[2:], 2)
-    sample = QuerySample(truth.query_ids[pairs], 200, seed=0)
-    table = mediation.mediation(logits[0], logits[1], patched, restored, grades, sample)
-    total = logit_margins(logits[1:2], grades)[0] - logit_margins(logits[:1], grades)[0]
+    states, _ = mediation_states(truth, mediation.single_heads(high))
+    kept, grades, sample = extreme_grades(truth, *states)
+    table = mediation.mediation(MediationLogits(*kept), grades, sample)
+    total = logit_margins(kept[1], grades) - logit_margins(kept[0], grades)
     assert table["total"].to_numpy() == pytest.approx(total.mean(), abs=1e-5)
     return pd.concat([pd.DataFrame(high, columns=["layer", "head"]), table], axis=1)
 
@@ -168,26 +190,80 @@ def test_two_equal_paths_mediate_half_each(seed: int):
     assert table.loc[list(truth.readers), "mediated"].to_numpy() == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_feeder_mediates_by_its_tokens_rows_and_a_reader_by_its_cls_row(seed: int):
+    truth, feeder = planted_feeder(seed, pairs=200)
+    outputs = [
+        HeadOutputs("relay heads", truth.readers, cls_only=True),
+        HeadOutputs("other candidates", (feeder,)),
+        HeadOutputs("other candidates", (feeder,), cls_only=True),
+    ]
+    states, ablated = mediation_states(truth, outputs)
+    (*kept, zero), grades, sample = extreme_grades(truth, *states, ablated)
+    table = mediation.joint_effects(outputs, MediationLogits(*kept), zero, grades, sample)
+    assert table["mediated"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
+    assert table["restored"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
+    assert table["above_others"].to_numpy() == pytest.approx([1, 0, 0], abs=0.1)
+    assert table["above_others_low"][0] > 0.9
+    margins = logit_margins(np.stack([kept[0], *zero]), grades)
+    assert table["ablated"].to_numpy() == pytest.approx((margins[1:] - margins[0]).mean(axis=1))
+    right = (np.stack([kept[0], *kept[3]]).argmax(axis=-1) == grades).mean(axis=-1)
+    assert table["direct_relative_accuracy_change"].to_numpy() == pytest.approx(right[1:] / right[0] - 1)
+
+
+def test_without_other_candidates_the_share_stands_above_nothing():
+    rng = np.random.default_rng(0)
+    clean, sample = rng.normal(size=(40, 3)), QuerySample(np.arange(40), 200, seed=0)
+    grades = clean.argmax(axis=1)
+    masked = clean - 2 * np.eye(3)[grades]
+    states = MediationLogits(clean, masked, masked[None], clean[None])
+    table = mediation.joint_effects([HeadOutputs("relay heads", [(2, 0)])], states, masked[None], grades, sample)
+    assert table["mediated"][0] == table["above_others"][0] == pytest.approx(1)
+    assert table["restored"][0] == pytest.approx(1)
+
+
+def test_joint_outputs_are_those_of_relay_heads_others_and_layers():
+    relays = pd.DataFrame({"layer": [2, 2, 3], "head": [0, 1, 3], "is_relay_head": [False, True, False]})
+    assert [(one.name, one.rows, tuple(one.heads)) for one in mediation.joint_outputs(relays)] == [
+        ("relay heads", "all", ((2, 1),)),
+        ("relay heads", "[CLS]", ((2, 1),)),
+        ("other candidates", "all", ((2, 0), (3, 3))),
+        ("other candidates", "[CLS]", ((2, 0), (3, 3))),
+        ("layer 2", "[CLS]", ((2, 0), (2, 1))),
+        ("layer 3", "[CLS]", ((3, 3),)),
+        ("upper layers", "[CLS]", ((2, 0), (2, 1), (3, 3))),
+    ]
+    assert "relay heads" not in {one.name for one in mediation.joint_outputs(relays.assign(is_relay_head=False))}
+
+
 def test_no_share_is_told_of_a_total_effect_that_may_be_nothing():
     rng = np.random.default_rng(0)
     clean = rng.normal(size=(40, 3))
     noise = clean + rng.normal(0, 0.01, (2, 40, 3))
     sample = QuerySample(np.arange(40), 200, seed=0)
-    table = mediation.mediation(clean, clean + 0.0, noise, noise, rng.integers(0, 3, 40), sample)
+    logits = MediationLogits(clean, clean + 0.0, noise, noise)
+    table = mediation.mediation(logits, rng.integers(0, 3, 40), sample)
     assert table["mediated"].isna().all()
     assert table["total"].tolist() == [0, 0]
 
 
-def test_readers_are_far_from_chance_and_matter():
+def test_a_relay_head_is_one_whose_cls_row_costs():
     rng = np.random.default_rng(0)
     sample, chances = QuerySample(np.arange(60) // 2, 200, seed=0), np.full(60, 0.5)
-    shares = np.array([0.9, 0.1, 0.5, 0.9]) + rng.normal(0, 0.02, (60, 4))
-    shares[:5] = np.nan
-    losses = np.array([-1.0, -1.0, -1.0, 0.0]) + rng.normal(0, 0.1, (60, 4))
-    losses[:, 3] -= losses[:, 3].mean()
-    table = mediation.choose_relay_heads([(2, 0), (2, 1), (2, 2), (3, 0)], shares, chances, losses, sample, margin=0.05)
+    attention = rng.uniform(0.1, 0.2, (60, 4, 7))
+    attention[:5] = np.nan
+    noise = rng.normal(0, 0.1, (60, 4))
+    noise[:, 2] -= noise[:, 2].mean()
+    all_rows, cls_row = noise - 2, noise + np.array([-1.0, -2.0, 0.0, 1.0])
+    heads = [(2, 0), (2, 1), (2, 2), (3, 0)]
+    table = relay_heads.choose_relay_heads(heads, attention, chances, all_rows, cls_row, sample)
     assert table["is_relay_head"].tolist() == [True, True, False, False]
-    assert table["dev_share"].to_numpy() == pytest.approx(np.nanmean(shares, axis=0))
+    assert relay_heads.strongest_relay_head(table) == (2, 1)
+    assert table["dev_q"].to_numpy() == pytest.approx(false_discovery_control(table["dev_p"]))
+    assert table["dev_logit_margin_change"].to_numpy() == pytest.approx(all_rows.mean(axis=0))
+    assert table["dev_cls_row_logit_margin_change"].to_numpy() == pytest.approx(cls_row.mean(axis=0))
+    assert table["dev_share"].to_numpy() == pytest.approx(np.nanmean(attention[..., 6], axis=0))
+    assert table["dev_term_mass"].to_numpy() == pytest.approx(np.nanmean(attention[..., 1] + attention[..., 2], axis=0))
     assert table["dev_chance"].tolist() == [0.5] * 4
 
 
@@ -199,7 +275,7 @@ def test_a_readers_change_stands_beside_those_of_random_groups():
     values = changes(truth, pairs, masks)
     chances = chance_shared_term_share([token_kinds(tokens) for tokens in tokens_of(truth, pairs)])
     sample = QuerySample(truth.query_ids, 200, seed=0)
-    table = mediation.relay_dependence(
+    table = relay_heads.relay_dependence(
         truth.readers, attention_edges.ClsAttentionSums.of(values, truth.query_ids), TARGETS, chances, sample
     )
     row = table.iloc[0]
@@ -211,47 +287,83 @@ def test_a_readers_change_stands_beside_those_of_random_groups():
     assert (row["percentile"], row["p"]) == (1, 1 / 4)  # three other heads of the layer, none moves it as far
     assert abs(row["share_change"]) > 10 * abs(row["random_median"])
     assert row["difference_low"] > 0  # it looks at what both texts share
+    rows = values[:, :, place[0], place[1], 5].astype(float)  # [state, pair]
+    moved = (rows[1:] - rows[0]).mean(axis=1)
+    assert row["entropy"] == pytest.approx(rows[0].mean(), abs=1e-6)
+    assert row["entropy_change"] == pytest.approx(moved[0], abs=1e-6)
+    assert row["random_entropy_median"] == pytest.approx(np.median(moved[1:]), abs=1e-6)
+    # Without the matcher nothing is flagged: its gaze turns from the shared words to [CLS] itself, and so narrows.
+    assert row["share_change_high"] < 0
+    assert row["entropy_change_high"] < 0
 
 
-def reader_rows(p: list[float], low: list[float], draws: int = 30) -> pd.DataFrame:
-    return pd.DataFrame(
+def relay_rows(**changed: object) -> pd.DataFrame:
+    """Three relay heads, the second of which is the strongest."""
+    rows = pd.DataFrame(
         {
             "layer": 4,
-            "head": range(len(p)),
+            "head": range(3),
             "is_relay_head": True,
-            "share": 0.3,
+            "dev_cls_row_logit_margin_change": [-0.1, -0.3, -0.2],
+            "share": 0.7,
             "chance": 0.5,
-            "share_change": -0.2,
-            "share_change_low": -0.25,
-            "share_change_high": -0.15,
-            "random_median": 0.0,
-            "random_groups": draws,
-            "p": p,
-            "mediated": 0.4,
-            "difference_low": low,
-            "difference_high": np.array(low) + 0.02,
+            "difference_low": [-0.3, 0.15, -0.3],
+            "difference": [-0.2, 0.2, -0.2],
+            "difference_high": [-0.1, 0.25, -0.1],
+            "share_change": [0.2, -0.2, 0.2],
+            "share_change_low": [0.15, -0.25, 0.15],
+            "share_change_high": [0.25, -0.15, 0.25],
+            "random_groups": 30,
+            "p": 0.03,
+            "entropy": 0.5,
+            "entropy_change": 0.1,
+            "entropy_change_low": 0.05,
+            "entropy_change_high": 0.15,
+            "random_entropy_median": 0.0,
         }
     )
+    return rows.assign(**changed)
+
+
+NARROWS = {"entropy_change_low": -0.2, "entropy_change_high": -0.1}
+NO_JOINT = pd.DataFrame({"outputs": [], "rows": [], "heads": []})
 
 
 @pytest.mark.parametrize(
-    ("table", "verdict"),
+    ("relays", "joint", "verdict"),
     [
-        (reader_rows([0.03, 0.03, 0.4], [0.0] * 3), AGREES),
-        (reader_rows([0.3, 0.4], [0.0] * 2), DIFFERS),
-        (reader_rows([0.03, 0.4, 0.4], [0.0] * 3), CANNOT_TELL),
-        (reader_rows([0.03], [0.0], draws=2), CANNOT_TELL),
-        (reader_rows([0.03], [0.0]).assign(is_relay_head=False), CANNOT_TELL),
-        (pd.DataFrame({"layer": [], "head": [], "is_relay_head": []}), CANNOT_TELL),
+        (relay_rows(), joint_mediation_frame(), AGREES),
+        (relay_rows(share_change_low=0.15, share_change_high=0.25), joint_mediation_frame(), DIFFERS),
+        (relay_rows(share_change_high=0.01), joint_mediation_frame(), CANNOT_TELL),
+        (relay_rows(p=0.3), joint_mediation_frame(), CANNOT_TELL),
+        (relay_rows(random_groups=2), joint_mediation_frame(), CANNOT_TELL),
+        (relay_rows(**NARROWS), joint_mediation_frame(), DIFFERS),
+        (relay_rows(entropy_change_low=-0.01), joint_mediation_frame(), CANNOT_TELL),
+        (relay_rows(), joint_mediation_frame(above_others=-0.5), DIFFERS),
+        (relay_rows(), joint_mediation_frame(above_others=0.05), CANNOT_TELL),
+        (relay_rows(), joint_mediation_frame(mediated=0.05), CANNOT_TELL),
+        (relay_rows(), joint_mediation_frame().assign(mediated=np.nan), CANNOT_TELL),
+        (relay_rows(), NO_JOINT, CANNOT_TELL),
+        (relay_rows(is_relay_head=False), joint_mediation_frame(), CANNOT_TELL),
+        (pd.DataFrame({"layer": [], "head": [], "is_relay_head": []}), NO_JOINT, CANNOT_TELL),
     ],
 )
-def test_dependence(table: pd.DataFrame, verdict: str):
-    assert dependence(table).verdict == verdict
+def test_dependence(relays: pd.DataFrame, joint: pd.DataFrame, verdict: str):
+    assert dependence(relays, joint).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("low", "verdict"),
-    [([0.1, 0.1, -0.2], AGREES), ([-0.2, -0.2, 0.1], DIFFERS), ([0.1, -0.2], CANNOT_TELL), ([-0.01], CANNOT_TELL)],
+    ("changed", "verdict"),
+    [
+        ({}, AGREES),
+        ({"difference_low": -0.25, "difference_high": -0.15}, DIFFERS),
+        ({"difference_low": -0.01}, CANNOT_TELL),
+        ({"is_relay_head": [True, False, True]}, DIFFERS),  # the strongest of those left looks elsewhere
+    ],
 )
-def test_direction(low: list[float], verdict: str):
-    assert direction(reader_rows([0.03] * len(low), low)).verdict == verdict
+def test_direction_is_that_of_the_strongest(changed: dict, verdict: str):
+    assert direction(relay_rows(**changed)).verdict == verdict
+
+
+def test_direction_says_how_many_relay_heads_agree():
+    assert direction(relay_rows()).measured.endswith("1 of 3 relay heads above chance")

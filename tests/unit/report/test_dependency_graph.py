@@ -19,10 +19,14 @@ def test_the_graph_draws_the_strongest_significant_edges():
 
 
 @pytest.mark.parametrize("tokens", [frames.ENGLISH, frames.CHINESE])
-def test_a_relay_head_is_shown_on_every_token_but_cls_itself(tokens: list[str]):
-    results = dataclasses.replace(frames.results(2, 4), example_cls_attention=[frames.example_record(tokens)])
+def test_a_relay_head_is_shown_on_every_token_of_the_texts_and_by_kind_of_all(tokens: list[str]):
+    record = frames.example_record(tokens)
+    results = dataclasses.replace(frames.results(2, 4), example_cls_attention=[record])
     (drawn,) = dependency_graph.relay_head_charts(results)
     found = svg_texts(drawn)
-    assert [one for one in found if one in set(tokens)] == tokens[1:]
-    assert "[CLS]" not in found
-    assert f"its attention to itself, {100 / len(tokens):.0f}% and 0%, is left out" in drawn.words.caption
+    special = {"[CLS]", "[SEP]"}
+    assert [one for one in found if one in set(tokens) - special] == [one for one in tokens if one not in special]
+    assert [one for one in found if one in special] == ["[CLS]", "[SEP]"]
+    assert f"[CLS] {100 / len(tokens):.1f}% and 0.0%, [SEP] {200 / len(tokens):.1f}% and" in drawn.words.caption
+    unmasked = [f"{100 * record['kinds'].count(kind) / len(tokens):.1f}%" for kind in ("[CLS]", "[SEP]", "shared term")]
+    assert [one for one in found if one.endswith("%")][:3] == unmasked
