@@ -110,7 +110,7 @@ def test_the_command_line_compares_two_of_them(repository, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     printed = command(sys.executable, "-m", "pipeline.compare", "HEAD~1", "mine", "--output", "page.html")
     assert re.search(r"run\.seed +1 +3\n", printed)
-    assert "effects: 1.00." in printed
+    assert "effects by the primary measure: 1.00." in printed
     assert (repository / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
