@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from pipeline.attention import counterfactuals, head_functions, maps
+from pipeline.attention.attention_shift import SHIFTED
 from pipeline.attention.head_functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
 from pipeline.attention.norm_weighting import norm_weighted_batches
 from pipeline.models.tokenization import EncodedPairs
@@ -32,6 +33,10 @@ class AttentionScorer:
     def scores(self) -> np.ndarray:
         """Scores of the functions [pair, layer, head, function]."""
         return self._scores(lambda pair: head_functions.weights(self.tokens[pair]))
+
+    def matched_scores(self) -> np.ndarray:
+        """Scores of SHIFTED at the queries that count for term_match, [pair, layer, head, function of SHIFTED]."""
+        return self._masses(_matched_weights)
 
     def controls(self, chances: np.ndarray, broad: float, seed: int) -> np.ndarray:
         """Controls of the functions [pair, layer, head, function].
@@ -105,6 +110,13 @@ def _stronger(controls: np.ndarray) -> np.ndarray:
     """
     strongest = np.nan_to_num(nan_mean(controls), nan=-1).argmax(axis=-1)  # [layer, head]
     return np.take_along_axis(controls, strongest[None, ..., None], axis=-1)[..., 0]
+
+
+def _matched_weights(tokens: Tokens) -> np.ndarray:
+    """`mass_weights` of SHIFTED over tokens of a term that both texts hold: float32 [query, key, function]."""
+    targets = head_functions.targets(tokens)
+    matched = targets[TARGETED.index("term_match")].any(axis=1)  # [query]
+    return head_functions.mass_weights(targets[[TARGETED.index(name) for name in SHIFTED]] & matched[:, None])
 
 
 def _function_weights(names: Sequence[str]) -> Callable[[Tokens], np.ndarray]:

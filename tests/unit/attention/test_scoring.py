@@ -1,4 +1,4 @@
-"""Controls of segmentation under attention written by hand: readers of neighbours are not readers of their own word."""
+"""Scores at the queries of a match, and controls of segmentation under attention of readers written by hand."""
 
 from types import SimpleNamespace
 
@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pipeline.attention import head_labels
+from pipeline.attention.attention_shift import SHIFTED
 from pipeline.attention.head_functions import FUNCTIONS, Tokens, chance, weights
 from pipeline.attention.scoring import AttentionScorer
 from pipeline.stats.bootstrap import QuerySample
-from tests.unit.attention.test_maps import CLS, PAD, SEP, encode
+from tests.unit.attention.test_maps import CLS, ENCODED, PAD, SEP, TOKENS, encode, framework_attention, model
 
 PREVIOUS, NEXT, OWN_WORD, BOTH = range(4)  # heads, BOTH reads the previous and the next token evenly
 FIRST_WORD = 10  # vocabulary index of the first word of every pair, of all its pieces
@@ -92,3 +93,30 @@ def test_the_direction_of_a_head_is_the_same_for_all_pairs():
     assert 0.1 < (later > earlier).mean() < 0.9  # the larger one, were it taken pair by pair, would be either
     larger = max(later, earlier, key=np.nanmean)
     np.testing.assert_allclose(found[:, BOTH], larger, atol=1e-6)
+
+
+def matching_keys(tokens: Tokens, query: int) -> dict[str, list[int]]:
+    """What a query attends to, by function of SHIFTED."""
+    other = [place for place, side in enumerate(tokens.segment) if side == 1 - tokens.segment[query]]
+    return {
+        "term_match": [place for place in other if tokens.key[place] == tokens.key[query] >= 0],
+        "self": [query],
+        "cls": np.flatnonzero(tokens.cls).tolist(),
+        "sep": np.flatnonzero(tokens.sep).tolist(),
+    }
+
+
+def test_matched_scores_are_of_the_tokens_of_a_match_alone():
+    of = model()
+    found = AttentionScorer(of, ENCODED, TOKENS, 40).matched_scores()
+    undefined = []
+    for pair, tokens in enumerate(TOKENS):
+        by_query = [matching_keys(tokens, query) for query in np.flatnonzero(tokens.text)]
+        matching = [keys for keys in by_query if keys["term_match"]]
+        undefined.append(not matching)
+        rows = framework_attention(of, pair)[:, :, [keys["self"][0] for keys in matching]]  # [layer, head, query, key]
+        for place, name in enumerate(SHIFTED if matching else ()):
+            shares = [rows[:, :, row, keys[name]].sum(axis=-1) for row, keys in enumerate(matching)]
+            np.testing.assert_allclose(found[pair, :, :, place], np.mean(shares, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(np.isnan(found).all(axis=(1, 2, 3)), undefined)
+    assert 0 < sum(undefined) < len(undefined)
