@@ -3,6 +3,9 @@
 The article shows one term-match head whose attention to the same term grew while that to itself and to [SEP] shrank,
 and reads [SEP] as the place for "nothing to attend to". Which place that is differs between checkpoints, so it is
 found: the **attention sink** is the special token that text tokens attend to most before fine-tuning.
+
+In the term-match heads all places are measured at the same queries, the tokens of a term that both texts hold: there a
+share of the same row grows or shrinks, and what other tokens attend to says nothing.
 """
 
 from collections.abc import Sequence
@@ -48,20 +51,22 @@ class AttentionShift:
 
     Attributes:
         before: scores before fine-tuning, [pair, layer, head, function].
+        matched_before: `AttentionScorer.matched_scores` before fine-tuning, [pair, layer, head, function of SHIFTED].
         sample: the pairs.
         term_match_heads: the surest first, chosen on the labelling half.
         labelling_half: bool [pair]; it names the attention sink too. The other half judges the term-match heads.
     """
 
     before: np.ndarray
+    matched_before: np.ndarray
     sample: QuerySample
     term_match_heads: Sequence[Head]
     labelling_half: np.ndarray
 
-    def measure(self, after: np.ndarray) -> Shifts:
-        """Shifts from the scores after fine-tuning, [pair, layer, head, function]."""
+    def measure(self, after: np.ndarray, matched_after: np.ndarray) -> Shifts:
+        """Shifts from the scores after fine-tuning, shapes as before it."""
         half = self.labelling_half
-        judged = self.before[~half], after[~half], self.sample.subset(~half)
+        judged = self.matched_before[~half], matched_after[~half], self.sample.subset(~half)
         return Shifts(
             attention_shift(self.before, after, self.sample),
             mean_attention_shift(self.before, after, self.sample),
@@ -92,10 +97,10 @@ def attention_sink(before: np.ndarray) -> str:
 def term_match_shift(
     heads: Sequence[Head], sink: str, before: np.ndarray, after: np.ndarray, sample: QuerySample
 ) -> pd.DataFrame:
-    """Change of the term-match heads' scores [pair, layer, head, function], a row each head and function of SHIFTED."""
-    places = [(*head, FUNCTIONS.index(name)) for head in heads for name in SHIFTED]
+    """Change of the term-match heads' scores [pair, layer, head, function of SHIFTED], a row each head and function."""
+    places = [(*head, function) for head in heads for function in range(len(SHIFTED))]
     layer, head, function = np.array(places, dtype=int).reshape(-1, 3).T
-    names = np.array(FUNCTIONS)[function].astype(object)
+    names = np.array(SHIFTED)[function].astype(object)
     rank = np.repeat(np.arange(len(heads)) + 1, len(SHIFTED))
     frame = pd.DataFrame({"layer": layer, "head": head, "rank": rank, "function": names, "is_sink": names == sink})
     return frame.assign(**_paired_change(before[:, layer, head, function], after[:, layer, head, function], sample))

@@ -28,7 +28,8 @@ Each function has a control, in which it should vanish where the head does what 
 
 - term_match: the same score on the pair with the shared terms of its title replaced (`counterfactuals.replace_terms`).
 - segmentation: for the same queries, the tokens that would share a word with them were every boundary one token later,
-  and do not: what a head that reads neighbours whatever the word would score as well.
+  or one earlier, and do not: what a head that reads the next token, or the previous one, whatever the word would score
+  as well. Of the two a head's control is the one that is higher on average over pairs, the same one for all its pairs.
 - previous_term, next_term: the mean attention to a term at another offset in the same text, the own one left out.
 - self, cls, sep, cross_text: chance.
 - entropy: the threshold from which a head is called broad.
@@ -138,12 +139,13 @@ def mass_weights(targets: np.ndarray) -> np.ndarray:
 
 
 def control_weights(tokens: Tokens) -> np.ndarray:
-    """`mass_weights` of the controls of RETARGETED: float32 [query, key, function]."""
-    same_word, shifted = (
-        targets(words)[TARGETED.index("segmentation")] for words in (tokens, replace(tokens, word=_shifted(tokens)))
-    )
-    boundaries = mass_weights((shifted & ~same_word & same_word.any(axis=1)[:, None])[None])[..., 0]
-    return np.stack([boundaries, _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
+    """`mass_weights` of the controls of RETARGETED: float32 [query, key, control].
+
+    Segmentation has two, its boundaries later and earlier, and they come first; the others have one each.
+    """
+    boundaries = mass_weights(np.stack([_across_boundaries(tokens, later) for later in (1, -1)]))
+    orders = np.stack([_other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
+    return np.concatenate([boundaries, orders], axis=-1)
 
 
 def written_weights(tokens: Tokens) -> np.ndarray:
@@ -155,12 +157,24 @@ def written_weights(tokens: Tokens) -> np.ndarray:
     return mass_weights(np.concatenate([targets(tokens), every_key[None]]))
 
 
-def _shifted(tokens: Tokens) -> np.ndarray:
-    """Words with every boundary moved by one token: each token in a word takes the word of the token before it."""
-    word = tokens.word.copy()
-    inside = (word[1:] >= 0) & (word[:-1] >= 0) & (tokens.segment[1:] == tokens.segment[:-1])
-    word[1:][inside] = tokens.word[:-1][inside]
-    return word
+def _across_boundaries(tokens: Tokens, later: int) -> np.ndarray:
+    """Tokens that share a word with the query only once boundaries are moved, bool [query, key]; as of `_shifted`."""
+    same_word, shifted = (
+        targets(words)[TARGETED.index("segmentation")]
+        for words in (tokens, replace(tokens, word=_shifted(tokens, later)))
+    )
+    return shifted & ~same_word & same_word.any(axis=1)[:, None]
+
+
+def _shifted(tokens: Tokens, later: int) -> np.ndarray:
+    """Words with every boundary moved by one token, later (1) or earlier (-1).
+
+    Each token in a word takes the word of the token before it (1) or after it (-1), within a text.
+    """
+    word, segment = (np.roll(values, later) for values in (tokens.word, tokens.segment))
+    # The first and the last token are special and in no word, so that what is rolled over the end is never taken.
+    inside = (tokens.word >= 0) & (word >= 0) & (tokens.segment == segment)
+    return np.where(inside, word, tokens.word)
 
 
 def _other_offsets(tokens: Tokens, offset: int) -> np.ndarray:

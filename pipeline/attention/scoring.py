@@ -7,9 +7,11 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from pipeline.attention import counterfactuals, head_functions, maps
+from pipeline.attention.attention_shift import SHIFTED
 from pipeline.attention.head_functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
 from pipeline.attention.norm_weighting import norm_weighted_batches
 from pipeline.models.tokenization import EncodedPairs
+from pipeline.stats.metrics import nan_mean
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class AttentionScorer:
         """Scores of the functions [pair, layer, head, function]."""
         return self._scores(lambda pair: head_functions.weights(self.tokens[pair]))
 
+    def matched_scores(self) -> np.ndarray:
+        """Scores of SHIFTED at the queries that count for term_match, [pair, layer, head, function of SHIFTED]."""
+        return self._masses(_matched_weights)
+
     def controls(self, chances: np.ndarray, broad: float, seed: int) -> np.ndarray:
         """Controls of the functions [pair, layer, head, function].
 
@@ -40,7 +46,9 @@ class AttentionScorer:
             broad: the normalised entropy that is entropy's control.
             seed: of the substitutes for shared terms.
         """
-        retargeted = self._masses(head_functions.control_weights)
+        weighed = self._masses(head_functions.control_weights)
+        boundaries, orders = np.split(weighed, [2], axis=-1)
+        retargeted = np.concatenate([_stronger(boundaries)[..., None], orders], axis=-1)
         controls = np.broadcast_to(chances[:, None, None], (*retargeted.shape[:-1], len(FUNCTIONS))).copy()
         controls[..., [FUNCTIONS.index(name) for name in RETARGETED]] = retargeted
         controls[..., FUNCTIONS.index("entropy")] = broad
@@ -93,6 +101,22 @@ class AttentionScorer:
     def _scores(self, weigh: maps.PairWeights, batches: maps.Batches = maps.attention_batches) -> np.ndarray:
         pad_id = self.model.config.pad_token_id
         return maps.head_scores(self.model, self.encoded, weigh, pad_id, self.max_tokens, batches)
+
+
+def _stronger(controls: np.ndarray) -> np.ndarray:
+    """Of several controls [pair, layer, head, control] the one of each head whose mean over pairs is the largest.
+
+    [pair, layer, head]: the same for all pairs, since the largest pair by pair would be the largest noise.
+    """
+    strongest = np.nan_to_num(nan_mean(controls), nan=-1).argmax(axis=-1)  # [layer, head]
+    return np.take_along_axis(controls, strongest[None, ..., None], axis=-1)[..., 0]
+
+
+def _matched_weights(tokens: Tokens) -> np.ndarray:
+    """`mass_weights` of SHIFTED over tokens of a term that both texts hold: float32 [query, key, function]."""
+    targets = head_functions.targets(tokens)
+    matched = targets[TARGETED.index("term_match")].any(axis=1)  # [query]
+    return head_functions.mass_weights(targets[[TARGETED.index(name) for name in SHIFTED]] & matched[:, None])
 
 
 def _function_weights(names: Sequence[str]) -> Callable[[Tokens], np.ndarray]:

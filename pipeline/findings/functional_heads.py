@@ -170,7 +170,7 @@ def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
 def fine_tuning(term_match_shift: pd.DataFrame) -> Finding:
     """T1: in the surest term-match head attention to the same term grew, to itself and to the sink shrank.
 
-    Beyond the drift null where there is one.
+    Of the attention of tokens of a term that both texts hold, all three; beyond the drift null where there is one.
 
     Args:
         term_match_shift: one row per term-match head and place attended to (term_match_shift.csv).
@@ -184,7 +184,10 @@ def fine_tuning(term_match_shift: pd.DataFrame) -> Finding:
     counts = "; ".join(
         f"{PLACES[name]} {_direction(name)} in {held.get(name, 0)}" for name in (row["function"] for row in surest)
     )
-    measured = f"{Head.of_row(surest[0]).name}: {values}; of {shifts['rank'].max()} term-match heads: {counts}"
+    head = Head.of_row(surest[0]).name
+    measured = (
+        f"{head}, share of a matching term's attention: {values}; of {shifts['rank'].max()} term-match heads: {counts}"
+    )
     return conclude("T1", measured, [_shifted(row) for row in surest])
 
 

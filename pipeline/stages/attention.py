@@ -48,6 +48,7 @@ def main(params: Params, record: Record) -> None:
 
     scorers = {phase: AttentionScorer(model, encoded, tokens, settings.batch_tokens) for phase, model in models.items()}
     scores = {phase: scorer.scores() for phase, scorer in scorers.items()}
+    matched = {phase: scorer.matched_scores() for phase, scorer in scorers.items()}
     chances = np.stack([head_functions.chance(*head_functions.weights(pair)) for pair in tokens])
     controls = scorers["after"].controls(chances, settings.broad_entropy, seed)
     shuffled = scorers["after"].shuffled(head_labels.ORDER_FUNCTIONS, seed)
@@ -59,13 +60,13 @@ def main(params: Params, record: Record) -> None:
     half = half_of_queries(sample.query_ids, seed)
     half_labels = head_labels.label_heads(evidence.subset(half), sample.subset(half), settings.label_threshold)
     chosen = head_labels.labelled_heads(half_labels, "term_match")
-    shift = AttentionShift(scores["before"], sample, chosen, half)
-    shifts = shift.measure(scores["after"])
+    shift = AttentionShift(scores["before"], matched["before"], sample, chosen, half)
+    shifts = shift.measure(scores["after"], matched["after"])
     metrics = head_labels.profile_metrics(profiles, chances) | head_labels.label_counts(labels)
     metrics |= shift_counts(shifts.heads)
     if settings.drift_null:
-        drifted = AttentionScorer(_drifted(params, train, dev), encoded, tokens, settings.batch_tokens).scores()
-        null = shift.measure(drifted)
+        drifted = AttentionScorer(_drifted(params, train, dev), encoded, tokens, settings.batch_tokens)
+        null = shift.measure(drifted.scores(), drifted.matched_scores())
         shifts = shifts.with_null(null)
         metrics |= shift_counts(null.heads, "null_")
     compared = encoded.take(np.arange(min(len(encoded), MAX_PAIRS)))

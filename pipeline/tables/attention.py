@@ -106,10 +106,15 @@ TERM_MATCH_SHIFT = Table(
     (
         *HEAD,
         integer("rank", "rank of the head on the labelling half, 1 the surest", low=1),
-        text("function", "function scored, see docs/method.md", "term_match", "self", "cls", "sep"),
-        flag("is_sink", "the place is the attention sink: [CLS] or [SEP], whichever got more before fine-tuning"),
-        BEFORE,
-        AFTER,
+        text("function", "place attended to: the same term, itself, [CLS], [SEP]", "term_match", "self", "cls", "sep"),
+        flag(
+            "is_sink", "the place is the attention sink: [CLS] or [SEP], whichever text tokens attended to more before"
+        ),
+        _score(
+            "before",
+            "share of a matching term's attention before fine-tuning: of the tokens of terms that both texts hold",
+        ),
+        _score("after", "the same share after fine-tuning"),
         *estimate(CHANGE),
         P,
         Q,

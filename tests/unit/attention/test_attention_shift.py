@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from pipeline.attention import attention_shift
-from pipeline.attention.attention_shift import AttentionShift, attention_sink, term_match_shift
+from pipeline.attention.attention_shift import SHIFTED, AttentionShift, attention_sink, term_match_shift
 from pipeline.attention.head_functions import FUNCTIONS
 from pipeline.core.heads import Head
 from pipeline.stats.bootstrap import QuerySample, half_of_queries
@@ -41,6 +41,14 @@ def moved_scores() -> tuple[np.ndarray, np.ndarray]:
     return before, after
 
 
+def matched_scores() -> tuple[np.ndarray, np.ndarray]:
+    """Another draw of `moved_scores`, of SHIFTED alone, in which [SEP] gets the most."""
+    before, after = (scores[..., [place(name) for name in SHIFTED]] for scores in moved_scores())
+    more = np.random.default_rng(4).uniform(0, 0.05, before.shape)
+    more[..., SHIFTED.index("sep")] += 0.5
+    return before + more, after + more
+
+
 def test_the_sink_is_the_special_token_with_most_attention():
     before, _ = moved_scores()
     assert attention_sink(before) == "cls"
@@ -52,28 +60,33 @@ def test_the_sink_is_the_special_token_with_most_attention():
 
 def test_term_match_heads_are_judged_on_the_other_half_alone():
     before, after = moved_scores()
+    matched_before, matched_after = matched_scores()
     half = half_of_queries(SAMPLE.query_ids, seed=0)
     heads = [Head(1, 0), Head(0, 1)]
-    found = AttentionShift(before, SAMPLE, heads, half).measure(after).term_match
+    shift = AttentionShift(before, matched_before, SAMPLE, heads, half)
+    found = shift.measure(after, matched_after).term_match
     assert found[["layer", "head", "rank"]].to_numpy()[::4].tolist() == [[1, 0, 1], [0, 1, 2]]
     assert found["function"].tolist() == ["term_match", "self", "cls", "sep"] * 2
-    assert found["function"][found["is_sink"]].tolist() == ["cls"] * 2
+    assert found["function"][found["is_sink"]].tolist() == ["cls"] * 2  # by all text tokens, not the matching ones
     for _, row in found.iterrows():
-        was, now = (scores[~half, row["layer"], row["head"], place(row["function"])] for scores in (before, after))
+        where = (~half, row["layer"], row["head"], SHIFTED.index(row["function"]))
+        was, now = matched_before[where], matched_after[where]
         assert (row["before"], row["after"]) == (pytest.approx(was.mean()), pytest.approx(now.mean()))
         assert row["change"] == pytest.approx((now - was).mean())
         assert row["change_low"] < row["change"] < row["change_high"]
     shifted = found["q"] < 0.05
     assert shifted.tolist()[:3] == [True] * 3
     np.testing.assert_allclose(found["q"], stats.false_discovery_control(found["p"]))
-    after[half] = 0  # what the labelling half became does not matter
-    assert AttentionShift(before, SAMPLE, heads, half).measure(after).term_match.equals(found)
+    after[half] = matched_after[half] = 0  # what the labelling half became does not matter
+    assert shift.measure(after, matched_after).term_match.equals(found)
 
 
 def test_shuffled_grades_stand_next_to_the_changes():
     before, after = moved_scores()
-    shift = AttentionShift(before, SAMPLE, [Head(1, 0)], half_of_queries(SAMPLE.query_ids, seed=0))
-    found, null = shift.measure(after), shift.measure(before)
+    matched_before, matched_after = matched_scores()
+    half = half_of_queries(SAMPLE.query_ids, seed=0)
+    shift = AttentionShift(before, matched_before, SAMPLE, [Head(1, 0)], half)
+    found, null = shift.measure(after, matched_after), shift.measure(before, matched_before)
     both = found.with_null(null)
     assert both.term_match["null_change"].tolist() == [0] * 4
     assert both.term_match["change"].equals(found.term_match["change"])
@@ -82,7 +95,7 @@ def test_shuffled_grades_stand_next_to_the_changes():
 
 @pytest.mark.parametrize("pairs", [0, 2, 80])
 def test_without_heads_or_queries_nothing_is_said(pairs: int):
-    before, after = moved_scores()
+    before, after = matched_scores()
     few = QuerySample(SAMPLE.query_ids[:pairs], 50, seed=0)
     assert term_match_shift([], "cls", before[:pairs], after[:pairs], few).empty
     alone = term_match_shift([Head(0, 0)], "cls", before[:pairs], after[:pairs], few)

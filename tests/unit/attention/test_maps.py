@@ -37,9 +37,14 @@ def model(layers=2, heads=3, **overrides) -> BertForSequenceClassification:
 def corpus() -> tuple[EncodedPairs, list[Tokens]]:
     rng = np.random.default_rng(5)
     pairs = [_pair(rng, *sizes, words_of_two=index != 3) for index, sizes in enumerate(SIZES)]
+    return encode(pairs), [tokens for _, tokens in pairs]
+
+
+def encode(pairs: list[tuple[np.ndarray, Tokens]]) -> EncodedPairs:
+    """Pairs given by their vocabulary indices and tokens."""
     ids = np.concatenate([ids for ids, _ in pairs])
     segment = np.concatenate([tokens.segment for _, tokens in pairs])
-    encoded = EncodedPairs(
+    return EncodedPairs(
         ids=ids,
         types=np.maximum(segment, 0),
         segment=segment,
@@ -47,7 +52,6 @@ def corpus() -> tuple[EncodedPairs, list[Tokens]]:
         starts=np.concatenate([[0], np.cumsum([len(ids) for ids, _ in pairs])]),
         truncated=np.zeros(len(pairs), dtype=bool),
     )
-    return encoded, [tokens for _, tokens in pairs]
 
 
 def _pair(rng, query_words: int, title_words: int, words_of_two: bool) -> tuple[np.ndarray, Tokens]:

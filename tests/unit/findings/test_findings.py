@@ -237,7 +237,7 @@ def test_fine_tuning(match, itself, sink, verdict: str, place: str, other: str):
     weaker = {"term_match": SHRANK, "self": SHRANK, place: GREW, other: GREW}
     finding = functional_heads.fine_tuning(frames.term_match_shift_frame([surest, weaker], place))
     assert finding.verdict == verdict
-    assert finding.measured.startswith("layer 0 head 0: the same term 0.500 -> ")
+    assert finding.measured.startswith("layer 0 head 0, share of a matching term's attention: the same term 0.500 -> ")
     assert f"[{place.upper()}] (the sink)" in finding.measured
     assert f"[{other.upper()}]" not in finding.measured + finding.reason
 
