@@ -27,9 +27,8 @@ A pair in which no query counts leaves the function undefined: NaN for that pair
 Each function has a control, in which it should vanish where the head does what the function says and nothing else:
 
 - term_match: the same score on the pair with the shared terms of its title replaced (`counterfactuals.replace_terms`).
-- segmentation: for the same queries, the tokens that would share a word with them were every boundary one token later,
-  or one earlier, and do not: what a head that reads the next token, or the previous one, whatever the word would score
-  as well. Of the two a head's control is the one that is higher on average over pairs, the same one for all its pairs.
+- segmentation: attention to tokens of other words of the same text, as far away as the tokens of the own word and as
+  often: what a head that reads its neighbours, whatever the word, would score as well.
 - previous_term, next_term: the mean attention to a term at another offset in the same text, the own one left out.
 - self, cls, sep, cross_text: chance.
 - entropy: the threshold from which a head is called broad.
@@ -43,7 +42,7 @@ The quantities follow Clark et al. 2019 (arXiv 1906.04341, attention to the next
 carried from tokens to words and from one text to a pair.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -139,13 +138,8 @@ def mass_weights(targets: np.ndarray) -> np.ndarray:
 
 
 def control_weights(tokens: Tokens) -> np.ndarray:
-    """`mass_weights` of the controls of RETARGETED: float32 [query, key, control].
-
-    Segmentation has two, its boundaries later and earlier, and they come first; the others have one each.
-    """
-    boundaries = mass_weights(np.stack([_across_boundaries(tokens, later) for later in (1, -1)]))
-    orders = np.stack([_other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
-    return np.concatenate([boundaries, orders], axis=-1)
+    """`mass_weights` of the controls of RETARGETED: float32 [query, key, function]."""
+    return np.stack([_other_words(tokens), _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
 
 
 def written_weights(tokens: Tokens) -> np.ndarray:
@@ -157,24 +151,23 @@ def written_weights(tokens: Tokens) -> np.ndarray:
     return mass_weights(np.concatenate([targets(tokens), every_key[None]]))
 
 
-def _across_boundaries(tokens: Tokens, later: int) -> np.ndarray:
-    """Tokens that share a word with the query only once boundaries are moved, bool [query, key]; as of `_shifted`."""
-    same_word, shifted = (
-        targets(words)[TARGETED.index("segmentation")]
-        for words in (tokens, replace(tokens, word=_shifted(tokens, later)))
-    )
-    return shifted & ~same_word & same_word.any(axis=1)[:, None]
+def _other_words(tokens: Tokens) -> np.ndarray:
+    """Weights [query, key] of segmentation's control: attention to other words, as far away as the own word's tokens.
 
-
-def _shifted(tokens: Tokens, later: int) -> np.ndarray:
-    """Words with every boundary moved by one token, later (1) or earlier (-1).
-
-    Each token in a word takes the word of the token before it (1) or after it (-1), within a text.
+    At every distance at which own words have a token, in tokens and either way, the mean attention to tokens of other
+    words of the same text; each distance counts as often as own words have it. NaN where other words have none of them.
     """
-    word, segment = (np.roll(values, later) for values in (tokens.word, tokens.segment))
-    # The first and the last token are special and in no word, so that what is rolled over the end is never taken.
-    inside = (tokens.word >= 0) & (word >= 0) & (tokens.segment == segment)
-    return np.where(inside, word, tokens.word)
+    own = targets(tokens)[TARGETED.index("segmentation")]
+    step, in_word = _steps(tokens.word), tokens.word >= 0
+    same_text = in_word[:, None] & in_word[None, :] & (tokens.segment[:, None] == tokens.segment[None, :])
+    others = same_text & (step != 0)
+    place = np.arange(len(in_word))
+    distance = place[None, :] - place[:, None] + len(place)
+    counts, available = (np.bincount(distance[pairs], minlength=2 * len(place)) for pairs in (own, others))
+    shared = np.where(available > 0, counts, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_distance = shared / np.maximum(available, 1) * counts.sum() / shared.sum() / own.any(axis=1).sum()
+        return np.where(others, by_distance[distance], np.nan if not shared.any() else 0).astype(np.float32)
 
 
 def _other_offsets(tokens: Tokens, offset: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from pipeline.attention.attention_shift import SHIFTED
 from pipeline.attention.head_functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
 from pipeline.attention.norm_weighting import norm_weighted_batches
 from pipeline.models.tokenization import EncodedPairs
-from pipeline.stats.metrics import nan_mean
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,7 @@ class AttentionScorer:
             broad: the normalised entropy that is entropy's control.
             seed: of the substitutes for shared terms.
         """
-        weighed = self._masses(head_functions.control_weights)
-        boundaries, orders = np.split(weighed, [2], axis=-1)
-        retargeted = np.concatenate([_stronger(boundaries)[..., None], orders], axis=-1)
+        retargeted = self._masses(head_functions.control_weights)
         controls = np.broadcast_to(chances[:, None, None], (*retargeted.shape[:-1], len(FUNCTIONS))).copy()
         controls[..., [FUNCTIONS.index(name) for name in RETARGETED]] = retargeted
         controls[..., FUNCTIONS.index("entropy")] = broad
@@ -101,15 +98,6 @@ class AttentionScorer:
     def _scores(self, weigh: maps.PairWeights, batches: maps.Batches = maps.attention_batches) -> np.ndarray:
         pad_id = self.model.config.pad_token_id
         return maps.head_scores(self.model, self.encoded, weigh, pad_id, self.max_tokens, batches)
-
-
-def _stronger(controls: np.ndarray) -> np.ndarray:
-    """Of several controls [pair, layer, head, control] the one of each head whose mean over pairs is the largest.
-
-    [pair, layer, head]: the same for all pairs, since the largest pair by pair would be the largest noise.
-    """
-    strongest = np.nan_to_num(nan_mean(controls), nan=-1).argmax(axis=-1)  # [layer, head]
-    return np.take_along_axis(controls, strongest[None, ..., None], axis=-1)[..., 0]
 
 
 def _matched_weights(tokens: Tokens) -> np.ndarray:

@@ -77,14 +77,10 @@ def test_shuffled_words_stay_whole_in_their_text_and_keep_their_terms():
 
 
 def test_controls_of_segmentation_and_order_by_hand():
-    found = control_weights(SHOE)
-    later, earlier, previous, following = (found[..., place] for place in range(4))
-    # One token later, red ##dish | shoe of the title is one word; the query's words have one token and do not count.
-    assert {tuple(map(int, pair)) for pair in np.argwhere(later)} == {(4, 6), (5, 6)}
-    assert later.sum() == 1
-    # One token earlier, red | ##dish shoe of the title are the words, and red has nothing before it.
-    assert {tuple(map(int, pair)) for pair in np.argwhere(earlier)} == {(5, 6)}
-    assert earlier.sum() == 1
+    own_word, previous, following = np.moveaxis(control_weights(SHOE), -1, 0)
+    # red and ##dish have each other one token away, either way, and so do red and shoe, ##dish and shoe: half of each.
+    assert {tuple(map(int, pair)) for pair in np.argwhere(own_word)} == {(1, 2), (2, 1), (5, 6), (6, 5)}
+    assert set(own_word[own_word > 0].tolist()) == {0.25}
     assert np.isnan(previous).all()  # no text has a third word
     assert np.isnan(following).all()
 
@@ -93,7 +89,7 @@ def test_the_other_offsets_share_by_term():
     """Query of three words of one token: for the last word, the word two before it is the other offset."""
     word = np.array([-1, 0, 1, 2, -1, 3, -1])
     tokens = Tokens(word, word, np.array([-1, 0, 0, 0, -1, 1, -1]), word == 9, word == 9)
-    previous = control_weights(tokens)[..., 2]
+    previous = control_weights(tokens)[..., 1]
     assert {tuple(map(int, pair)): float(previous[tuple(pair)]) for pair in np.argwhere(previous)} == {
         (3, 1): 0.5,
         (2, 3): 0.5,
@@ -168,5 +164,5 @@ def test_an_idle_head_is_not_labelled_and_one_that_writes_little_ranks_behind():
 def test_weights_and_their_controls_have_a_row_for_every_token():
     mass, _ = weights(SHOE)
     assert mass.shape == (9, 9, len(TARGETED))
-    assert control_weights(SHOE).shape == (9, 9, 4)
+    assert control_weights(SHOE).shape == (9, 9, 3)
     assert targets(SHOE)[TARGETED.index("segmentation")].sum() == 2
