@@ -34,6 +34,11 @@ class PrefixNode:
     cls_only: np.ndarray
     children: list["PrefixNode"]
 
+    @property
+    def spares_tokens(self) -> bool:
+        """Whether it touches heads, and all of them at [CLS] alone."""
+        return len(self.heads) > 0 and bool(self.cls_only.all())
+
 
 @dataclass(frozen=True)
 class _Treatments:
@@ -128,14 +133,16 @@ class _TreeWalk:
             context = block.attend(states)
         projected = block.project(context, states[:, :, : context.shape[2]])
         family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
-        for start in range(0, len(family), self.stack):
-            piece = family[start : start + self.stack]
-            successors = self._successors(layer, context, projected, piece)
-            children = [child for _, child in piece]
-            if is_last:
-                yield [child.members for child in children], successors[:, :, 0]
-            else:
-                yield from self.leaves(successors, children, layer + 1)
+        for successors_of, spared in ((self._successors, False), (self._cls_successors, True)):
+            alike = [(parent, child) for parent, child in family if child.spares_tokens == spared]
+            for start in range(0, len(alike), self.stack):
+                piece = alike[start : start + self.stack]
+                successors = successors_of(layer, context, projected, piece)
+                children = [child for _, child in piece]
+                if is_last:
+                    yield [child.members for child in children], successors[:, :, 0]
+                else:
+                    yield from self.leaves(successors, children, layer + 1)
 
     def _successors(
         self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
@@ -150,6 +157,16 @@ class _TreeWalk:
             if len(child.heads):
                 block.take_out(projection, self._loss(layer, context[parent], child), child.heads)
         return block.behind_heads(treated)
+
+    def _cls_successors(
+        self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
+    ) -> Tensor:
+        """`_successors` of children that spare the tokens: everywhere but at [CLS] they have their parent's states."""
+        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
+        present, index = parents.unique(return_inverse=True)
+        states = self.layers[layer].behind_heads(projected[present])[index]
+        states[:, :, :1] = self._successors(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
+        return states
 
     def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
         """Part of the contexts of its touched heads that the child removes, [pair, position, head, head_dim]."""

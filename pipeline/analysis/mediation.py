@@ -57,12 +57,21 @@ class Treatment(NamedTuple):
 
 
 class MediationLogits(NamedTuple):
-    """Logits unmasked and with the matchers masked [pair, grade]; of the indirect and direct state [outputs, ...]."""
+    """Logits of the states that mediation through some outputs compares.
+
+    Unmasked and with the matchers masked [pair, grade]; in the indirect and the direct state of each of the outputs,
+    and with them ablated [outputs, pair, grade].
+    """
 
     unmasked: np.ndarray
     masked: np.ndarray
     indirect: np.ndarray
     direct: np.ndarray
+    ablated: np.ndarray
+
+    def through(self, chosen: slice) -> "MediationLogits":
+        """The states of some of the outputs."""
+        return self._replace(indirect=self.indirect[chosen], direct=self.direct[chosen], ablated=self.ablated[chosen])
 
 
 def single_heads(heads: Sequence[Head], *, cls_only: bool = False) -> list[HeadOutputs]:
@@ -84,14 +93,14 @@ def mediation_logits(test: AblationTarget, matchers: Sequence[Head], outputs: Se
         Treatment.replacing([HeadOutputs("none", ())], masked, -1),
         Treatment.replacing(outputs, unmasked, 1),
         Treatment.replacing(outputs, masked, 0),
+        Treatment.replacing(outputs, unmasked, -1),
     )
     masks, sources, cls_only = (np.concatenate(parts) for parts in zip(*treatments, strict=True))
     states = ActivationPatch(np.stack([unmasked, masked]))
     logits = test.engine.evaluate(test.encoded, masks, sources, states, cls_only=cls_only).masked_logits
-    matchers_masked, indirect, direct = np.split(logits, [1, 1 + len(outputs)])
     # Evaluated alone: among these states its last bit differs, which shows in the effects through a single head.
     unmasked_logits = test.engine.unmasked(test.encoded).unmasked_logits
-    return MediationLogits(unmasked_logits, matchers_masked[0], indirect, direct)
+    return MediationLogits(unmasked_logits, logits[0], *np.split(logits[1:], 3))
 
 
 @dataclass(frozen=True)
@@ -164,53 +173,39 @@ def joint_outputs(relays: pd.DataFrame) -> list[HeadOutputs]:
     return [one for one in outputs if one.heads]
 
 
-def joint_mediation(test: AblationTarget, matchers: Sequence[Head], outputs: Sequence[HeadOutputs]) -> pd.DataFrame:
-    """Joint mediation on test through each of the outputs, and their plain joint ablation.
+def joint_mediation(
+    outputs: Sequence[HeadOutputs], logits: MediationLogits, grades: np.ndarray, sample: QuerySample
+) -> pd.DataFrame:
+    """Joint mediation through each of the outputs, and their plain joint ablation.
 
     Returns:
         The frame of `pipeline.tables.dependency.JOINT_MEDIATION`; no row without outputs.
     """
-    names = pd.DataFrame(
-        {
-            "outputs": [one.name for one in outputs],
-            "rows": [one.rows for one in outputs],
-            "heads": [len(one.heads) for one in outputs],
-        }
-    )
-    if not outputs:
-        return names
-    logits = mediation_logits(test, matchers, outputs)
-    _, ablated = ablated_logits(test, outputs)
-    measured = joint_effects(outputs, logits, ablated, test.grades, test.sample)
-    return pd.concat([names, measured], axis=1)
+    names = {
+        "outputs": [one.name for one in outputs],
+        "rows": [one.rows for one in outputs],
+        "heads": [len(one.heads) for one in outputs],
+    }
+    return pd.DataFrame(names | (_joint_effects(outputs, logits, grades, sample) if outputs else {}))
 
 
-def joint_effects(
-    outputs: Sequence[HeadOutputs],
-    logits: MediationLogits,
-    ablated: np.ndarray,
-    grades: np.ndarray,
-    sample: QuerySample,
-) -> pd.DataFrame:
-    """Effects of each of the outputs: `total` to the end of `pipeline.tables.dependency.JOINT_MEDIATION`.
-
-    Args:
-        ablated: logits with the outputs zero, [outputs, pair, grade].
-    """
+def _joint_effects(
+    outputs: Sequence[HeadOutputs], logits: MediationLogits, grades: np.ndarray, sample: QuerySample
+) -> dict[str, np.ndarray]:
     drawn = MediationDraws.of(logits, grades, sample)
     mediated, direct = drawn.share("indirect"), drawn.share("direct")
-    margin_change = (logit_margins(ablated, grades) - logit_margins(logits.unmasked, grades)).T
+    ablated = (logit_margins(logits.ablated, grades) - logit_margins(logits.unmasked, grades)).T
+    states = {"total": np.broadcast_to(logits.masked, logits.ablated.shape), "indirect": logits.indirect}
+    states |= {"direct": logits.direct, "ablated": logits.ablated}
     evaluated = EvaluationSet(grades, logits.unmasked, sample)
-    states = {"total": np.broadcast_to(logits.masked, ablated.shape), "indirect": logits.indirect}
-    states |= {"direct": logits.direct, "ablated": ablated}
-    return pd.DataFrame(
-        drawn.effects()
-        | drawn.columns("mediated", mediated)
-        | drawn.columns("restored", (1 - direct[0], 1 - direct[1]))
-        | drawn.columns("above_others", _above_others(outputs, *mediated))
-        | estimate_columns("ablated", margin_change.mean(axis=0), *sample.interval(margin_change))
-        | {f"{name}_{ACCURACY.change}": point_changes(ACCURACY, masked, evaluated) for name, masked in states.items()}
-    )
+    return {
+        **drawn.effects(),
+        **drawn.columns("mediated", mediated),
+        **drawn.columns("restored", (1 - direct[0], 1 - direct[1])),
+        **drawn.columns("above_others", _above_others(outputs, *mediated)),
+        **estimate_columns("ablated", ablated.mean(axis=0), *sample.interval(ablated)),
+        **{f"{name}_{ACCURACY.change}": point_changes(ACCURACY, masked, evaluated) for name, masked in states.items()},
+    }
 
 
 def _above_others(

@@ -21,9 +21,9 @@ from pipeline.ablation.sweep import AblationTarget
 from pipeline.analysis.ablation_effects import Metrics
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.analysis.mediation import (
+    MediationLogits,
     ablated_logits,
     mediation,
-    mediation_logits,
     single_heads,
 )
 from pipeline.attention.example_pairs import describe_pair, example_pairs
@@ -49,50 +49,51 @@ def relay_candidates(layers: int, heads: int, matchers: Sequence[Head]) -> list[
 
 
 def relay_table(
-    dev: AblationTarget, test: AblationTarget, matchers: Sequence[Head], sums: ClsAttentionSums
+    chosen: pd.DataFrame, test: AblationTarget, sums: ClsAttentionSums, logits: MediationLogits
 ) -> pd.DataFrame:
-    """Table of candidates: their choice on dev, and on test their cost, their dependence on the matchers, mediation.
+    """Table of candidates: their choice on dev, and on test their dependence on the matchers, cost and mediation.
 
     Args:
-        dev, test: the same model.
-        matchers: the heads masked together.
+        chosen: as `choose_relay_heads` returns it.
         sums: on test; see `relay_dependence`.
+        logits: on test, of mediation through the [CLS] row of each candidate.
     """
-    layers, heads = test.shape
-    candidates = relay_candidates(layers, heads, matchers)
-    tables = [_measured_on_dev(dev, candidates)]
-    if candidates:
-        chances = chance_shared_term_share(test.token_kinds)
-        tables.append(relay_dependence(candidates, sums, list(range(1, layers)), chances, test.sample))
-        tables.append(cost_columns("", *row_changes(test, candidates), test.sample))
-        through = mediation_logits(test, matchers, single_heads(candidates))
-        tables.append(mediation(through, test.grades, test.sample))
-    return pd.concat(tables, axis=1)
+    if chosen.empty:
+        return chosen
+    candidates, targets = [Head.of_row(row) for row in chosen.itertuples()], list(range(1, test.shape[0]))
+    chances = chance_shared_term_share(test.token_kinds)
+    all_rows = margin_changes(*ablated_logits(test, single_heads(candidates)), test.grades)
+    cls_row = margin_changes(logits.unmasked, logits.ablated, test.grades)
+    tables = [
+        relay_dependence(candidates, sums, targets, chances, test.sample),
+        cost_columns("", all_rows, cls_row, test.sample),
+        mediation(logits, test.grades, test.sample),
+    ]
+    return pd.concat([chosen, *tables], axis=1)
 
 
-def row_changes(target: AblationTarget, heads: Sequence[Head]) -> tuple[np.ndarray, np.ndarray]:
-    """Changes of the gold-logit margin with each head masked, and with its [CLS] row alone, [pair, head] each."""
-    outputs = [*single_heads(heads), *single_heads(heads, cls_only=True)]
-    unmasked, masked = (logit_margins(logits, target.grades) for logits in ablated_logits(target, outputs))
-    all_rows, cls_row = np.split((masked - unmasked).T, 2, axis=1)
-    return all_rows, cls_row
+def margin_changes(unmasked: np.ndarray, masked: np.ndarray, grades: np.ndarray) -> np.ndarray:
+    """Changes of the gold-logit margin, [pair, mask] of logits [pair, grade] and [mask, pair, grade]."""
+    return (logit_margins(masked, grades) - logit_margins(unmasked, grades)).T
 
 
 def cost_columns(prefix: str, all_rows: np.ndarray, cls_row: np.ndarray, sample: QuerySample) -> pd.DataFrame:
-    """Columns of `row_changes`: their means with intervals, named with the prefix of a split."""
+    """Mean `margin_changes` with intervals, of each head masked and of its [CLS] row alone; `prefix` names a split."""
     columns: dict[str, np.ndarray] = {}
     for name, changes in (("logit_margin_change", all_rows), ("cls_row_logit_margin_change", cls_row)):
         columns |= estimate_columns(f"{prefix}{name}", changes.mean(axis=0), *sample.interval(changes))
     return pd.DataFrame(columns)
 
 
-def _measured_on_dev(dev: AblationTarget, candidates: Sequence[Head]) -> pd.DataFrame:
+def chosen_on_dev(dev: AblationTarget, candidates: Sequence[Head]) -> pd.DataFrame:
     """`choose_relay_heads` on dev, from [CLS]'s unmasked attention and from each candidate masked alone."""
     unmasked = dev.observed_sweep(np.empty((0, *dev.shape), dtype=np.float32), "dependency").cls_attention[0]
     layer, head = np.array(candidates, dtype=int).reshape(-1, 2).T
     attention = unmasked[:, layer - 1, head].astype(np.float64)  # [pair, candidate, quantity]
+    outputs = [*single_heads(candidates), *single_heads(candidates, cls_only=True)]
+    all_rows, cls_row = np.split(margin_changes(*ablated_logits(dev, outputs), dev.grades), 2, axis=1)
     chances = chance_shared_term_share(dev.token_kinds)
-    return choose_relay_heads(candidates, attention, chances, *row_changes(dev, candidates), dev.sample)
+    return choose_relay_heads(candidates, attention, chances, all_rows, cls_row, dev.sample)
 
 
 def choose_relay_heads(
@@ -109,7 +110,7 @@ def choose_relay_heads(
         heads: the candidates, (layer, head) [candidate].
         attention: of [CLS], unmasked, [pair, candidate, quantity]; see `ClsAttentionChange`.
         chances: shared tokens among the tokens of terms, [pair].
-        all_rows, cls_row: see `row_changes`, [pair, candidate].
+        all_rows, cls_row: `margin_changes` with each masked, and with its [CLS] row alone masked, [pair, candidate].
 
     Returns:
         The first columns of `pipeline.tables.dependency.MEDIATION`, a row a candidate. q is corrected over them.

@@ -51,7 +51,7 @@ def _scatters(relay: pd.Series) -> Part:
         yes="it scatters",
         no="it narrows",
         unsure="it is not shown to scatter",
-        figures=f"entropy {_change(relay, 'entropy_change')}, random groups {relay['random_entropy_median']:+.3f}",
+        figures=f"entropy {_change(relay, 'entropy_change')}, random groups {relay['random_entropy_median']:+z.3f}",
     )
 
 
@@ -110,10 +110,10 @@ def _estimate(row: pd.Series, name: str) -> Estimate:
 
 
 def _change(row: pd.Series, name: str) -> str:
-    return f"{row[name]:+.3f} ({row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f})"
+    return f"{row[name]:+z.3f} ({row[f'{name}_low']:+z.3f} to {row[f'{name}_high']:+z.3f})"
 
 
 def _percents(share: Estimate) -> str:
     if np.isnan(share.value):
         return "an undefined share"
-    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
+    return f"{share.value:z.0%} ({share.low:z.0%} to {share.high:z.0%})"

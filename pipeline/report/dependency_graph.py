@@ -18,7 +18,7 @@ from pipeline.tables.dependency import CLS, OTHER_TERM, PUNCTUATION, SEP, SHARED
 
 STRONGEST = 30  # edges drawn
 COLUMN, ROW = 0.55, 0.85  # inches of a head, of a layer
-BAR = 0.21  # inches of a row of bars
+KIND, TOKEN = 0.32, 0.21  # inches of a kind's row, of a token's
 STATES = {"unmasked": (-0.2, BLUE, "unmasked"), "masked": (0.2, ORANGE, "term-match heads masked")}
 
 
@@ -86,8 +86,8 @@ def _cls_attention(pair: Mapping[str, Any], number: int) -> RenderedFigure:
     kinds = _attention_by_kind(pair)
     kept = [index for index, kind in enumerate(pair["kinds"]) if kind not in (CLS, SEP)]
     tokens = [shortened(pair["tokens"][index], 14) for index in kept]
-    heights = [BAR * len(kinds), BAR * len(tokens)]
-    figure = blank_figure(7.0, 1.6 + sum(heights))
+    heights = [KIND * len(kinds), TOKEN * len(tokens)]
+    figure = blank_figure(7.0, 1.5 + sum(heights))
     above = panel(figure, 1.5, 1.1 + heights[1], 5.2, heights[0])
     below = panel(figure, 1.5, 0.5, 5.2, heights[1])
     for state in STATES:
@@ -95,9 +95,10 @@ def _cls_attention(pair: Mapping[str, Any], number: int) -> RenderedFigure:
         _draw_bars(below, [100 * pair[state][index] for index in kept], state)
     _name_rows(above, list(kinds), [False] * len(kinds))
     _name_rows(below, tokens, [pair["kinds"][index] == SHARED for index in kept])
+    below.axhline(sum(index < pair["kinds"].index(SEP) for index in kept) - 0.5, color=GREY, lw=0.8)
     above.set(xlim=(0, 112), title="all of it, by kind of token")
     below.set(xlabel="attention of [CLS] (%)", title="each token of the texts")
-    above.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.22), ncols=2)
+    above.legend(loc="lower right", bbox_to_anchor=(1.02, 0.98), ncols=2)
     return render_figure(figure, _cls_attention_text(pair, kinds, number))
 
 
@@ -136,6 +137,7 @@ def _cls_attention_text(pair: Mapping[str, Any], kinds: Mapping[str, Mapping[str
         alt=f"Bars of the attention of [CLS] in {head}, unmasked and masked, by kind of token and on each of "
         f"{len(pair['tokens'])} tokens.",
         caption=f"Attention of [CLS] in {head}, the relay head whose [CLS] row costs most on dev, unmasked and with "
-        f"the term-match heads masked: {shares}. The lower scale is that of the texts' tokens alone; those in bold are "
-        f"terms that both texts share. Query: {shortened(pair['query'], 120)}; title: {shortened(pair['title'], 160)}.",
+        f"the term-match heads masked: {shares}. The lower scale is that of the texts' tokens alone, the query's above "
+        f"the line; those in bold are terms that both texts share. Query: {shortened(pair['query'], 120)}; title: "
+        f"{shortened(pair['title'], 160)}.",
     )

@@ -312,12 +312,12 @@ def relay_heads(results: Results) -> Table:
     rows = [
         [
             Head.of_row(row).name,
-            _interval(row, "cls_row_logit_margin_change", "{:+.3f}"),
-            _interval(row, "logit_margin_change", "{:+.3f}"),
+            _interval(row, "cls_row_logit_margin_change", "{:+z.3f}"),
+            _interval(row, "logit_margin_change", "{:+z.3f}"),
             f"{row['share']:.2f} ({row['chance']:.2f})",
-            _interval(row, "share_change", "{:+.2f}"),
+            _interval(row, "share_change", "{:+z.2f}"),
             f"{row['p']:.3f}",
-            _interval(row, "entropy_change", "{:+.3f}"),
+            _interval(row, "entropy_change", "{:+z.3f}"),
         ]
         for _, row in select.relay_heads(results.tables.mediation).iterrows()
     ]
@@ -337,7 +337,7 @@ def joint_mediation(results: Results) -> Table:
         [
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
             str(row["heads"]),
-            *(_interval(row, name, "{:.0%}") for name in ("mediated", "restored")),
+            *(_interval(row, name, "{:z.0%}") for name in ("mediated", "restored")),
             *(percent(row[f"{state}_{ACCURACY.change}"]) for state in ("indirect", "direct", "ablated")),
         ]
         for _, row in joint.iterrows()

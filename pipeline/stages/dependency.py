@@ -30,8 +30,14 @@ def main(params: Params, record: Record) -> None:
     edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, _head_sample(params))
     matchers_masked = by_group.differences(1 if matchers else 0)
     group_edges = attention_edges.attention_changes(by_group, matchers_masked, targets, test.sample.bootstrap)
-    relays = relay_heads.relay_table(dev, test, matchers, by_group)
-    joint = mediation.joint_mediation(test, matchers, mediation.joint_outputs(relays))
+
+    candidates = relay_heads.relay_candidates(*test.shape, matchers)
+    chosen = relay_heads.chosen_on_dev(dev, candidates)
+    alone, jointly = mediation.single_heads(candidates, cls_only=True), mediation.joint_outputs(chosen)
+    logits = mediation.mediation_logits(test, matchers, [*alone, *jointly])
+    relays = relay_heads.relay_table(chosen, test, by_group, logits.through(slice(len(alone))))
+    joint_logits = logits.through(slice(len(alone), None))
+    joint = mediation.joint_mediation(jointly, joint_logits, test.grades, test.sample)
     examples = relay_heads.example_cls_attention(test, matchers, relays, params.attention.example_pairs)
     metrics = relay_heads.dependency_metrics(edges, relays, joint)
 

@@ -105,7 +105,7 @@ OF_ROWS = (
     *_change("entropy", "`entropy` with the term-match heads masked"),
     number("random_entropy_median", "median of the random groups' `entropy_change`", "", CHANGE_OF_SHARE, missing=True),
     *_costs("", "test"),
-    *_mediation("the head's output"),
+    *_mediation("the head's [CLS] row"),
 )
 MEDIATION = Table(
     paths.MEDIATION,

@@ -145,26 +145,21 @@ def extreme_grades(truth: Planted, *states: np.ndarray) -> tuple[list[np.ndarray
     return kept, (truth.grades[pairs] > 0).astype(int), QuerySample(truth.query_ids[pairs], 200, seed=0)
 
 
-def mediation_states(truth: Planted, outputs: list[HeadOutputs]) -> tuple[MediationLogits, np.ndarray]:
-    """States of mediation through each of the outputs, and those with them ablated [outputs, pair, grade]."""
+def mediation_states(truth: Planted, outputs: list[HeadOutputs]) -> MediationLogits:
+    """States of mediation through each of the outputs."""
     without, ones = mask_of(truth.matchers), np.ones((LAYERS, HEADS))
     replaced = [Treatment.replacing(outputs, *state) for state in ((ones, 1), (without, 0), (ones, -1))]
+    replaced.append(Treatment.replacing([HeadOutputs("none", ())], without, -1))
     masks, sources, cls_only = (np.concatenate(parts) for parts in zip(*replaced, strict=True))
-    masks, nowhere = np.concatenate([masks, without[None]]), np.zeros((1, LAYERS, HEADS), dtype=bool)
-    sources, cls_only = (
-        np.concatenate([sources, np.full_like(nowhere, -1, dtype=int)]),
-        np.concatenate([cls_only, nowhere]),
-    )
-    states = ActivationPatch(np.stack([ones, without]))
-    logits = ablation_engine(truth.model, 2048).evaluate(truth.pairs, masks, sources, states, cls_only=cls_only).logits
-    indirect, direct, ablated = np.split(logits[1:-1], 3)
-    return MediationLogits(logits[0], logits[-1], indirect, direct), ablated
+    states, engine = ActivationPatch(np.stack([ones, without])), ablation_engine(truth.model, 2048)
+    logits = engine.evaluate(truth.pairs, masks, sources, states, cls_only=cls_only).logits
+    return MediationLogits(logits[0], logits[-1], *np.split(logits[1:-1], 3))
 
 
 def mediated(truth: Planted) -> pd.DataFrame:
     """Mediation of the matchers' effect through every head of the upper half."""
     high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
-    states, _ = mediation_states(truth, mediation.single_heads(high))
+    states = mediation_states(truth, mediation.single_heads(high))
     kept, grades, sample = extreme_grades(truth, *states)
     table = mediation.mediation(MediationLogits(*kept), grades, sample)
     total = logit_margins(kept[1], grades) - logit_margins(kept[0], grades)
@@ -198,14 +193,13 @@ def test_a_feeder_mediates_by_its_tokens_rows_and_a_reader_by_its_cls_row(seed: 
         HeadOutputs("other candidates", (feeder,)),
         HeadOutputs("other candidates", (feeder,), cls_only=True),
     ]
-    states, ablated = mediation_states(truth, outputs)
-    (*kept, zero), grades, sample = extreme_grades(truth, *states, ablated)
-    table = mediation.joint_effects(outputs, MediationLogits(*kept), zero, grades, sample)
+    kept, grades, sample = extreme_grades(truth, *mediation_states(truth, outputs))
+    table = mediation.joint_mediation(outputs, MediationLogits(*kept), grades, sample)
     assert table["mediated"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
     assert table["restored"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
     assert table["above_others"].to_numpy() == pytest.approx([1, 0, 0], abs=0.1)
     assert table["above_others_low"][0] > 0.9
-    margins = logit_margins(np.stack([kept[0], *zero]), grades)
+    margins = logit_margins(np.stack([kept[0], *kept[4]]), grades)
     assert table["ablated"].to_numpy() == pytest.approx((margins[1:] - margins[0]).mean(axis=1))
     right = (np.stack([kept[0], *kept[3]]).argmax(axis=-1) == grades).mean(axis=-1)
     assert table["direct_relative_accuracy_change"].to_numpy() == pytest.approx(right[1:] / right[0] - 1)
@@ -216,8 +210,8 @@ def test_without_other_candidates_the_share_stands_above_nothing():
     clean, sample = rng.normal(size=(40, 3)), QuerySample(np.arange(40), 200, seed=0)
     grades = clean.argmax(axis=1)
     masked = clean - 2 * np.eye(3)[grades]
-    states = MediationLogits(clean, masked, masked[None], clean[None])
-    table = mediation.joint_effects([HeadOutputs("relay heads", [(2, 0)])], states, masked[None], grades, sample)
+    states = MediationLogits(clean, masked, masked[None], clean[None], masked[None])
+    table = mediation.joint_mediation([HeadOutputs("relay heads", [(2, 0)])], states, grades, sample)
     assert table["mediated"][0] == table["above_others"][0] == pytest.approx(1)
     assert table["restored"][0] == pytest.approx(1)
 
@@ -241,7 +235,7 @@ def test_no_share_is_told_of_a_total_effect_that_may_be_nothing():
     clean = rng.normal(size=(40, 3))
     noise = clean + rng.normal(0, 0.01, (2, 40, 3))
     sample = QuerySample(np.arange(40), 200, seed=0)
-    logits = MediationLogits(clean, clean + 0.0, noise, noise)
+    logits = MediationLogits(clean, clean + 0.0, noise, noise, noise)
     table = mediation.mediation(logits, rng.integers(0, 3, 40), sample)
     assert table["mediated"].isna().all()
     assert table["total"].tolist() == [0, 0]
