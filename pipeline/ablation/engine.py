@@ -1,7 +1,7 @@
 """The ablation engine: exact evaluation of many masks, as a prefix tree whose common first layers are computed once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -201,6 +201,10 @@ class AblationResult:
     logits: np.ndarray
     cls_attention: np.ndarray
     precision_report: dict[str, float | int] = field(default_factory=dict)
+
+    def calibrated(self, temperature: float) -> "AblationResult":
+        """The same with logits over a temperature, see `pipeline.stats.temperature`."""
+        return replace(self, logits=self.logits / np.float32(temperature))
 
     @property
     def unmasked_logits(self) -> np.ndarray:

@@ -18,6 +18,7 @@ from pipeline.core.schemas import Table
 from pipeline.models.checkpoints import load_tuned, pick_device
 from pipeline.models.tokenization import EncodedPairs, encode_split
 from pipeline.stats.bootstrap import QuerySample, sample_queries
+from pipeline.stats.temperature import fit_temperature
 
 AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float32
 
@@ -67,6 +68,11 @@ class AblationTarget:
     def grades(self) -> np.ndarray:
         """Gold grades, 0 worst, [pair]."""
         return self.table["grade"].to_numpy()
+
+    @cached_property
+    def temperature(self) -> float:
+        """Temperature of the unmasked model on these pairs, see `pipeline.stats.temperature`."""
+        return fit_temperature(self.engine.unmasked(self.encoded).unmasked_logits, self.grades)
 
     @cached_property
     def tokens(self) -> list[Tokens]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.stats.bootstrap import FEW_QUERIES, LEVEL, SIGNIFICANCE, equivalent, estimate_columns, q_values
+from pipeline.stats.bootstrap import LEVEL, SIGNIFICANCE, equivalent, estimate_columns, q_values
 from pipeline.stats.measures import (
     ACCURACY,
     KL_DIVERGENCE,
@@ -24,6 +24,7 @@ from pipeline.stats.paired_tests import change_p_values, detectable
 
 VERDICTS = NEEDED, HARMFUL, SMALL, NO_EFFECT, UNDECIDED = "needed", "harmful", "small", "no effect", "undecided"
 CHANCE_DRAWS = 5_000  # of the largest gain by chance
+ENOUGH_QUERIES = 50  # to claim that an effect is small: of rare effects fewer may hold none
 CHANGE = ACCURACY.change  # the article's measure, in its unit
 
 
@@ -85,37 +86,39 @@ def _test_columns(changes: Changes, margin: float, seed: int, tested: np.ndarray
     return {f"{changes.measure.name}_p": p, f"{changes.measure.name}_q": q_values(p)}
 
 
-def verdicts(effects: pd.DataFrame, measure: Measure, way: float, margin: float, queries: int) -> np.ndarray:
+def verdicts(
+    effects: Effects, measure: Measure, ways: Mapping[str, float], margin: float | np.ndarray, queries: int
+) -> np.ndarray:
     """Verdict on each mask by a measure that needs grades, [mask].
 
     NEEDED or HARMFUL: significant (q), and the whole interval beyond the margin. SMALL: significant, and the whole
     interval within it. NO_EFFECT: the whole interval within it. UNDECIDED: none of these, and everything where the
     model is no better than the constant grader.
 
-    Nothing is said to be within the margin with fewer than FEW_QUERIES queries.
+    Within the margin must be the wider interval that allows for what the sample may have missed, and of
+    ENOUGH_QUERIES.
 
     Args:
-        effects: as `measure_effects` returns them.
-        way: see `Measure.way`. margin: share of it from which a change matters.
+        ways: see `Measure.way`, by measure. margin: share of it from which a change matters.
     """
-    low, high = shares_of_way(effects, measure, way)
-    sure = (effects[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
-    within = equivalent(low, high, margin) & (queries >= FEW_QUERIES)
+    changes, way = effects.changes[measure.name], ways[measure.name]
+    low, high = shares_of_way(changes.low, changes.high, way)
+    sure = (effects.frame[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
+    within = equivalent(*shares_of_way(changes.least, changes.most, way), margin) & (queries >= ENOUGH_QUERIES)
     conditions = [sure & (low > margin), sure & (high < -margin), sure & within, within]
     return np.select(conditions, [NEEDED, HARMFUL, SMALL, NO_EFFECT], UNDECIDED)
 
 
-def shares_of_way(effects: pd.DataFrame, measure: Measure, way: float) -> tuple[np.ndarray, np.ndarray]:
-    """Interval ends [mask] of a measure's change as a share of the way to the constant grader; above 0 is worse."""
-    ends = np.stack([effects[f"{measure.change}_{end}"].to_numpy(dtype=float) / way for end in ("low", "high")])
-    low, high = np.sort(ends, axis=0)
-    return low, high
+def shares_of_way(low: np.ndarray, high: np.ndarray, way: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interval ends [mask] of a change as shares of the way to the constant grader; above 0 is worse."""
+    least, most = np.sort([low / way, high / way], axis=0)
+    return least, most
 
 
-def inert(effects: pd.DataFrame, ways: Mapping[str, float], margin: float) -> np.ndarray:
+def inert(effects: Effects, ways: Mapping[str, float], margin: float, queries: int) -> np.ndarray:
     """Whether a head is inert, bool [mask]: every measure without grades is surely below the size that matters."""
-    below = [shares_of_way(effects, measure, ways[measure.name])[1] < margin for measure in LABEL_FREE]
-    return np.all(below, axis=0)
+    below = [effects.changes[measure.name].most / ways[measure.name] < margin for measure in LABEL_FREE]
+    return np.all(below, axis=0) & (queries >= ENOUGH_QUERIES)
 
 
 def importance_rank(effects: pd.DataFrame) -> np.ndarray:
@@ -136,9 +139,9 @@ def head_effects(logits: np.ndarray, evaluated: EvaluationSet, primary: Measure,
     ways = {measure.name: measure.way(evaluated) for measure in TESTED}
     way, p = ways[primary.name], effects.frame[f"{primary.name}_p"].to_numpy()
     decided = {
-        "verdict": verdicts(effects.frame, primary, way, margin, evaluated.sample.queries),
+        "verdict": verdicts(effects, primary, ways, margin, evaluated.sample.queries),
         "rank": importance_rank(effects.frame),
-        "is_inert": inert(effects.frame, ways, margin),
+        "is_inert": inert(effects, ways, margin, evaluated.sample.queries),
     }
     smallest = detectable(effects.changes[primary.name], p, margin * abs(way)) / abs(way)
     frame = pd.DataFrame(decided).join(effects.frame).assign(detectable_to_constant=smallest)
@@ -177,9 +180,9 @@ def largest_gain_by_chance(changes: Changes, seed: int) -> tuple[float, float]:
 
 def unlabelled_effects(logits: np.ndarray, evaluated: EvaluationSet, margin: float) -> pd.DataFrame:
     """Effects on pairs without grades: the columns of `pipeline.tables.head_ablation.UNLABELLED_HEADS` but the head."""
-    effects = measure_effects(logits, evaluated, margin, LABEL_FREE).frame
+    effects = measure_effects(logits, evaluated, margin, LABEL_FREE)
     ways = {measure.name: measure.way(evaluated) for measure in LABEL_FREE}
-    return pd.DataFrame({"is_inert": inert(effects, ways, margin)}).join(effects)
+    return pd.DataFrame({"is_inert": inert(effects, ways, margin, evaluated.sample.queries)}).join(effects.frame)
 
 
 ZERO, OTHERS = "zero", ("mean", "resample")

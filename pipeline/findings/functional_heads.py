@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude
-from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.bootstrap import FEW_QUERIES, SIGNIFICANCE
 from pipeline.stats.measures import ACCURACY, Measure
 
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
@@ -40,7 +40,15 @@ def word_order(tables: select.Tables) -> Finding:
 
 def _low_function(name: str, group: str, tables: select.Tables) -> Finding:
     parts = [_labelled_low(tables.labels, FUNCTIONS[group], tables.label_threshold), _cost_where_needed(tables, group)]
-    return conclude(name, _against_random(tables, group), parts)
+    return conclude(name, _low_labels(tables.labels, FUNCTIONS[group]), parts)
+
+
+def _low_labels(labels: pd.DataFrame, functions: Sequence[str]) -> str:
+    """Which low heads are labelled with one of the functions."""
+    low = labels[labels["layer"] < select.first_high_layer(labels)]
+    heads = dict.fromkeys(select.labelled(low, *functions))
+    names = f": {', '.join(sorted(head.short for head in heads))}" if heads else ""
+    return f"{len(heads)} of {len(low[['layer', 'head']].drop_duplicates())} low heads labelled{names}"
 
 
 def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
@@ -49,7 +57,7 @@ def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: flo
     heads = labels[low & labels["function"].isin(functions)].dropna(subset=["difference_low"])
     if heads.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
-    best, labelled = heads.sort_values("difference_low").iloc[-1], int(heads["is_labelled"].sum())
+    best, labelled = heads.sort_values("difference_low").iloc[-1], len(set(select.labelled(heads, *functions)))
     return Part.of(
         True if labelled else False if (heads["difference_high"] < threshold).all() else None,
         yes=f"{labelled} low head{'s are' if labelled > 1 else ' is'} labelled",
@@ -65,10 +73,11 @@ def _cost_where_needed(tables: select.Tables, group: str) -> Part:
     The random groups beside hold none of another function's strongest heads, which would cost for another reason.
     """
     frame = tables.slices[(tables.slices["group"] == group) & (tables.slices["measure"] == ACCURACY.name)]
+    frame = frame[frame["queries"] >= FEW_QUERIES]
     parts = set(zip(frame["slice"], frame["value"], strict=True))
     decided: list[tuple[str, str]] = [part for part in NEEDED_ON[group] if part in parts]
     if not decided:
-        return Part(True, "this data has no slice on which the function decides")
+        return Part(True, f"no slice of {FEW_QUERIES} queries or more on which the function decides")
     costs = [_cost_on(tables, frame, group, part) for part in decided]
     return Part(True, f"what masking them costs is no part of the claim: {'; '.join(costs)}")
 
@@ -78,7 +87,7 @@ def _cost_on(tables: select.Tables, frame: pd.DataFrame, group: str, part: tuple
     cost = select.long_estimate(row).text()
     control = select.layer_matched(select.controls(tables.controls, group, part, without_strongest=True))
     random = f", {control.text()}, p {control.p:.3f}" if control else ""
-    return f"on {part[0]} {part[1]} {cost}{random}"
+    return f"on {part[0]} {part[1]} ({row['pairs']} pairs) {cost}{random}"
 
 
 def _against_random(tables: select.Tables, function: str) -> str:
@@ -139,8 +148,8 @@ def _random_cost(tables: select.Tables) -> Part:
     """Accuracy change of as many random heads: a remark, since the finding is about the difference."""
     median = select.contrast(tables.contrasts, "random_k random")
     margin = select.size_that_matters(tables.group_scales, ACCURACY)
-    outcome = "equivalent" if median.within(margin) else "not equivalent"
-    return Part(True, f"the median change of random groups is {median.text()}, {outcome} to 0 within {margin:.1%}")
+    outcome = "" if median.within(margin) else "not shown to be "
+    return Part(True, f"the median change of random groups is {median.text()}, {outcome}within {margin:.1%} of 0")
 
 
 def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
@@ -150,8 +159,12 @@ def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
         return Part(True, f"{measure.label} undefined")
     control = select.layer_matched(select.controls(tables.controls, "term_match", measure=measure))
     rank = f", p {control.p:.3f} among the random groups" if control else ""
-    way = f"{float(row[measure.to_constant].iloc[0]):.0%} of the way to a model that knows nothing"
-    return Part(True, f"{measure.label} {select.row_estimate(row.iloc[0], measure).text()}, {way}{rank}")
+    share = float(row[measure.to_constant].iloc[0])
+    way = "worse than" if share > 1 else f"{share:.0%} of the way to"
+    return Part(
+        True,
+        f"{measure.label} {select.row_estimate(row.iloc[0], measure).text()}, {way} a model that knows nothing{rank}",
+    )
 
 
 def fine_tuning(term_match_shift: pd.DataFrame) -> Finding:

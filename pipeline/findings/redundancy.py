@@ -29,7 +29,7 @@ def random_heads(tables: select.Tables) -> Finding:
     measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
     few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
     parts = [
-        _safe_below(shares, margin),
+        _safe_below(shares, margin, tables.equivalence_margin),
         _falls_beyond(shares, select.collapsed_shares(tables.contrasts), margin),
         *_beside(tables, shares),
     ]
@@ -38,8 +38,8 @@ def random_heads(tables: select.Tables) -> Finding:
     return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
 
 
-def _safe_below(shares: dict[float, Estimate], margin: float) -> Part:
-    """Whether the share under 20% that costs most loses less than the margin."""
+def _safe_below(shares: dict[float, Estimate], margin: float, of_way: float) -> Part:
+    """Whether the share under 20% that costs most loses less than the margin, which is a share `of_way`."""
     below = {share: estimate for share, estimate in shares.items() if share < article.SAFE_SHARE}
     if not below:
         return Part(None, "no share under 20% was masked")
@@ -48,8 +48,10 @@ def _safe_below(shares: dict[float, Estimate], margin: float) -> Part:
         below[share].above(-margin),
         yes=f"masking {share:.0%} costs less than {margin:.1%}",
         no=f"masking {share:.0%} already costs accuracy",
-        unsure=f"masking {share:.0%} is not shown to cost less than {margin:.1%}, nor more",
-        figures=f"{below[share].text()}, {below[share].random_groups} random groups",
+        unsure=f"masking {share:.0%} is not shown to cost less than {margin:.1%}, nor more"
+        + (", though some loss is sure" if below[share].below(0.0) else ""),
+        figures=f"{below[share].text()}, {below[share].random_groups} random groups; {margin:.1%} is {of_way:.0%} "
+        "of the way to a model that knows nothing",
     )
 
 
@@ -113,13 +115,16 @@ def _halves(tables: select.Tables) -> Part:
         return Part(None, "a model of one layer has no halves")
     difference = select.contrast(tables.contrasts, "lower_minus_upper")
     if select.have_collapsed(tables.groups, *HALVES):
-        return Part(None, f"either half masked leaves a model that knows nothing (difference {difference.text()})")
+        return Part(
+            None,
+            f"either half masked leaves a model that knows nothing, by qwk (lower minus upper {difference.text()})",
+        )
     return Part.of(
         difference.below(0.0),
         yes="the lower half costs more than the upper",
         no="the lower half costs less than the upper",
         unsure="neither half is shown to cost more",
-        figures=f"difference {difference.text()}",
+        figures=f"lower minus upper {difference.text()}",
     )
 
 
@@ -187,7 +192,8 @@ def _named_heads(tables: select.Tables) -> Part:
     matching = np.array([Head.of_row(row) in matchers for row in select.records(heads)])
     kinds = {"low term-match heads": heads[~high & matching], "high heads": heads[high]}
     needed = {kind: rows[rows["verdict"] == NEEDED] for kind, rows in kinds.items()}
-    spared = [kind for kind, rows in kinds.items() if rows["verdict"].isin([HARMFUL, SMALL, NO_EFFECT]).all()]
+    idle = [HARMFUL, SMALL, NO_EFFECT]
+    spared = [kind for kind, rows in kinds.items() if len(rows) and rows["verdict"].isin(idle).all()]
     named = [f"{kind} {_short(rows)}" for kind, rows in needed.items() if len(rows)]
     return Part.of(
         True if len(named) == len(kinds) else False if spared else None,
@@ -203,11 +209,13 @@ def _short(heads: pd.DataFrame) -> str:
 
 
 def _by_accuracy(tables: select.Tables) -> list[Part]:
-    """How many heads matter by accuracy: a remark, where another measure decides."""
-    if tables.primary == ACCURACY:
-        return []
-    sure = int((tables.heads[f"{ACCURACY.name}_q"] < SIGNIFICANCE).sum())
-    return [Part(True, f"by {ACCURACY.label}, without asking for a size, {sure} heads differ from no change")]
+    """Which heads are needed, and which differ by accuracy: remarks, where another measure decides."""
+    needed = tables.heads[tables.heads["verdict"] == NEEDED]
+    remarks = [Part(True, f"needed: {_short(needed) or 'none'}")]
+    if tables.primary != ACCURACY:
+        sure = tables.heads[tables.heads[f"{ACCURACY.name}_q"] < SIGNIFICANCE]
+        remarks.append(Part(True, f"by {ACCURACY.label}, whatever the size: {_short(sure) or 'none'}"))
+    return remarks
 
 
 def harmful_heads(tables: select.Tables) -> Finding:
@@ -217,14 +225,13 @@ def harmful_heads(tables: select.Tables) -> Finding:
     if ranked.empty:
         return conclude("S2", "undefined", [Part(None, "the model is no better than one that knows nothing")])
     best, harmful = ranked.iloc[0], ranked[ranked["verdict"] == HARMFUL]
-    helps = _helps(ranked, measure, select.size_that_matters(tables.head_scales, measure))
+    may_help = _may_help(ranked, measure, select.size_that_matters(tables.head_scales, measure))
     part = Part.of(
-        True if len(harmful) else False if not helps.any() else None,
+        True if len(harmful) else False if not may_help.any() else None,
         yes=f"removing {_short(harmful)} helps",
         no="no head's removal helps by what matters",
-        unsure="neither shown that some head's removal helps nor that none's does",
-        figures=f"largest gain {_head_change(best, measure)}, {_way(-best[measure.to_constant])}; "
-        + _chance(tables, len(ranked)),
+        unsure=f"whether removing {_short(ranked[may_help])} helps by what matters is not decided",
+        figures=f"{_small_help(ranked, measure)}; {_chance(tables, len(ranked))}",
     )
     why = [_why(tables, row) for row in select.records(harmful)]
     measured = f"{len(harmful)} of {len(ranked)} heads harmful by {measure.label}; best {_head_change(best, measure)}"
@@ -240,23 +247,40 @@ def _way(share: float) -> str:
     return f"{share:.1%} of the way to a model that knows nothing"
 
 
-def _helps(heads: pd.DataFrame, measure: Measure, margin: float) -> np.ndarray:
+def _may_help(heads: pd.DataFrame, measure: Measure, margin: float) -> np.ndarray:
     """Whether removal may help by what matters, bool [head]."""
     ends = heads[[f"{measure.change}_low", f"{measure.change}_high"]].to_numpy(dtype=float)
     return -measure.harm(ends).min(axis=1) > margin
+
+
+def _small_help(heads: pd.DataFrame, measure: Measure) -> str:
+    """The heads whose removal surely helps by less than what matters, and the largest gain; ranked from the best."""
+    small = heads[(heads["verdict"] == SMALL) & (heads[measure.to_constant] < 0)]
+    best = heads.iloc[0]
+    gain = f"largest gain {_head_change(best, measure)}, {_way(-best[measure.to_constant])}"
+    return f"{_short(small) or 'none'} surely help{'s' if len(small) == 1 else ''} by less; {gain}"
 
 
 def _why(tables: select.Tables, row: pd.Series) -> Part:
     """Where a harmful head harms, and how its removal moves the grades: a remark."""
     head = Head.of_row(row)
     slices = tables.head_slices
-    mine = slices[(slices["layer"] == head.layer) & (slices["head"] == head.head)].sort_values("to_constant")
-    best = select.records(mine.head(SHOWN_SLICES))
-    gains = [f"{row['slice']} {row['value']} ({-float(row['to_constant']):+.1%})" for row in best]
+    mine = slices[(slices["layer"] == head.layer) & (slices["head"] == head.head) & slices["is_sure"]]
+    better, worse = (
+        ", ".join(_slice_effect(row) for row in select.records(rows.head(SHOWN_SLICES))) or "none"
+        for rows in (
+            mine[mine["to_constant"] < 0].sort_values("to_constant"),
+            mine[mine["to_constant"] > 0].sort_values("to_constant", ascending=False),
+        )
+    )
     shifts = row.filter(regex=r"^logit_shift_\d+$").astype(float)
-    grade = str(shifts.idxmax()).removeprefix("logit_shift_")
+    grade = tables.grades[int(str(shifts.idxmax()).removeprefix("logit_shift_"))]
     return Part(
         True,
-        f"without {head.short} the logit of grade {grade} (from 0) rises most ({shifts.max():+.3f}), and the gain is "
-        f"largest on {', '.join(gains)} of the way",
+        f"without {head.short} the logit of grade {grade} rises most ({shifts.max():+.3f}); surely better, by "
+        f"share of the way, on {better}; surely worse on {worse}",
     )
+
+
+def _slice_effect(row: pd.Series) -> str:
+    return f"{row['slice']} {row['value']} ({abs(float(row['to_constant'])):.1%})"

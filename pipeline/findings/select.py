@@ -31,6 +31,7 @@ class Tables:
     mediation: pd.DataFrame  # mediation.csv
     primary: Measure  # decides verdicts on single heads
     largest_gains: tuple[float, float]  # of a single head, and by chance, see `largest_gain_by_chance`
+    grades: Sequence[str]  # labels from worst to best
     equivalence_margin: float  # share of the way to the constant grader within which a change counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
     joint_mediation: pd.DataFrame  # joint_mediation.csv
@@ -39,6 +40,9 @@ class Tables:
     def beside(self) -> tuple[Measure, ...]:
         """Measures shown beside the article's accuracy where that decides: the primary one."""
         return () if self.primary == ACCURACY else (self.primary,)
+
+
+WHERE = {"layer_matched": "in the same layers", "unrestricted": "anywhere"}  # random groups of a kind
 
 
 class Control(NamedTuple):
@@ -57,7 +61,7 @@ class Control(NamedTuple):
     def text(self) -> str:
         """The random groups' median, number and range, in percent."""
         return (
-            f"{self.null_type} median {percent(self.median)} ({self.random_groups} random groups, "
+            f"{WHERE[self.null_type]}, median {percent(self.median)} ({self.random_groups} random groups, "
             f"{percent(self.lowest)} to {percent(self.highest)})"
         )
 

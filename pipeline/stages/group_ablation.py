@@ -25,7 +25,7 @@ from pipeline.analysis.ablation_effects import group_metrics, measure_effects, p
 from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.analysis.random_controls import ControlDesign, compare_with_random, contrasts
 from pipeline.analysis.subgroups import subgroup_effects, subgroups
-from pipeline.core import paths
+from pipeline.core import paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
 from pipeline.stats.measures import TESTED, EvaluationSet, measure_scales
@@ -39,9 +39,11 @@ from pipeline.tracking import Record
 def main(params: Params, record: Record) -> None:
     tuned, settings, margin = load_tuned_model(params), params.group_ablation, params.ablation.equivalence_margin
     test = load_target(params, tuned, SPLIT_TABLES[paths.TEST], settings.max_pairs)
+    temperature = schemas.metrics(paths.stage_metrics("head_ablation"), ("temperature",))["temperature"]
     labels, importance = LABELS.read(), HEADS.read()
     groups = choose_groups(settings, labels, importance, *test.shape, params.run.seed)
-    result = test.sweep(group_masks(groups, *test.shape), "group_ablation")
+    raw = test.sweep(group_masks(groups, *test.shape), "group_ablation")
+    result = raw.calibrated(temperature)
     observed = test.observed_sweep(group_masks(matchers_and_controls(groups), *test.shape), "group_rows")
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
 
@@ -57,7 +59,7 @@ def main(params: Params, record: Record) -> None:
     by_slice = subgroup_effects(rows, result.logits, evaluated, slices, TESTED)
     metrics = group_metrics(table) | result.precision_report
 
-    LOGITS.write(test.arrays(result))
+    LOGITS.write(test.arrays(raw))
     write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(observed.cls_attention, test.sample.query_ids)))
     GROUPS.write(table)
     SCALES.write(measure_scales(TESTED, evaluated, margin))

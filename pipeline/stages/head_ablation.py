@@ -44,11 +44,13 @@ def main(params: Params, record: Record) -> None:
     )
     names = pd.DataFrame(every_head(*test.shape), columns=["layer", "head"])
     masks = group_masks(single_head_groups(*test.shape), *test.shape)
-    result = test.observed_sweep(masks, "head_ablation")
+    raw = test.observed_sweep(masks, "head_ablation")
+    result = raw.calibrated(dev.temperature)
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
     pairs = pairs_with_donors(test.encoded, params.head_ablation.mean_resample_pairs, seed)
     by_type = {ZERO: result.masked_logits[:, pairs]}
-    by_type |= replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
+    replaced = replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
+    by_type |= {name: logits / np.float32(dev.temperature) for name, logits in replaced.items()}
 
     effects = head_effects(result.masked_logits, evaluated, primary, margin)
     types = compare_ablation_types(by_type, evaluated.subset(pairs), primary, margin)
@@ -57,11 +59,13 @@ def main(params: Params, record: Record) -> None:
     scales = measure_scales(TESTED, evaluated, margin)
     slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
     by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
-    kept = _kept_effects(load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs), margin)
-    unlabelled = _unlabelled_effects(params, tuned, masks)
+    few = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
+    kept = _kept_effects(few, dev.temperature, margin)
+    unlabelled = _unlabelled_effects(params, tuned, masks, dev.temperature)
     metrics = head_metrics(heads, scales, result.masked_logits, evaluated, primary) | result.precision_report
+    metrics["temperature"] = dev.temperature
 
-    LOGITS.write(test.arrays(result))
+    LOGITS.write(test.arrays(raw))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))
     HEADS.write(heads)
     SCALES.write(scales)
@@ -74,18 +78,19 @@ def main(params: Params, record: Record) -> None:
     record.artifacts += [*tables, paths.stage_metrics("head_ablation")]
 
 
-def _kept_effects(test: AblationTarget, margin: float) -> pd.DataFrame:
+def _kept_effects(test: AblationTarget, temperature: float, margin: float) -> pd.DataFrame:
     """Effects of keeping each head as its layer's only one."""
-    result = test.sweep(group_masks(kept_heads(*test.shape), *test.shape), "kept_heads")
+    masks = group_masks(kept_heads(*test.shape), *test.shape)
+    result = test.sweep(masks, "kept_heads").calibrated(temperature)
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
     return measure_effects(result.masked_logits, evaluated, margin).frame
 
 
-def _unlabelled_effects(params: Params, tuned: TunedModel, masks: np.ndarray) -> pd.DataFrame:
+def _unlabelled_effects(params: Params, tuned: TunedModel, masks: np.ndarray, temperature: float) -> pd.DataFrame:
     """Effects of single heads on the pairs without grades; no rows where there are none."""
     if params.data.unlabelled is None:
         return pd.DataFrame()
     target = load_target(params, tuned, UNLABELLED, params.head_ablation.max_pairs)
-    result = target.sweep(masks, "unlabelled")
+    result = target.sweep(masks, "unlabelled").calibrated(temperature)
     evaluated = EvaluationSet(None, result.unmasked_logits, target.sample)
     return unlabelled_effects(result.masked_logits, evaluated, params.ablation.equivalence_margin)

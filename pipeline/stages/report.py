@@ -78,6 +78,7 @@ def _read_tables(params: Params) -> Tables:
         mediation=dependency.MEDIATION.read(),
         primary=BY_NAME[params.ablation.primary_measure],
         largest_gains=_largest_gains(),
+        grades=params.data.grades,
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
         joint_mediation=dependency.JOINT_MEDIATION.read(),

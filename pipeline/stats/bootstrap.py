@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95  # of every interval
+NORMAL = stats.norm.isf((1 - LEVEL) / 2)  # half the width of a normal one, in standard errors
 SIGNIFICANCE = 0.05  # p or q below which an effect is more than chance
 FEW_QUERIES = 30  # below so many the intervals are too narrow: a bootstrap of few clusters covers less than it says
 POWER = 0.8
@@ -99,6 +100,45 @@ class QuerySample:
         return type(self)(self.query_ids[pairs], self.resamples, self.seed)
 
 
+def jackknife_intervals(
+    left_out: np.ndarray, estimates: np.ndarray, unseen: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Student's t intervals [mask] of estimates, their standard errors by the jackknife over queries (Tukey 1958).
+
+    Where few queries hold most of a change, its variance is known as little as that of few: the degrees of freedom are
+    those of the variance itself, 2 n / (kurtosis - 1), at most n - 1 (Satterthwaite 1946, An approximate distribution
+    of estimates of variance components, Biometrics Bulletin 2). On the side of the longer tail the interval reaches
+    further by its skewness (Johnson 1978, Modified t tests, JASA 73).
+
+    Args:
+        left_out: the estimates without each query, [mask, query]; NaN where undefined, and so is the interval then.
+        estimates: from all, [mask].
+        unseen: part of one more query that the sample may have missed, see `typical_part`.
+    """
+    queries = left_out.shape[-1]
+    if queries < 2:
+        return np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
+    parts = left_out.mean(axis=-1, keepdims=True) - left_out
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tail = (parts**3).sum(axis=-1) / (parts**2).sum(axis=-1) * (1 + 2 * NORMAL**2) / 6
+        squares, fourths = (parts**2).sum(axis=-1) + unseen**2, (parts**4).sum(axis=-1) + unseen**4
+        freedom = np.fmin(2 * queries / (queries * fourths / squares**2 - 1), queries - 1)
+    width = stats.t.isf((1 - LEVEL) / 2, freedom) * np.sqrt(squares * (queries - 1) / queries)
+    return estimates - width + np.fmin(tail, 0), estimates + width + np.fmax(tail, 0)
+
+
+def typical_part(left_out: np.ndarray) -> float:
+    """Part of a query in an estimate, weighted by variance, its root mean square over the masks; see above.
+
+    An interval that allows for one more such query reaches 4.3 parts beyond an estimate without any, somewhat further
+    than the rule of three; the more queries hold a change, the less one more of them matters.
+    """
+    parts = left_out - left_out.mean(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sizes = (np.abs(parts) ** 3).sum(axis=-1) / (parts**2).sum(axis=-1)
+    return float(np.sqrt(np.mean(np.nan_to_num(sizes) ** 2))) if len(sizes) else 0.0
+
+
 def estimate_columns(name: str, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
     """The columns of an estimate and of its interval's ends, laid flat."""
     return {name: values.ravel(), f"{name}_low": low.ravel(), f"{name}_high": high.ravel()}
@@ -110,7 +150,7 @@ def query_indicator(query_ids: np.ndarray) -> np.ndarray:
     return (query[:, None] == np.arange(len(queries))).astype(np.float64)
 
 
-def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float) -> np.ndarray:
+def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float | np.ndarray) -> np.ndarray:
     """Equivalence test: whether an interval lies within -margin..margin."""
     return (np.asarray(low) >= -margin) & (np.asarray(high) <= margin)
 
@@ -121,9 +161,8 @@ def sign_flips(differences: np.ndarray, seed: int) -> np.ndarray:
     The statistic is their sum; p = (1 + draws at least as far from 0) / (1 + draws), so never 0 (Phipson and Smyth
     2010). Queries without a difference do not matter.
     """
-    signs = np.random.default_rng([seed, 4]).choice(
-        np.array([-1, 1], dtype=np.float32), size=(differences.shape[-1], FLIPS)
-    )
+    either = np.array([-1, 1], dtype=np.float32)
+    signs = np.random.default_rng([seed, 4]).choice(either, size=(differences.shape[-1], FLIPS))
     p = [(1 + (np.abs(row @ signs) >= abs(row.sum()) * (1 - 1e-5)).sum()) / (1 + FLIPS) for row in differences]
     return np.array(p)
 

@@ -8,7 +8,7 @@ nothing of the pair: a change of 1 leaves nothing of what the model knows.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -16,9 +16,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, softmax
 
-from pipeline.stats.bootstrap import QuerySample, query_indicator
+from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, query_indicator, typical_part
 from pipeline.stats.discordance import net_change_interval, pairs_per_event, share_interval
-from pipeline.stats.metrics import expected_grades, logit_margins, ndcg_by_query, quadratic_weighted_kappa
+from pipeline.stats.metrics import (
+    expected_grades,
+    kappa_moments,
+    logit_margins,
+    ndcg_by_query,
+    quadratic_weighted_kappa,
+)
 
 PRIOR_COUNT = 0.5  # added to every class, so that a grade that does not occur has a finite log prior
 Ends = tuple[np.ndarray, np.ndarray]  # of intervals
@@ -189,19 +195,10 @@ def _changed(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
     return (logits.argmax(axis=-1) != evaluated.predicted).astype(np.float64)
 
 
-def _confusion(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    """Counts [mask, query, gold grade * predicted grade]."""
-    size = logits.shape[-1]
-    cells = evaluated.gold * size + logits.argmax(axis=-1)  # [mask, pair]
-    counts = np.zeros((len(logits), evaluated.in_query.shape[1], size**2))
-    query = evaluated.in_query.argmax(axis=1)
-    np.add.at(counts, (np.arange(len(logits))[:, None], query, cells), 1)
-    return counts
-
-
-def _kappa(sums: np.ndarray) -> np.ndarray:
-    size = int(np.sqrt(sums.shape[-1]))
-    return quadratic_weighted_kappa(sums.reshape(*sums.shape[:-1], size, size))
+def _kappa_moments(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
+    """Moments [mask, query, 6] of `quadratic_weighted_kappa`."""
+    moments = kappa_moments(evaluated.gold, logits.argmax(axis=-1))
+    return np.einsum("mpk,pq->mqk", moments, evaluated.in_query, optimize=True)
 
 
 def _gains(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
@@ -220,8 +217,10 @@ def flips(logits: np.ndarray, evaluated: EvaluationSet) -> tuple[np.ndarray, np.
 def _exact_accuracy(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
     lost, won = flips(logits, evaluated)
     per_event = pairs_per_event(lost | won, evaluated.in_query)
-    low, high = net_change_interval(lost.sum(axis=1), won.sum(axis=1), lost.shape[1], per_event)
     unmasked = (evaluated.predicted == evaluated.gold).mean()
+    low, high = net_change_interval(
+        lost.sum(axis=1) / per_event, won.sum(axis=1) / per_event, lost.shape[1] / per_event
+    )
     if not unmasked:
         return low * np.nan, high * np.nan
     return np.maximum(low / unmasked, -1), high / unmasked  # no more than all that is right can be lost
@@ -229,7 +228,8 @@ def _exact_accuracy(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
 
 def _exact_changed(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
     changed = logits.argmax(axis=-1) != evaluated.predicted
-    return share_interval(changed.sum(axis=1), changed.shape[1], pairs_per_event(changed, evaluated.in_query))
+    per_event = pairs_per_event(changed, evaluated.in_query)
+    return share_interval(changed.sum(axis=1) / per_event, changed.shape[1] / per_event)
 
 
 ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
@@ -268,7 +268,18 @@ LOGIT_MARGIN = Measure(
     True,
     *pair_mean(_margins),
 )
-QWK = Measure("qwk", "qwk", "quadratic weighted kappa", "", (-1, 1), "higher", "sample", True, _confusion, _kappa)
+QWK = Measure(
+    "qwk",
+    "qwk",
+    "quadratic weighted kappa",
+    "",
+    (-1, 1),
+    "higher",
+    "sample",
+    True,
+    _kappa_moments,
+    quadratic_weighted_kappa,
+)
 KL_DIVERGENCE = Measure(
     "kl_divergence",
     "KL divergence",
@@ -347,6 +358,7 @@ class Changes:
         measure: whose.
         values: under each mask, [mask].
         changes: from the unmasked model, [mask]; low, high: their 95% intervals.
+        least, most: ends of wider intervals, for claims that a change is small: they allow for what was not seen.
         resamples: the changes in every resample of the bootstrap, [mask, resample].
         sums: statistics by query, of the unmasked model and of every mask, [1 + mask, query, statistic].
     """
@@ -356,14 +368,19 @@ class Changes:
     changes: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
     resamples: np.ndarray
     sums: np.ndarray
 
     def of(self, masks: np.ndarray) -> "Changes":
         """Changes of some masks, bool [mask]."""
-        kept = np.append(True, masks)
-        arrays = (self.values[masks], self.changes[masks], self.low[masks], self.high[masks], self.resamples[masks])
-        return Changes(self.measure, *arrays, self.sums[kept])
+        kept = {
+            field.name: getattr(self, field.name)[masks]
+            for field in fields(self)
+            if field.name not in ("measure", "sums")
+        }
+        return replace(self, sums=self.sums[np.append(True, masks)], **kept)
 
 
 def point_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
@@ -376,19 +393,25 @@ def point_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationSet
 def measure_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationSet) -> Changes:
     """Changes of a measure under masks, from logits [mask, pair, grade].
 
-    Intervals are the bootstrap's; where few predictions change, the wider of that and the exact one.
+    Intervals are the jackknife's; where few predictions change, the wider of that and the exact one.
     """
     sums = measure.statistics(np.concatenate([evaluated.unmasked_logits[None], logits]), evaluated)
-    totals = measure.value(sums.sum(axis=1))
-    queries = evaluated.sample.bootstrap
-    before = measure.value(queries.sums(sums[0]))
-    resamples = np.array([measure.changes(measure.value(queries.sums(masked)), before) for masked in sums[1:]])
-    resamples = resamples.reshape(len(logits), len(before))
-    low, high = queries.interval(resamples.T)
-    if measure.exact_interval is not None:
-        exact_low, exact_high = measure.exact_interval(logits, evaluated)
-        low, high = np.fmin(low, exact_low), np.fmax(high, exact_high)
-    return Changes(measure, totals[1:], measure.changes(totals[1:], totals[0]), low, high, resamples, sums)
+    totals = sums.sum(axis=1)
+    values = measure.value(totals)
+    changes = measure.changes(values[1:], values[0])
+    drawn = measure.value(evaluated.sample.bootstrap.sums(np.moveaxis(sums, 1, 0)))  # [resample, 1 + mask]
+    resamples = measure.changes(drawn[:, 1:], drawn[:, :1]).T
+    left_out = measure.value(totals[:, None] - sums)  # [1 + mask, query]
+    without = measure.changes(left_out[1:], left_out[:1])
+    exact = measure.exact_interval(logits, evaluated) if measure.exact_interval is not None else (changes, changes)
+    low, high = _wider(measure, jackknife_intervals(without, changes), exact)
+    least, most = _wider(measure, jackknife_intervals(without, changes, typical_part(without)), exact)
+    return Changes(measure, values[1:], changes, low, high, least, most, resamples, sums)
+
+
+def _wider(measure: Measure, interval: Ends, exact: Ends) -> Ends:
+    low, high = np.fmin(interval[0], exact[0]), np.fmax(interval[1], exact[1])
+    return (np.maximum(low, 0), high) if measure.is_distance else (low, high)
 
 
 def measure_scales(measures: Sequence[Measure], evaluated: EvaluationSet, margin: float) -> pd.DataFrame:

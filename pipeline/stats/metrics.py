@@ -46,7 +46,9 @@ def grade_metrics(logits: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
     grade_count = logits.shape[1]
     counts = np.bincount(grades * grade_count + predicted, minlength=grade_count**2).reshape(grade_count, grade_count)
     values = {
-        **{name: none_if_nan(float(value)) for name, value in confusion_measures(counts).items()},
+        "accuracy": float((predicted == grades).mean()),
+        "qwk": none_if_nan(float(quadratic_weighted_kappa(kappa_moments(grades, predicted).sum(axis=0)))),
+        "mae": float(np.abs(predicted - grades).mean()),
         "macro_f1": macro_f1(counts),
         "log_loss": float(-log_shares[np.arange(len(grades)), grades].mean()),
         "spearman": spearman(expected, grades, query_ids),
@@ -76,27 +78,25 @@ def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarr
     return scores, undefined
 
 
-def confusion_measures(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures accuracy, qwk and mae, [...] each, of counts [..., gold grade, predicted grade]; see `grade_metrics`."""
-    grade = np.arange(counts.shape[-1])
-    pairs, distance = counts.sum(axis=(-2, -1)), np.abs(np.subtract.outer(grade, grade))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "accuracy": np.trace(counts, axis1=-2, axis2=-1) / pairs,
-            "qwk": quadratic_weighted_kappa(counts),
-            "mae": (counts * distance).sum(axis=(-2, -1)) / pairs,
-        }
+def kappa_moments(grades: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Moments whose sums over pairs give `quadratic_weighted_kappa`: 1, g, g^2, p, p^2, gp, float64 [..., pair, 6].
 
-
-def quadratic_weighted_kappa(counts: np.ndarray) -> np.ndarray:
-    """Quadratic weighted kappa [...] of counts [..., gold grade, predicted grade]: 1 - observed / chance disagreement.
-
-    NaN where both are 0. Cohen 1968, Weighted kappa, Psychological Bulletin 70(4).
+    Args:
+        grades: gold, [pair]. predicted: [..., pair].
     """
-    grade = np.arange(counts.shape[-1])
-    weights = (grade[:, None] - grade) ** 2
-    observed = (counts * weights).sum(axis=(-2, -1)) * counts.sum(axis=(-2, -1))
-    by_chance = np.einsum("...g,...p,gp->...", counts.sum(axis=-1), counts.sum(axis=-2), weights)
+    gold, predicted = np.broadcast_arrays(grades.astype(np.float64), predicted.astype(np.float64))
+    return np.stack([np.ones_like(gold), gold, gold**2, predicted, predicted**2, gold * predicted], axis=-1)
+
+
+def quadratic_weighted_kappa(moments: np.ndarray) -> np.ndarray:
+    """Quadratic weighted kappa [...] of summed `kappa_moments` [..., 6]: 1 - observed / chance disagreement.
+
+    NaN where both are 0. Cohen 1968, Weighted kappa, Psychological Bulletin 70(4); squared weights need no more than
+    the moments: Fleiss and Cohen 1973, Educational and Psychological Measurement 33(3).
+    """
+    pairs, gold, gold_squares, predicted, predicted_squares, products = np.moveaxis(moments, -1, 0)
+    observed = pairs * (gold_squares + predicted_squares - 2 * products)
+    by_chance = pairs * (gold_squares + predicted_squares) - 2 * gold * predicted
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(by_chance > 0, 1 - observed / by_chance, np.nan)
 

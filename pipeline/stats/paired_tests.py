@@ -38,8 +38,7 @@ def exact_sign_flips(differences: np.ndarray) -> float:
     sizes = np.abs(differences[differences != 0])
     distribution = np.ones(1)  # of the sum, by steps of 1 from -total to total
     for size in sizes:
-        distribution = np.pad(distribution, (0, 2 * size)) + np.pad(distribution, (2 * size, 0))
-        distribution /= 2
+        distribution = np.convolve(distribution, np.bincount([0, 2 * size]) / 2)
     total = int(sizes.sum())
     far = np.abs(np.arange(-total, total + 1)) >= abs(int(differences.sum()))
     return float(min(1.0, distribution[far].sum()))

@@ -103,6 +103,7 @@ def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Anal
         joint_mediation=nothing,
         primary=LOG_LOSS,
         largest_gains=(0.0, 0.0),
+        grades=["0", "1", "2", "3"],
         equivalence_margin=SIZE,
         label_threshold=MARGIN,
     )

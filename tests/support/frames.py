@@ -434,7 +434,12 @@ def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
         "mediation": mediation_frame(layers, heads),
         "joint_mediation": joint_mediation_frame(),
     }
-    settings = {"primary": LOG_LOSS, "largest_gains": (1.5, 3.0), "label_threshold": 0.05}
+    settings = {
+        "primary": LOG_LOSS,
+        "largest_gains": (1.5, 3.0),
+        "grades": ["1", "2", "3", "4", "5"],
+        "label_threshold": 0.05,
+    }
     return Tables(**{**frames, **settings, "equivalence_margin": MARGIN, **changed})
 
 
