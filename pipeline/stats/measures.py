@@ -125,6 +125,12 @@ class Measure:
         return f"relative_{self.name}_change" if self.is_relative else f"{self.name}_change"
 
     @property
+    def change_range(self) -> tuple[float, float]:
+        """Lowest and highest change."""
+        low, high = self.range
+        return self.range if self.is_distance else (-1.0, np.inf) if self.is_relative else (low - high, high - low)
+
+    @property
     def to_constant(self) -> str:
         """Column of its change as a share of the way to the constant grader."""
         return f"{self.name}_to_constant"
@@ -221,9 +227,7 @@ def _exact_accuracy(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
     low, high = net_change_interval(
         lost.sum(axis=1) / per_event, won.sum(axis=1) / per_event, lost.shape[1] / per_event
     )
-    if not unmasked:
-        return low * np.nan, high * np.nan
-    return np.maximum(low / unmasked, -1), high / unmasked  # no more than all that is right can be lost
+    return (low / unmasked, high / unmasked) if unmasked else (low * np.nan, high * np.nan)
 
 
 def _exact_changed(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
@@ -409,23 +413,23 @@ def measure_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationS
         shares, shares_without = changes[:-1] / way, without[:-1] / np.where(np.isnan(way), np.nan, without[-1])
     exact = measure.exact_interval(logits, evaluated) if measure.exact_interval else (changes[:-1], changes[:-1])
     exact_shares = np.minimum(*exact / way), np.maximum(*exact / way)
+    any_share = POSITIVE if measure.is_distance else ANY
     drawn = measure.value(evaluated.sample.bootstrap.sums(np.moveaxis(sums[:-1], 1, 0)))  # [resample, 1 + mask]
     return Changes(
         measure,
         values[1:-1],
         changes[:-1],
-        *_wider(measure, jackknife_intervals(without[:-1], changes[:-1]), exact),
-        *_wider(measure, jackknife_intervals(shares_without, shares), exact_shares),
-        *_wider(measure, jackknife_intervals(shares_without, shares, typical_part(shares_without)), exact_shares),
+        *_wider(jackknife_intervals(without[:-1], changes[:-1]), exact, measure.change_range),
+        *_wider(jackknife_intervals(shares_without, shares), exact_shares, any_share),
+        *_wider(jackknife_intervals(shares_without, shares, typical_part(shares_without)), exact_shares, any_share),
         resamples=measure.changes(drawn[:, 1:], drawn[:, :1]).T,
         sums=sums[:-1],
     )
 
 
-def _wider(measure: Measure, interval: Ends, exact: Ends) -> Ends:
-    """The wider ends; a distance is never below 0."""
-    low, high = np.fmin(interval[0], exact[0]), np.fmax(interval[1], exact[1])
-    return (np.maximum(low, 0), high) if measure.is_distance else (low, high)
+def _wider(interval: Ends, exact: Ends, within: tuple[float, float]) -> Ends:
+    """The wider of two intervals, cut to what its values can be."""
+    return np.clip(np.fmin(interval[0], exact[0]), *within), np.clip(np.fmax(interval[1], exact[1]), *within)
 
 
 def measure_scales(measures: Sequence[Measure], evaluated: EvaluationSet, margin: float) -> pd.DataFrame:

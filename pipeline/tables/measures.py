@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 
 from pipeline.core.schemas import (
@@ -25,14 +24,12 @@ WAY = "way from the unmasked model to the constant grader"
 
 def change_column(measure: Measure) -> Column:
     """A measure's change; undefined where one of its two values is."""
-    low, high = measure.range
+    meaning, unit = f"masked minus unmasked `{measure.name}`", measure.unit
     if measure.is_distance:
-        return number(measure.change, f"{measure.meaning}, 0 unmasked", measure.unit, measure.range)
-    if measure.is_relative:
+        meaning = f"{measure.meaning}, 0 unmasked"
+    elif measure.is_relative:
         meaning, unit = f"masked / unmasked {measure.label} - 1", f"fraction of the unmasked {measure.label}"
-        return number(measure.change, meaning, unit, (-1, inf), missing=True)
-    meaning, bounds = f"masked minus unmasked `{measure.name}`", (low - high, high - low)
-    return number(measure.change, meaning, measure.unit, bounds, missing=True)
+    return number(measure.change, meaning, unit, measure.change_range, missing=not measure.is_distance)
 
 
 def measure_columns(measure: Measure) -> tuple[Column, ...]:
