@@ -1,6 +1,6 @@
 """Random control groups: comparison of functional groups with them, averages over them, contrasts of groups."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.ablation.head_groups import Group, count_matched_groups
 from pipeline.analysis.subgroups import parts_of
 from pipeline.core.heads import Head
-from pipeline.stats.bootstrap import QuerySample, percentile, tail
+from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, percentile, tail
 from pipeline.stats.measures import Changes, EvaluationSet, Measure, point_changes
 
 LAYER_MATCHED, UNRESTRICTED = "layer_matched", "unrestricted"
@@ -121,8 +121,27 @@ def _comparisons(
     return pd.DataFrame(rows)
 
 
+def mean_of_groups(changes: Changes, rows: Sequence[int], sample: QuerySample) -> tuple[float, float, float]:
+    """Mean change over random groups, and its interval: the groups drawn are left out one by one like the queries."""
+    values, by_query = changes.changes[rows], changes.without[rows].mean(axis=0)
+    if len(rows) < 2:
+        return float(values.mean()), np.nan, np.nan
+    by_group = (values.sum() - values) / (len(rows) - 1)
+    parts = np.concatenate([by_query - by_query.mean(), by_group - by_group.mean()])
+    low, high = jackknife_intervals(parts[None], values.mean(keepdims=True))
+    return float(values.mean()), float(low[0]), float(high[0])
+
+
+def median_of_groups(changes: Changes, rows: Sequence[int], sample: QuerySample) -> tuple[float, float, float]:
+    """Median change over random groups, and its interval: groups are resampled together with the queries."""
+    groups = np.random.default_rng([sample.seed, 9]).integers(len(rows), size=changes.resamples[rows].shape)
+    medians = np.median(np.take_along_axis(changes.resamples[rows], groups, axis=0), axis=0)
+    low, high = sample.bootstrap.interval(medians, len(rows))
+    return float(np.median(changes.changes[rows])), float(low), float(high)
+
+
 # Group type -> how its random groups are averaged.
-AVERAGED: dict[str, Callable[..., np.ndarray]] = {"random_share": np.mean, "random_k": np.median}
+AVERAGED = {"random_share": mean_of_groups, "random_k": median_of_groups}
 DIFFERENCES = {  # name -> (group_type, group) whose effect is taken, and the one that is taken from it
     "lower_minus_upper": (("half", "lower"), ("half", "upper")),
     "lower_except_term_match_minus_lower": (("lower_except", "term_match"), ("half", "lower")),
@@ -141,22 +160,19 @@ def contrasts(
 
     Returns:
         The frame of `pipeline.tables.group_ablation.CONTRASTS`, named "random_share 0.1", "random_k random" or as in
-        DIFFERENCES. An average's interval resamples the random groups together with the queries.
+        DIFFERENCES. An average's interval knows that the random groups were drawn as well as the queries.
     """
     frames = [_contrasts(groups, changes[name], ways[name], sample) for name in changes]
     return pd.concat(frames, ignore_index=True)
 
 
 def _contrasts(groups: Sequence[Group], changes: Changes, way: float, sample: QuerySample) -> pd.DataFrame:
-    rng = np.random.default_rng([sample.seed, 9])
     values, resamples = changes.changes, changes.resamples
     rows = []
     for group_type, average in AVERAGED.items():
         for name in dict.fromkeys(group.group for group in groups if group.group_type == group_type):
             random = [i for i, group in enumerate(groups) if (group.group_type, group.group) == (group_type, name)]
-            averages = _averages(resamples[random], average, rng)
-            low, high = sample.bootstrap.interval(averages, len(random))
-            rows.append((f"{group_type} {name}", len(random), float(average(values[random])), float(low), float(high)))
+            rows.append((f"{group_type} {name}", len(random), *average(changes, random, sample)))
     index = {(group.group_type, group.group): number for number, group in enumerate(groups)}
     for name, (first, second) in DIFFERENCES.items():
         if first in index and second in index:
@@ -166,9 +182,3 @@ def _contrasts(groups: Sequence[Group], changes: Changes, way: float, sample: Qu
     frame = pd.DataFrame(rows, columns=["name", "random_groups", "change", "change_low", "change_high"])
     frame.insert(1, "measure", changes.measure.name)
     return frame.assign(to_constant=frame["change"] / way)
-
-
-def _averages(resamples: np.ndarray, average: Callable[..., np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Averages [resample] over random groups [group, resample], the groups resampled too."""
-    groups = rng.integers(len(resamples), size=resamples.shape)
-    return average(np.take_along_axis(resamples, groups, axis=0), axis=0)

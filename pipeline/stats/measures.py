@@ -381,6 +381,12 @@ class Changes:
     resamples: np.ndarray
     sums: np.ndarray
 
+    @property
+    def without(self) -> np.ndarray:
+        """Changes without each query, [mask, query]."""
+        values = self.measure.value(self.sums.sum(axis=1, keepdims=True) - self.sums)
+        return self.measure.changes(values[1:], values[:1])
+
     def of(self, masks: np.ndarray) -> "Changes":
         """Changes of some masks, bool [mask]."""
         kept = {
