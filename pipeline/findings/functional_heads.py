@@ -12,10 +12,11 @@ import pandas as pd
 from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude
-from pipeline.stats.bootstrap import FEW_QUERIES, SIGNIFICANCE
+from pipeline.stats.bootstrap import SIGNIFICANCE
 from pipeline.stats.measures import ACCURACY, Measure
 
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
+SLICE_QUERIES = 10  # F1, F2: queries of a slice that something is said of
 
 PLACES = {"term_match": "the same term", "self": "itself", "cls": "[CLS]", "sep": "[SEP]"}  # T1: attended to
 
@@ -73,11 +74,11 @@ def _cost_where_needed(tables: select.Tables, group: str) -> Part:
     The random groups beside hold none of another function's strongest heads, which would cost for another reason.
     """
     frame = tables.slices[(tables.slices["group"] == group) & (tables.slices["measure"] == ACCURACY.name)]
-    frame = frame[frame["queries"] >= FEW_QUERIES]
+    frame = frame[frame["queries"] >= SLICE_QUERIES]
     parts = set(zip(frame["slice"], frame["value"], strict=True))
     decided: list[tuple[str, str]] = [part for part in NEEDED_ON[group] if part in parts]
     if not decided:
-        return Part(True, f"no slice of {FEW_QUERIES} queries or more on which the function decides")
+        return Part(True, f"no slice of {SLICE_QUERIES} queries or more on which the function decides")
     costs = [_cost_on(tables, frame, group, part) for part in decided]
     return Part(True, f"what masking them costs is no part of the claim: {'; '.join(costs)}")
 
@@ -87,7 +88,7 @@ def _cost_on(tables: select.Tables, frame: pd.DataFrame, group: str, part: tuple
     cost = select.long_estimate(row).text()
     control = select.layer_matched(select.controls(tables.controls, group, part, without_strongest=True))
     random = f", {control.text()}, p {control.p:.3f}" if control else ""
-    return f"on {part[0]} {part[1]} ({row['pairs']} pairs) {cost}{random}"
+    return f"on {part[0]} {part[1]} ({row['pairs']} pairs of {row['queries']} queries) {cost}{random}"
 
 
 def _against_random(tables: select.Tables, function: str) -> str:
