@@ -151,15 +151,15 @@ def test_low_functions(judged, group: str, settings: dict, verdict: str):
 @LOW_FUNCTIONS
 def test_what_low_functions_cost_is_told_where_they_decide(judged, group: str):
     value = {"segmentation": "split_word", "word_order": "word_order"}[group]
-    slices = frames.example(group_ablation.SLICES, frames.slice_rows(group, value, -0.3)).assign(queries=30)
+    slices = frames.example(group_ablation.SLICES, frames.slice_rows(group, value, -0.3)).assign(queries=10)
     compared = {"parts": [("phenomenon", value)]}
     finding = judged(tables(group, -0.1, 0.03, slices=slices, compared=compared))
-    cost = f"on phenomenon {value} (40 pairs) -30.0% (-31.5% to -28.5%), in the same layers, median -2.0%"
+    cost = f"on phenomenon {value} (40 pairs of 10 queries) -30.0% (-31.5% to -28.5%), in the same layers, median -2.0%"
     assert f"no part of the claim: {cost}" in finding.reason
     assert "p 0.030" in finding.reason
-    for undecided in (slices.assign(value="exact"), slices.assign(queries=29)):
+    for undecided in (slices.assign(value="exact"), slices.assign(queries=9)):
         reason = judged(tables(group, -0.1, 0.03, slices=undecided)).reason
-        assert "no slice of 30 queries or more on which the function decides" in reason
+        assert "no slice of 10 queries or more on which the function decides" in reason
 
 
 def test_a_function_that_no_pair_defines_is_undecided():
