@@ -9,6 +9,7 @@ from scipy.special import rel_entr, softmax
 
 from pipeline.ablation.head_groups import head_mask
 from pipeline.core import paths
+from pipeline.core.formats import read_json
 from pipeline.core.heads import every_head
 from pipeline.models.checkpoints import load_tuned, save_tuned
 from pipeline.models.tokenization import encode_split
@@ -52,7 +53,10 @@ def test_effects_without_grades_are_those_of_a_plain_forward_with_a_hook():
     model, tokenizer = load_tuned(paths.MODEL, CPU)
     pairs, heads = encode_split(tokenizer, MORE, 32), every_head(2, 3)
     unmasked, *masked = (reference_logits(model, pairs, head_mask(one, 2, 3)) for one in ((), *([h] for h in heads)))
-    divergences = [rel_entr(softmax(unmasked, axis=1), softmax(logits, axis=1)).sum(axis=1).mean() for logits in masked]
+    temperature = read_json(paths.stage_metrics("head_ablation"))["temperature"]
+    assert temperature != 1
+    before, *after = (softmax(logits / temperature, axis=1) for logits in (unmasked, *masked))
+    divergences = [rel_entr(before, shares).sum(axis=1).mean() for shares in after]
     changed = [(logits.argmax(axis=1) != unmasked.argmax(axis=1)).mean() for logits in masked]
     assert list(zip(found["layer"], found["head"], strict=True)) == heads
     np.testing.assert_allclose(found["kl_divergence"], divergences, rtol=1e-4)

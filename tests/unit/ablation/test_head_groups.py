@@ -35,8 +35,8 @@ def test_single_heads_mask_every_head_once():
 
 @given(layers=st.integers(1, 6), heads=st.integers(1, 6), seed=st.integers(0, 99), share=st.floats(0.01, 0.99))
 def test_random_shares_have_their_size_and_no_head_twice(layers, heads, seed, share):
-    drawn = head_groups.random_share_groups(layers, heads, [share], 3, seed)
-    assert drawn == head_groups.random_share_groups(layers, heads, [share], 3, seed)
+    drawn = head_groups.random_share_groups(layers, heads, {share: 3}, seed)
+    assert drawn == head_groups.random_share_groups(layers, heads, {share: 3}, seed)
     for group in drawn:
         assert len(set(group.heads)) == len(group.heads) == max(1, round(share * layers * heads))
         assert set(group.heads) <= set(every_head(layers, heads))
@@ -56,9 +56,14 @@ def test_layers_and_halves_cover_every_head_once():
     assert {layer for layer, _ in upper.heads} == {2, 3, 4}
 
 
-def test_functional_groups_take_the_surest():
+def test_functional_groups_take_the_surest_low_heads():
+    nothing, high = [0, 0], [0.99, 0.99]  # in the upper half
     table = labels(
-        {"term_match": [[0.9, 0.1], [0.5, 0.2]], "previous_term": [[0, 0.8], [0, 0]], "next_term": [[0, 0], [0.7, 0]]}
+        {
+            "term_match": [[0.9, 0.1], [0.5, 0.2], high, high],
+            "previous_term": [[0, 0.8], nothing, high, high],
+            "next_term": [nothing, [0.7, 0], high, high],
+        }
     )
     found = {group.group: group.heads for group in head_groups.function_groups(table, 2)}
     assert found["term_match"] == ((0, 0), (1, 0))
