@@ -40,22 +40,21 @@ def word_order(tables: select.Tables) -> Finding:
 
 
 def _low_function(name: str, group: str, tables: select.Tables) -> Finding:
-    parts = [_labelled_low(tables.labels, FUNCTIONS[group], tables.label_threshold), _cost_where_needed(tables, group)]
-    return conclude(name, _low_labels(tables.labels, FUNCTIONS[group]), parts)
+    low, functions = tables.labels[tables.labels["layer"] < select.first_high_layer(tables.labels)], FUNCTIONS[group]
+    parts = [_labelled_low(low, functions, tables.label_threshold), _cost_where_needed(tables, group)]
+    return conclude(name, _low_labels(low, functions), parts)
 
 
-def _low_labels(labels: pd.DataFrame, functions: Sequence[str]) -> str:
-    """Which low heads are labelled with one of the functions."""
-    low = labels[labels["layer"] < select.first_high_layer(labels)]
+def _low_labels(low: pd.DataFrame, functions: Sequence[str]) -> str:
+    """Which heads are labelled with one of the functions, from the low heads' rows of labels.csv."""
     heads = dict.fromkeys(select.labelled(low, *functions))
     names = f": {', '.join(sorted(head.short for head in heads))}" if heads else ""
     return f"{len(heads)} of {len(low[['layer', 'head']].drop_duplicates())} low heads labelled{names}"
 
 
-def _labelled_low(labels: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
-    """Whether some head of the lower half is labelled with one of the functions."""
-    low = labels["layer"] < select.first_high_layer(labels)
-    heads = labels[low & labels["function"].isin(functions)].dropna(subset=["difference_low"])
+def _labelled_low(low: pd.DataFrame, functions: Sequence[str], threshold: float) -> Part:
+    """Whether some head is labelled with one of the functions, from the low heads' rows of labels.csv."""
+    heads = low[low["function"].isin(functions)].dropna(subset=["difference_low"])
     if heads.empty:
         return Part(None, f"{' and '.join(functions)} undefined in the low layers of this data")
     best, labelled = heads.sort_values("difference_low").iloc[-1], len(set(select.labelled(heads, *functions)))

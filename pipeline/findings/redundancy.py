@@ -129,7 +129,7 @@ def _halves(tables: select.Tables) -> Part:
 
 
 def _halves_beside(tables: select.Tables, measure: Measure) -> Part:
-    lower, upper = (select.estimate(*(tables.groups, *half), measure).text() for half in HALVES)
+    lower, upper = (select.estimate(tables.groups, *half, measure).text() for half in HALVES)
     return Part(True, f"{measure.label}: lower {lower}, upper {upper}")
 
 

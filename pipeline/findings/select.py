@@ -104,13 +104,16 @@ def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
 
 def row_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
     """The change of a measure in a row of effects."""
-    value, low, high = (float(row[f"{measure.change}{end}"]) for end in ("", "_low", "_high"))
-    return Estimate(value, low, high, unit=unit_of(measure))
+    return _estimate(row, measure.change, measure)
 
 
 def long_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
     """The change of the measure that a row of a table with a column `measure` is about."""
-    value, low, high = (float(row[f"change{end}"]) for end in ("", "_low", "_high"))
+    return _estimate(row, "change", measure)
+
+
+def _estimate(row: pd.Series, column: str, measure: Measure) -> Estimate:
+    value, low, high = (float(row[f"{column}{end}"]) for end in ("", "_low", "_high"))
     return Estimate(value, low, high, unit=unit_of(measure))
 
 
@@ -160,8 +163,7 @@ def unmasked(groups: pd.DataFrame) -> pd.DataFrame:
 
 def estimates(groups: pd.DataFrame, group_type: str, measure: Measure = ACCURACY) -> dict[str, Estimate]:
     """Group -> its change, NaN where undefined."""
-    rows = select_rows(groups, group_type).iterrows()
-    return {str(row["group"]): row_estimate(row, measure) for _, row in rows}
+    return {str(row["group"]): row_estimate(row, measure) for row in records(select_rows(groups, group_type))}
 
 
 def estimate(groups: pd.DataFrame, group_type: str, group: str, measure: Measure = ACCURACY) -> Estimate:
