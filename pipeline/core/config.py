@@ -16,6 +16,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 GENERATED = "generated"  # the corpus that comes with the project
+NUMBERS = "numbers"  # grades that are numbers, not named classes
 EMBEDDED, SCRATCH = "embedded", "scratch"  # models that come with the project
 GROUPS = "group_ablation.groups"  # the one key whose own keys the user chooses
 
@@ -51,7 +52,7 @@ class Data(Section):
     source: str
     columns: Columns
     slices: list[str]
-    grades: Annotated[list[str], Field(min_length=2)]
+    grades: Annotated[list[str], Field(min_length=2)] | Literal["numbers"]
     dev_share: Share
     test_share: Share
     unlabelled: str | None
@@ -62,9 +63,14 @@ class Data(Section):
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
         return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
 
+    @property
+    def grade_names(self) -> list[str]:
+        """Names of the grades from worst to best; none where grades are numbers."""
+        return [] if self.grades == NUMBERS else list(self.grades)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.grades)) < len(self.grades):
+        if len(set(self.grade_names)) < len(self.grade_names):
             raise ValueError(f"grades {self.grades} holds a grade twice; list each once, from worst to best")
         if self.dev_share + self.test_share >= 1:
             raise ValueError(
@@ -73,7 +79,7 @@ class Data(Section):
             )
         if self.source != GENERATED:
             _check_table("source", self.source, "'generated'")
-        elif len(self.grades) != 5:
+        elif len(self.grade_names) != 5:
             raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
         if self.unlabelled is not None:
             _check_table("unlabelled", self.unlabelled, "null")
@@ -83,10 +89,10 @@ class Data(Section):
 def _check_table(key: str, name: str, other: str) -> None:
     """Check the name of a user's table. `other`: what the key may be instead."""
     path = Path(name)
-    if path.suffix not in TABLE_ENDINGS or ".." in path.parts or paths.RAW not in path.parents:
+    if path.suffix not in ("", *TABLE_ENDINGS) or ".." in path.parts or paths.RAW not in path.parents:
         raise ValueError(
             f"{key} {name!r} is neither {other} nor a {', '.join(TABLE_ENDINGS)} file "
-            f"below {paths.RAW}/ (written as {paths.RAW}/NAME)"
+            f"or a BEIR folder below {paths.RAW}/ (written as {paths.RAW}/NAME)"
         )
 
 
@@ -105,15 +111,16 @@ class Scratch(Section):
 
 class Model(Section):
     name: Annotated[str, Field(min_length=1)]
+    fine_tuned: bool
     pretrained_from: Annotated[str, Field(min_length=1)] | None
     label_order: list[str] | None
     max_length: Annotated[int, Field(ge=8)]
     scratch: Scratch
 
     @property
-    def is_fine_tuned(self) -> bool:
-        """Whether the model is fine-tuned already, and analysed as it is."""
-        return self.pretrained_from is not None
+    def has_before(self) -> bool:
+        """Whether there is a model before fine-tuning to compare with."""
+        return not self.fine_tuned or self.pretrained_from is not None
 
     @property
     def is_local(self) -> bool:
@@ -134,6 +141,7 @@ class Training(Section):
 
 
 class Finetune(Section):
+    objective: Literal["classes", "regression", "pairwise", "listwise"]
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Count
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
@@ -161,7 +169,18 @@ class Attention(Section):
 class Ablation(Section):
     batch_tokens: Annotated[int, Field(ge=64)]
     precision: Literal["float32", "bfloat16"]
-    primary_measure: Literal["accuracy", "log_loss", "logit_margin", "qwk"]
+    primary_measure: Literal[
+        "default",
+        "accuracy",
+        "log_loss",
+        "logit_margin",
+        "qwk",
+        "pairwise_log_loss",
+        "pairwise_accuracy",
+        "ndcg_at_10",
+        "mrr_at_10",
+        "score_margin",
+    ]
     equivalence_margin: Share
 
 
@@ -187,6 +206,7 @@ class Report(Section):
 
 class Limits(Section):
     accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    ndcg_drop: Annotated[float, Field(ge=0, le=1)]
     needed_heads: Annotated[int, Field(ge=0)]
     findings: Annotated[int, Field(ge=0)]
 
@@ -205,16 +225,30 @@ class Params(Section):
     report: Report
     limits: Limits
 
+    @property
+    def is_ranker(self) -> bool:
+        """Whether the model gives one score a pair, to rank a query's titles by; else one output a grade."""
+        return self.finetune.objective != "classes"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.model.is_fine_tuned and self.model.name in (EMBEDDED, SCRATCH):
+        if self.model.fine_tuned and self.model.name in (EMBEDDED, SCRATCH):
             raise ValueError(
-                f"model.pretrained_from {self.model.pretrained_from!r} says that model.name is fine-tuned already, but "
-                f"that is {self.model.name!r}; set it to null, or name a checkpoint below {paths.CHECKPOINTS}/ or on "
-                "the hub"
+                f"model.fine_tuned says that model.name is fine-tuned already, but that is {self.model.name!r}; set it "
+                f"to false, or name a checkpoint below {paths.CHECKPOINTS}/ or on the hub"
+            )
+        if self.model.pretrained_from is not None and not self.model.fine_tuned:
+            raise ValueError(
+                f"model.pretrained_from {self.model.pretrained_from!r} is what a fine-tuned model.name came from, but "
+                "model.fine_tuned is false; set that to true, or this to null"
+            )
+        if self.data.grades == NUMBERS and not self.is_ranker:
+            raise ValueError(
+                "data.grades is numbers, but finetune.objective classes needs named grades; list them, or set the "
+                "objective to regression, pairwise or listwise"
             )
         order = self.model.label_order
-        if order is not None and sorted(order) != sorted(self.data.grades):
+        if order is not None and sorted(order) != sorted(self.data.grade_names):
             raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")
         return self
 
@@ -259,7 +293,7 @@ RENAMED = {
     "run.draws": "run.bootstrap_resamples",
     "baseline": "bilstm",
     "model.base": "model.pretrained_from",
-    "finetune.epochs": "training.max_epochs, and its value 0 to naming model.pretrained_from",
+    "finetune.epochs": "training.max_epochs, and its value 0 to model.fine_tuned: true",
     "bilstm.epochs": "training.max_epochs",
     "attention.showcase_pairs": "attention.example_pairs",
     "attention.label_margin": "attention.label_threshold",

@@ -24,7 +24,7 @@ def load_start(params: Params, train_texts: list[str], device: torch.device) -> 
     Raises:
         InputError: as `load_before` and `load_labelled`.
     """
-    return load_labelled(params, device) if params.model.is_fine_tuned else load_before(params, train_texts, device)
+    return load_labelled(params, device) if params.model.fine_tuned else load_before(params, train_texts, device)
 
 
 def load_before(

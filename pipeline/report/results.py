@@ -141,7 +141,7 @@ def run_setting(params: Params) -> list[tuple[str, str]]:
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
         ("Grades, worst to best", ", ".join(params.data.grades)),
         ("Model", params.model.name),
-        ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.is_fine_tuned else rule),
+        ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.fine_tuned else rule),
         ("Training of the BiLSTM", rule),
     ]
 

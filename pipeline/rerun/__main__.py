@@ -94,7 +94,7 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
         return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), why_none])
     report = judge_rerun(before, run_in_folder("this run", Path()), params.limits)
     points = [*report.points, _ran(done)]
-    if report.code == LIMIT_BROKEN and FINETUNE in done.ran and not params.model.is_fine_tuned:
+    if report.code == LIMIT_BROKEN and FINETUNE in done.ran and not params.model.fine_tuned:
         version = roll_back_model(params.run.experiment, start)
         points += [f"the registered model's alias is back at version {version}"] if version else []
     return replace(report, points=points)

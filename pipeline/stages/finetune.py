@@ -29,7 +29,7 @@ def main(params: Params, record: Record) -> None:
     def judge() -> Scores:
         return split_metrics(dev, predict(model, encoded["dev"], pad_id))[0]
 
-    if params.model.is_fine_tuned:
+    if params.model.fine_tuned:
         curve = LearningCurve([Epoch(0, None, judge())], best=0, max_epochs=0)
     else:
         stopping = EarlyStopping("finetune", judge, params.training)
@@ -53,5 +53,5 @@ def main(params: Params, record: Record) -> None:
     record.metrics = metrics
     record.artifacts = [paths.stage_metrics("finetune"), paths.CURVE]
     record.curve = curve.points()
-    if not params.model.is_fine_tuned:
+    if not params.model.fine_tuned:
         record.model = paths.MODEL
