@@ -1,4 +1,4 @@
-"""Encoder of a classifier with access to its heads: a common view of six model families, packed for inference."""
+"""Encoder of a model with access to its heads: a common view of all families, packed for inference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,94 +6,43 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pipeline.ablation.linear import Activation, LayerNorm, Linear, pack_linear
+from pipeline.ablation.self_attention import SelfAttention
 from pipeline.models.checkpoint_files import check_family
+from pipeline.models.families import Family, LayerModules, family_of
+from pipeline.models.positions import EmbeddedPositions
 from pipeline.models.tokenization import EncodedPairs
-
-Activation = Callable[[Tensor], Tensor]
-
-# hidden_act of a config -> (post-op, algorithm) of oneDNN's fused linear.
-FUSED = {
-    "gelu": ("gelu", "none"),
-    "gelu_new": ("gelu", "tanh"),
-    "gelu_pytorch_tanh": ("gelu", "tanh"),
-    "relu": ("relu", ""),
-}
-
-
-class Linear:
-    """Linear layer ``activation(x @ weight.T + bias)`` over the last axis.
-
-    Args:
-        weight: [out, in].
-        bias: [out].
-        activation: applied to the result; None for none.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor, activation: Activation | None = None):
-        self.weight, self.bias, self.activation = weight, bias, activation
-
-    def __call__(self, x: Tensor) -> Tensor:
-        out = F.linear(x, self.weight, self.bias)
-        return out if self.activation is None else self.activation(out)
-
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The layer's result plus `residual`."""
-        return self(x) + residual
-
-
-class PackedLinear(Linear):
-    """Linear layer on a CPU through oneDNN: weights reordered once, activation and residual inside the matrix product.
-
-    Measured here 1.2 to 1.4 times as fast as ``F.linear`` in float32 (docs/benchmarks.md).
-    """
-
-    def __init__(
-        self, weight: Tensor, bias: Tensor, activation: Activation | None = None, fused: tuple[str, str] = ("none", "")
-    ):
-        super().__init__(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous()), bias, activation)
-        self.fused = fused
-
-    def __call__(self, x: Tensor) -> Tensor:
-        post_op, algorithm = self.fused
-        out = torch.ops.mkldnn._linear_pointwise.default(x, self.weight, self.bias, post_op, [], algorithm)
-        return out if self.activation is None else self.activation(out)
-
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
-
-
-def pack_linear(
-    weight: Tensor, bias: Tensor, hidden_act: str | None = None, activation: Activation | None = None
-) -> Linear:
-    """Pack a linear layer into the fastest exact form on the weight's device.
-
-    Args:
-        weight: [out, in].
-        bias: [out].
-        hidden_act: the config's name of `activation`, to fuse it where oneDNN knows it.
-        activation: the function itself.
-    """
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return Linear(weight, bias, activation)
-    if hidden_act in FUSED:
-        return PackedLinear(weight, bias, fused=FUSED[hidden_act])
-    return PackedLinear(weight, bias, activation)
 
 
 @dataclass(frozen=True)
-class LayerNorm:
-    """Layer normalisation over the last axis."""
+class NormsBehind:
+    """What stands behind the heads' projection and its residual, each part's normalisation behind it."""
 
-    weight: Tensor
-    bias: Tensor
-    eps: float
+    attention_norm: Activation
+    expand: Linear
+    contract: Linear
+    output_norm: Activation
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+    def __call__(self, projected: Tensor) -> Tensor:
+        x = self.attention_norm(projected)
+        return self.output_norm(self.contract.add(self.expand(x), x))
+
+
+@dataclass(frozen=True)
+class NormsBefore:
+    """What stands behind the heads' projection and its residual: a gated part, its normalisation before it."""
+
+    norm: Activation
+    expand: Linear
+    gate: Linear
+    contract: Linear
+
+    def __call__(self, projected: Tensor) -> Tensor:
+        x = self.norm(projected)
+        return self.contract.add(self.gate.multiply(x, self.expand(x)), projected)
 
 
 @dataclass(frozen=True)
@@ -101,60 +50,30 @@ class EncoderLayer:
     """One encoder layer; d is the hidden size, the heads' sizes together.
 
     Attributes:
-        heads: number of heads.
-        qkv: the query, key and value projections as one, d -> 3 d.
-        output: ``attention.output.dense``, the projection behind the heads.
+        norm: what the states pass before the attention.
+        attention: up to the heads' contexts.
+        output: the projection behind the heads.
         output_heads: its weight by head, [head, head_dim, d].
-        query: [d, d] and bias [d], alone, for a layer whose only query is [CLS].
-        key, value: [head, head_dim, d], likewise.
-        value_bias: [head, head_dim].
+        feed_forward: what follows, [..., d] -> [..., d].
     """
 
-    heads: int
-    qkv: Linear
+    norm: Activation
+    attention: SelfAttention
     output: Linear
     output_heads: Tensor
-    attention_norm: LayerNorm
-    expand: Linear
-    contract: Linear
-    output_norm: LayerNorm
-    query: Linear
-    key: Tensor
-    value: Tensor
-    value_bias: Tensor
+    feed_forward: NormsBehind | NormsBefore
 
     def attend(self, states: Tensor) -> Tensor:
-        """Compute the heads' contexts, their outputs before the projection.
-
-        [..., position, d] -> [..., position, head, head_dim].
-        """
-        *lead, N, D = states.shape
-        qkv = self.qkv(states).view(-1, N, 3, self.heads, D // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous().flatten(1, 2)  # each [pair head, position, head_dim]
-        # Plain products: for texts this short they take two thirds of the time of a fused attention kernel.
-        scores = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)
-        context = torch.softmax(scores, dim=-1) @ v
-        return context.unflatten(0, (-1, self.heads)).transpose(1, 2).reshape(*lead, N, self.heads, -1)
+        """Compute the heads' contexts, [..., position, d] -> [..., position, head, head_dim]."""
+        return self.attention.attend(self.norm(states))
 
     def first_rows(self, states: Tensor) -> Tensor:
-        """Compute the attention of [CLS] over the positions, [..., position, d] -> [..., head, key].
-
-        With one query, keys need not be formed: q (W x) = (q W) x. The key's bias adds the same to every score of a
-        head, which softmax ignores.
-        """
-        *lead, N, D = states.shape
-        x = states.view(-1, N, D)
-        q = self.query(x[:, 0].contiguous()).view(-1, self.heads, D // self.heads)
-        direction = torch.einsum("phc,hcd->phd", q, self.key) / (D // self.heads) ** 0.5
-        return torch.softmax(direction @ x.transpose(1, 2), dim=-1).view(*lead, self.heads, N)
+        """Compute the attention of [CLS] over the positions, [..., position, d] -> [..., head, key]."""
+        return self.attention.first_rows(self.norm(states))
 
     def read_first(self, states: Tensor, rows: Tensor) -> Tensor:
-        """Compute the contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
-
-        Values need not be formed either: a mean of W x is W of the mean.
-        """
-        context = torch.einsum("...hd,hcd->...hc", rows @ states, self.value) + self.value_bias
-        return context.unsqueeze(-3)
+        """Compute the contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key]."""
+        return self.attention.read_first(self.norm(states), rows)
 
     def project(self, context: Tensor, residual: Tensor) -> Tensor:
         """Compute the output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
@@ -167,53 +86,61 @@ class EncoderLayer:
 
     def behind_heads(self, projected: Tensor) -> Tensor:
         """Compute the layer's output [..., d] from `project`'s result [..., d]."""
-        x = self.attention_norm(projected)
-        return self.output_norm(self.contract.add(self.expand(x), x))
+        return self.feed_forward(projected)
 
 
 @dataclass(frozen=True)
 class AblatableEncoder:
-    """Encoder with embeddings and classifier: ``classify(layers(embed(ids, types))[:, 0])``."""
+    """Encoder with embeddings and what reads its last states: ``classify(layers(embed(ids, types)))``.
+
+    Attributes:
+        embed: of ids and types [pair, position].
+        layers: in their order.
+        reads_cls_alone: whether `classify` reads the first position alone, so that a caller may leave out the others.
+        classify: logits [row, output] of the last layer's output [row, position, d].
+        device: where the weights are.
+        outputs: number of logits.
+    """
 
     embed: Callable[[Tensor, Tensor], Tensor]
     layers: list[EncoderLayer]
+    reads_cls_alone: bool
     classify: Callable[[Tensor], Tensor]
     device: torch.device
-    grades: int
+    outputs: int
 
     @classmethod
     def from_pretrained_model(cls, model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Self:
-        """The model's encoder in `dtype`; embeddings and classifier stay the model's own, in float32.
+        """The model's encoder in `dtype`; embeddings and what reads the last states stay the model's, in float32.
 
         Packing copies the weights: one encoder serves all sweeps of a model.
 
         Raises:
-            InputError: the architecture is none of FAMILIES.
+            InputError: the architecture is none of FAMILIES, or has parts that are not known here.
         """
         check_family(str(model.name_or_path), str(model.config.model_type))
-        base: Any = model.base_model
-        classifier: Any = model.classifier
-        project = getattr(base, "embeddings_project", torch.nn.Identity())
-        pooler = getattr(base, "pooler", None)
+        family = family_of(model)
+        pool = {"cls": _first, "mean": _mean}[family.pooling(model)]
+        final_norm = family.final_norm(model)
 
         def embed(ids: Tensor, types: Tensor) -> Tensor:
-            return project(base.embeddings(input_ids=ids, token_type_ids=types)).to(dtype)
+            return family.embed(model, ids, types).to(dtype)
 
-        def classify(cls_states: Tensor) -> Tensor:
-            states = cls_states.float()[:, None]
-            return classifier(states if pooler is None else pooler(states))
+        def classify(states: Tensor) -> Tensor:
+            return family.classify(model, pool(final_norm(states.float())))
 
-        layers = [_encoder_layer(layer, model.config, dtype) for layer in base.encoder.layer]
-        return cls(embed, layers, classify, model.device, int(model.config.num_labels or 0))
+        parts = zip(family.layers(model), family.positions(model), strict=True)
+        layers = [_encoder_layer(model, family, *part, dtype) for part in parts]
+        return cls(embed, layers, pool is _first, classify, model.device, family.outputs(model))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Layers, and heads per layer."""
-        return len(self.layers), self.layers[0].heads
+        return len(self.layers), self.layers[0].attention.heads
 
     @property
     def head_size(self) -> int:
-        return self.layers[0].value_bias.shape[1]
+        return self.layers[0].output_heads.shape[1]
 
     def embed_pairs(self, encoded: EncodedPairs, pairs: np.ndarray) -> Tensor:
         """Embed pairs of one length as the input of the first layer [pair, position, d]."""
@@ -222,30 +149,77 @@ class AblatableEncoder:
         return self.embed(ids, types)
 
 
-def _encoder_layer(layer: Any, config: Any, dtype: torch.dtype) -> EncoderLayer:
-    attention, heads = layer.attention.self, config.num_attention_heads
-    projections = (attention.query, attention.key, attention.value)
-    weights = [linear.weight.detach().to(dtype) for linear in projections]
-    biases = [linear.bias.detach().to(dtype) for linear in projections]
-    output, expand, contract = layer.attention.output.dense, layer.intermediate.dense, layer.output.dense
+def _first(states: Tensor) -> Tensor:
+    return states[:, 0]
 
-    def linear(module: torch.nn.Linear, **activation) -> Linear:
-        return pack_linear(module.weight.detach().to(dtype), module.bias.detach().to(dtype), **activation)
 
-    def norm(module: torch.nn.LayerNorm) -> LayerNorm:
-        return LayerNorm(module.weight.detach().to(dtype), module.bias.detach().to(dtype), module.eps)
+def _mean(states: Tensor) -> Tensor:
+    return states.mean(dim=1)
 
+
+def _encoder_layer(
+    model: PreTrainedModel, family: Family, modules: LayerModules, positions: EmbeddedPositions, dtype: torch.dtype
+) -> EncoderLayer:
+    heads, hidden_act = model.config.num_attention_heads, family.hidden_act(model.config)
+    norm = modules.attention_norm if family.norms_before else nn.Identity()
+    feed_forward = _norms_before if family.norms_before else _norms_behind
     return EncoderLayer(
-        heads=heads,
-        qkv=pack_linear(torch.cat(weights), torch.cat(biases)),
-        output=linear(output),
-        output_heads=output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1)),
-        attention_norm=norm(layer.attention.output.LayerNorm),
-        expand=linear(expand, hidden_act=config.hidden_act, activation=layer.intermediate.intermediate_act_fn),
-        contract=linear(contract),
-        output_norm=norm(layer.output.LayerNorm),
-        query=pack_linear(weights[0], biases[0]),
-        key=weights[1].unflatten(0, (heads, -1)),
-        value=weights[2].unflatten(0, (heads, -1)),
-        value_bias=biases[2].unflatten(0, (heads, -1)),
+        norm=_norm(norm, dtype),
+        attention=_self_attention(modules, positions, heads, dtype),
+        output=_linear(modules.output, dtype),
+        output_heads=modules.output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1)),
+        feed_forward=feed_forward(modules, hidden_act, dtype),
     )
+
+
+def _self_attention(
+    modules: LayerModules, positions: EmbeddedPositions, heads: int, dtype: torch.dtype
+) -> SelfAttention:
+    weights, biases = ([_cast(part, dtype) for part in parts] for parts in modules.query_key_value())
+    query, key, value = weights
+    bias = value.new_zeros(len(value)) if biases[2] is None else biases[2]
+    return SelfAttention(
+        heads=heads,
+        positions=positions.to(dtype),
+        qkv=pack_linear(torch.cat(weights), None if biases[0] is None else torch.cat(biases)),
+        query=pack_linear(query, biases[0]),
+        key=pack_linear(key, biases[1]),
+        key_weight=key.unflatten(0, (heads, -1)),
+        value_weight=value.unflatten(0, (heads, -1)),
+        value_bias=bias.unflatten(0, (heads, -1)),
+    )
+
+
+def _norms_behind(modules: LayerModules, hidden_act: str, dtype: torch.dtype) -> NormsBehind:
+    return NormsBehind(
+        attention_norm=_norm(modules.attention_norm, dtype),
+        expand=_linear(modules.expand, dtype, hidden_act=hidden_act, activation=modules.activation),
+        contract=_linear(modules.contract, dtype),
+        output_norm=_norm(modules.feed_forward_norm, dtype),
+    )
+
+
+def _norms_before(modules: LayerModules, hidden_act: str, dtype: torch.dtype) -> NormsBefore:
+    weights, biases = modules.expand_and_gate()
+    (expand, gate), (expand_bias, gate_bias) = ([_cast(part, dtype) for part in parts] for parts in (weights, biases))
+    return NormsBefore(
+        norm=_norm(modules.feed_forward_norm, dtype),
+        expand=pack_linear(expand, expand_bias, hidden_act, modules.activation),
+        gate=pack_linear(gate, gate_bias),
+        contract=_linear(modules.contract, dtype),
+    )
+
+
+def _linear(module: nn.Linear, dtype: torch.dtype, **activation) -> Linear:
+    return pack_linear(_cast(module.weight, dtype), _cast(module.bias, dtype), **activation)
+
+
+def _norm(module: nn.Module, dtype: torch.dtype) -> Activation:
+    """A layer normalisation in `dtype`; where there is none, the identity that stands in its place."""
+    if isinstance(module, nn.LayerNorm):
+        return LayerNorm(_cast(module.weight, dtype), _cast(module.bias, dtype), module.eps)
+    return module
+
+
+def _cast(weight: Tensor | None, dtype: torch.dtype) -> Any:
+    return None if weight is None else weight.detach().to(dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.ablation.encoder import AblatableEncoder, EncoderLayer
+from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.sweep_cache import SweepCache
 from pipeline.models.tokenization import EncodedPairs
 
@@ -61,12 +61,10 @@ def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray, cls_only: np
     Args:
         multipliers: of the heads' outputs, float32 [row, layer, head].
         sources: int [row, layer, head].
-        cls_only: bool [row, layer, head]; it makes no difference where a head keeps its output, nor in the last
-            layer, of which [CLS] alone is read.
+        cls_only: bool [row, layer, head]; it makes no difference where a head keeps its output.
     """
     members, none = np.arange(len(multipliers)), np.empty(0, dtype=np.int64)
     cls_only = cls_only & (multipliers != 1)
-    cls_only[:, -1] = False
     treatments = _Treatments(multipliers, sources, cls_only)
     return PrefixNode(members, none, none, none, none.astype(bool), _children(treatments, members, 0))
 
@@ -100,14 +98,14 @@ class _TreeWalk:
     """Evaluation of a prefix tree on one chunk of pairs.
 
     Attributes:
-        layers: the encoder.
+        encoder: its layers are walked.
         replacements: per layer, contexts [source, pair, position, head, head_dim]; unread without sources.
         stack: states in one matrix product.
         observed: layers whose [CLS] attention is shown to `see`.
         see: called with (layer, the members of each state, rows [state, pair, head, key]).
     """
 
-    layers: Sequence[EncoderLayer]
+    encoder: AblatableEncoder
     replacements: Sequence[Tensor]
     stack: int
     observed: Sequence[int]
@@ -116,21 +114,18 @@ class _TreeWalk:
     def leaves(
         self, states: Tensor, nodes: list[PrefixNode], layer: int = 0
     ) -> Iterator[tuple[list[np.ndarray], Tensor]]:
-        """Leaves of a depth-first evaluation from stacked states: their members and [CLS] vectors [state, pair, d].
+        """Leaves of a depth-first evaluation from stacked states: their members and states [state, pair, position, d].
 
         Args:
             states: the input of `layer`, [state, pair, position, d].
             nodes: the node that each state belongs to.
         """
-        block, is_last = self.layers[layer], layer == len(self.layers) - 1
-        if is_last:
+        block, is_last = self.encoder.layers[layer], layer == len(self.encoder.layers) - 1
+        cls_suffices = is_last and self.encoder.reads_cls_alone
+        if cls_suffices or layer in self.observed:
             rows = block.first_rows(states)
             self.see(layer, [node.members for node in nodes], rows)
-            context = block.read_first(states, rows)
-        else:
-            if layer in self.observed:
-                self.see(layer, [node.members for node in nodes], block.first_rows(states))
-            context = block.attend(states)
+        context = block.read_first(states, rows) if cls_suffices else block.attend(states)
         projected = block.project(context, states[:, :, : context.shape[2]])
         family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
         for successors_of, spared in ((self._successors, False), (self._cls_successors, True)):
@@ -140,7 +135,7 @@ class _TreeWalk:
                 successors = successors_of(layer, context, projected, piece)
                 children = [child for _, child in piece]
                 if is_last:
-                    yield [child.members for child in children], successors[:, :, 0]
+                    yield [child.members for child in children], successors
                 else:
                     yield from self.leaves(successors, children, layer + 1)
 
@@ -151,7 +146,7 @@ class _TreeWalk:
 
         What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
         """
-        block = self.layers[layer]
+        block = self.encoder.layers[layer]
         treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
         for projection, (parent, child) in zip(treated, piece, strict=True):
             if len(child.heads):
@@ -164,7 +159,7 @@ class _TreeWalk:
         """`_successors` of children that spare the tokens: everywhere but at [CLS] they have their parent's states."""
         parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
         present, index = parents.unique(return_inverse=True)
-        states = self.layers[layer].behind_heads(projected[present])[index]
+        states = self.encoder.layers[layer].behind_heads(projected[present])[index]
         states[:, :, :1] = self._successors(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
         return states
 
@@ -209,7 +204,7 @@ class AblationResult:
 
     Attributes:
         masks: multipliers of the heads' outputs, [mask, layer, head].
-        logits: float32 [1 + mask, pair, grade].
+        logits: float32 [1 + mask, pair, output].
         cls_attention: what the observer kept, float32 [1 + mask, pair, layer, ...]; without one it holds no layer.
         precision_report: what a precision other than float32 has to say of its errors, by metric.
     """
@@ -225,12 +220,12 @@ class AblationResult:
 
     @property
     def unmasked_logits(self) -> np.ndarray:
-        """Logits of the unmasked model [pair, grade]."""
+        """Logits of the unmasked model [pair, output]."""
         return self.logits[0]
 
     @property
     def masked_logits(self) -> np.ndarray:
-        """Logits under the masks [mask, pair, grade]."""
+        """Logits under the masks [mask, pair, output]."""
         return self.logits[1:]
 
 
@@ -278,6 +273,8 @@ class AblationEngine:
             sources = np.full(masks.shape, default)
         if cls_only is None:
             cls_only = np.zeros(masks.shape, dtype=bool)
+        if self.encoder.reads_cls_alone:  # the last layer's other positions are left out: all that is treated is [CLS]
+            cls_only = np.concatenate([cls_only[:, :-1], np.zeros_like(cls_only[:, -1:])], axis=1)
         tree = build_prefix_tree(
             np.concatenate([unmasked, masks]).astype(np.float32),
             np.concatenate([np.full(unmasked.shape, default), sources]),
@@ -295,7 +292,7 @@ class AblationEngine:
                     results.array(name, values.shape[2:])[:, pairs] = values
                 progress.update(len(pairs))
         return AblationResult(
-            masks, results.array("logits", (self.encoder.grades,)), results.array(CLS_ATTENTION, (0,))
+            masks, results.array("logits", (self.encoder.outputs,)), results.array(CLS_ATTENTION, (0,))
         )
 
     def unmasked(self, encoded: EncodedPairs, observer: Observer | None = None) -> AblationResult:
@@ -322,16 +319,16 @@ class AblationEngine:
 
         root = self.encoder.embed_pairs(encoded, pairs)
         walk = _TreeWalk(
-            layers=self.encoder.layers,
+            encoder=self.encoder,
             replacements=[] if replacement is None else replacement.contexts(self.encoder, encoded, pairs),
             stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
             observed=layers,
             see=see,
         )
-        for members, cls_states in walk.leaves(root[None], [tree]):
-            logits = self.encoder.classify(cls_states.flatten(0, 1)).unflatten(0, cls_states.shape[:2]).cpu().numpy()
+        for members, states in walk.leaves(root[None], [tree]):
+            logits = self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
             for state_members, values in zip(members, logits, strict=True):
-                results.array("logits", (self.encoder.grades,))[state_members] = values
+                results.array("logits", (self.encoder.outputs,))[state_members] = values
         return results.arrays
 
 

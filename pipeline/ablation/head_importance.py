@@ -7,7 +7,6 @@ derivatives of opposite sign would cancel in a batch's sum.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from pipeline.models.checkpoints import dimensions
+from pipeline.models.families import family_of
 from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 
 BATCH_TOKENS = 1024  # more is slower: all that a batch computes is kept for its gradient
@@ -62,13 +62,10 @@ def _derivatives(model: PreTrainedModel, inputs: dict[str, Tensor], gold: Tensor
 
 @contextmanager
 def _multiplied(model: PreTrainedModel, masks: list[Tensor]) -> Iterator[None]:
-    """Multiply each layer's heads by its mask [pair, head] where they enter ``attention.output.dense``."""
-    base: Any = model.base_model
+    """Multiply each layer's heads by its mask [pair, head] where they enter the output projection."""
     handles = [
-        layer.attention.output.dense.register_forward_pre_hook(
-            lambda _, arguments, mask=mask: (_scaled(arguments[0], mask),)
-        )
-        for layer, mask in zip(base.encoder.layer, masks, strict=True)
+        layer.output.register_forward_pre_hook(lambda _, arguments, mask=mask: (_scaled(arguments[0], mask),))
+        for layer, mask in zip(family_of(model).layers(model), masks, strict=True)
     ]
     try:
         yield

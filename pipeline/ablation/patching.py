@@ -25,14 +25,15 @@ def token_classes(encoded: EncodedPairs) -> np.ndarray:
 def head_outputs(encoder: AblatableEncoder, states: Tensor, multipliers: np.ndarray) -> Iterator[Tensor]:
     """Contexts of each layer [pair, position, head, head_dim] under multipliers [layer, head].
 
-    The last layer's are those of [CLS] alone. `states` are the embedded pairs [pair, position, d].
+    The last layer's are those of [CLS] alone where no other is read. `states` are the embedded pairs
+    [pair, position, d].
     """
     *inner, last = encoder.layers
     for layer, row in zip(inner, torch.from_numpy(multipliers).to(states), strict=False):
         context = layer.attend(states)
         yield context
         states = layer.behind_heads(layer.project(context * row[:, None], states))
-    yield last.read_first(states, last.first_rows(states))
+    yield last.read_first(states, last.first_rows(states)) if encoder.reads_cls_alone else last.attend(states)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class MeanAblation:
 def mean_head_outputs(encoder: AblatableEncoder, encoded: EncodedPairs, max_tokens: int) -> MeanAblation:
     """Mean contexts of the unmasked model over these pairs, `max_tokens` tokens at a time.
 
-    The last layer has them for [CLS] alone: elsewhere they are 0 and never read.
+    Where the last layer is read at [CLS] alone they are 0 elsewhere, and never read.
     """
     layers, heads = encoder.shape
     sums = np.zeros((layers, 4, heads, encoder.head_size))

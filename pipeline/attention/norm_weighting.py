@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from pipeline.attention.maps import attention_batches
 from pipeline.models.checkpoints import dimensions
+from pipeline.models.families import family_of
 from pipeline.models.tokenization import EncodedPairs
 
 
@@ -45,18 +46,20 @@ def relative_norms(attention: Tensor, norms: Tensor) -> Tensor:
 @contextmanager
 def _value_norms(model: PreTrainedModel) -> Iterator[list[Tensor]]:
     """Norms of f(x) in the latest forward pass, for each layer [pair, head, key]; they are gone afterwards."""
-    base: Any = model.base_model
-    attentions = [layer.attention for layer in base.encoder.layer]
-    norms = [torch.empty(0)] * len(attentions)
+    layers = family_of(model).layers(model)
+    norms = [torch.empty(0)] * len(layers)
 
-    def watch(layer: int, factors: Tensor) -> Any:
-        def keep(_module: torch.nn.Module, _inputs: Any, values: Tensor) -> None:
-            by_head = values.unflatten(-1, factors.shape[:2]).transpose(1, 2)  # [pair, head, key, head_dim]
-            norms[layer] = (by_head @ factors.transpose(1, 2)).norm(dim=-1)
+    def watch(number: int, factors: Tensor) -> Any:
+        layer = layers[number]
 
-        return attentions[layer].self.value.register_forward_hook(keep)
+        def keep(_module: torch.nn.Module, _inputs: Any, projected: Tensor) -> None:
+            values = layer.values(projected).unflatten(-1, factors.shape[:2])
+            by_head = values.transpose(1, 2)  # [pair, head, key, head_dim]
+            norms[number] = (by_head @ factors.transpose(1, 2)).norm(dim=-1)
 
-    handles = [watch(number, _norm_factors(one, dimensions(model)[1])) for number, one in enumerate(attentions)]
+        return layer.value.register_forward_hook(keep)
+
+    handles = [watch(number, _norm_factors(layer.output, dimensions(model)[1])) for number, layer in enumerate(layers)]
     try:
         yield norms
     finally:
@@ -65,10 +68,10 @@ def _value_norms(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 
 
 @torch.no_grad()
-def _norm_factors(attention: Any, heads: int) -> Tensor:
+def _norm_factors(output: torch.nn.Linear, heads: int) -> Tensor:
     """Triangular factors R of every head's part of the output projection [head, head_dim, head_dim]: ||W v|| = ||R v||.
 
     By QR decomposition, so that no output of the hidden size is formed for each head.
     """
-    weight = attention.output.dense.weight.detach()  # [d, head * head_dim]
+    weight = output.weight.detach()  # [d, head * head_dim]
     return torch.linalg.qr(weight.unflatten(1, (heads, -1)).transpose(0, 1), mode="r").R

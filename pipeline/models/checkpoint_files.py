@@ -22,6 +22,7 @@ from transformers.utils import logging
 from pipeline.core import paths
 from pipeline.core.config import EMBEDDED, SCRATCH, is_folder
 from pipeline.core.errors import InputError
+from pipeline.models.families import FAMILIES, OFFSET_FAMILIES
 
 # sentence-transformers/all-MiniLM-L6-v2 as its authors publish it; the package's author is another.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -122,11 +123,6 @@ def _remedy(name: str) -> str:
         f"check the name and the connection to the hub, or put the checkpoint's files below {paths.CHECKPOINTS}/ "
         f"and name that folder"
     )
-
-
-FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "ernie", "camembert")
-# Their position embeddings start behind the padding token's index, so that fewer are left for tokens.
-OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert")
 
 
 def read_config(name: str, source: str) -> PretrainedConfig:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pipeline.ablation.encoder import pack_linear
+from pipeline.ablation.linear import pack_linear
 from tests.benchmark.workload import Workload
 
 REPETITIONS = 5

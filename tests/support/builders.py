@@ -116,25 +116,34 @@ def edit_config(**changes: Any) -> None:
 
 
 VOCABULARY = 60
+# What a family's tiny model needs beside the settings that all share.
+FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
+    "distilbert": {"hidden_dim": 40},
+    # A sliding layer sees four tokens to each side.
+    "modernbert": {"local_attention": 8, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3},
+    "deberta-v2": {
+        **{"relative_attention": True, "position_buckets": 6, "pos_att_type": ["p2c", "c2p"], "share_att_key": True},
+        **{"position_biased_input": False, "norm_rel_ebd": "layer_norm"},
+    },
+}
 
 
 def random_classifier(family: str, layers: int = 2, heads: int = 3, seed: int = 0, **config) -> PreTrainedModel:
-    """A classifier of five grades with weights large enough that every head moves the logits."""
+    """A classifier with weights large enough that every head moves the logits; of five grades by default."""
     torch.manual_seed(seed)
-    settings = AutoConfig.for_model(
-        family,
-        vocab_size=VOCABULARY,
-        hidden_size=8 * heads,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=40,
-        max_position_embeddings=64,
-        type_vocab_size=2,
-        num_labels=5,
-        pad_token_id=1 if "roberta" in family or family == "camembert" else 0,
-        initializer_range=0.3,
-        **config,
-    )
+    shared = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 8 * heads,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 40,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+        "num_labels": 5,
+        "pad_token_id": 1 if "roberta" in family or family == "camembert" else 0,
+        "initializer_range": 0.3,
+    }
+    settings = AutoConfig.for_model(family, **(shared | FAMILY_SETTINGS.get(family, {}) | config))
     model = AutoModelForSequenceClassification.from_config(settings).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -9,10 +9,18 @@ from transformers import PreTrainedModel
 
 from pipeline.models.tokenization import EncodedPairs, collate
 
+# Where the heads' outputs enter their projection, in the families' own names.
+PROJECTIONS = ("attention.output.dense", "attention.out_lin", "attn.Wo")
+
+
+def output_projections(model: PreTrainedModel) -> list[torch.nn.Linear]:
+    """The output projection of every layer."""
+    return [module for name, module in model.named_modules() if name.endswith(PROJECTIONS)]
+
 
 @contextmanager
 def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
-    """Multiply each head's slice of the input of ``attention.output.dense`` by its part of a mask; hooks always go.
+    """Multiply each head's slice of the input of the output projection by its part of a mask; hooks always go.
 
     mask: [layer, head], or [layer, position, head] for pairs of one length.
     """
@@ -25,12 +33,9 @@ def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
 
         return hook
 
-    layers = model.base_model.encoder.layer
     handles = [
-        layer.attention.output.dense.register_forward_pre_hook(
-            scale(torch.from_numpy(np.asarray(row, dtype=np.float32)))
-        )
-        for layer, row in zip(layers, mask, strict=True)
+        projection.register_forward_pre_hook(scale(torch.from_numpy(np.asarray(row, dtype=np.float32))))
+        for projection, row in zip(output_projections(model), mask, strict=True)
     ]
     try:
         yield
@@ -55,10 +60,9 @@ def reference_logits(model: PreTrainedModel, encoded: EncodedPairs, mask: np.nda
 def reference_contexts(model: PreTrainedModel, encoded: EncodedPairs, pair: int, mask: np.ndarray) -> np.ndarray:
     """The heads' outputs before projection and masking, [layer, position, head, head_dim], as a hook sees them."""
     seen = []
-    layers = model.base_model.encoder.layer
     handles = [
-        layer.attention.output.dense.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0][0]))
-        for layer in layers
+        projection.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0][0]))
+        for projection in output_projections(model)
     ]
     try:
         with masked_heads(model, mask):
@@ -87,10 +91,9 @@ def reference_replaced(
 
         return hook
 
-    layers = model.base_model.encoder.layer
     handles = [
-        layer.attention.output.dense.register_forward_pre_hook(mix(row, value))
-        for layer, row, value in zip(layers, mask, values, strict=True)
+        projection.register_forward_pre_hook(mix(row, value))
+        for projection, row, value in zip(output_projections(model), mask, values, strict=True)
     ]
     try:
         return model(**collate(encoded, np.array([pair]), 0, model.device)).logits[0].numpy()

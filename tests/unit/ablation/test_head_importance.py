@@ -45,7 +45,9 @@ def test_is_the_mean_size_of_each_pairs_own_derivative(family):
     expected = derivatives(model, pairs)
     found = measured(model, pairs, GRADES)
     assert (found.shape, found.dtype) == ((LAYERS, HEADS), np.float64)
-    np.testing.assert_allclose(found, np.abs(expected).mean(axis=0), rtol=1e-4, atol=1e-6)
+    # ModernBERT turns queries and keys in float32 whatever the model's type, which a small difference feels.
+    rtol = 1e-3 if family == "modernbert" else 1e-4
+    np.testing.assert_allclose(found, np.abs(expected).mean(axis=0), rtol=rtol, atol=1e-6)
     # These derivatives have both signs: the size of their mean is something else.
     assert (np.abs(expected.mean(axis=0)) < 0.9 * found).any()
 
