@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
@@ -126,9 +127,16 @@ def _remedy(name: str) -> str:
 
 
 def read_config(name: str, source: str) -> PretrainedConfig:
-    """Read the configuration at `source`. Raises InputError where it is unreadable or of an unknown architecture."""
+    """Read the configuration at `source`.
+
+    Raises:
+        InputError: it is unreadable, of an unknown architecture or a causal language model's.
+    """
     with explain_failures(name):
         values, _ = PretrainedConfig.get_config_dict(source)
+        for architecture in values.get("architectures") or []:
+            if architecture.endswith("ForCausalLM"):
+                refuse_causal(name, architecture)
         family = values.pop("model_type", None)
         check_family(name, family)
         # Neither code of the checkpoint's own nor a weights file under another name.
@@ -143,8 +151,18 @@ def check_family(name: str, family: str | None) -> None:
         raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
 
 
+def refuse_causal(name: str, found: str) -> NoReturn:
+    """Raise the InputError of a checkpoint that scores a pair by a language model's next token."""
+    raise InputError(
+        f"checkpoint {name} is a causal reranker ({found}): its score is a language model's next token, which is "
+        f"another kind of model; name a cross-encoder of architecture {', '.join(FAMILIES)}"
+    )
+
+
 def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
     """Raise InputError where the checkpoint has fewer position embeddings than a pair of max_length tokens needs."""
+    if not getattr(config, "position_biased_input", True):  # positions are relative, and the far ones share a bucket
+        return
     room = config.max_position_embeddings
     if config.model_type in OFFSET_FAMILIES:
         room -= config.pad_token_id + 1
@@ -152,14 +170,25 @@ def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
         raise InputError(f"model.max_length is {max_length}, but {name} has positions for {room} tokens; lower it")
 
 
-def read_weights(name: str, source: str, config: PretrainedConfig) -> tuple[PreTrainedModel, list[str]]:
-    """Read the model, and the names of classifier weights that the checkpoint lacks or has in another shape.
+def read_weights(
+    name: str,
+    source: str,
+    config: PretrainedConfig,
+    architecture: type[AutoModel | AutoModelForSequenceClassification] = AutoModelForSequenceClassification,
+) -> tuple[PreTrainedModel, list[str]]:
+    """Read the model, and the names of weights beyond the encoder that the checkpoint lacks or has in another shape.
+
+    Args:
+        name: what the user calls the checkpoint.
+        source: folder or hub name to read from.
+        config: its configuration.
+        architecture: the classifier, or the bare encoder.
 
     Raises:
         InputError: weights of the encoder are missing or of another shape, or a weight is not finite.
     """
     with explain_failures(name):
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        model, report = architecture.from_pretrained(
             source,
             config=config,
             dtype=torch.float32,
@@ -170,7 +199,8 @@ def read_weights(name: str, source: str, config: PretrainedConfig) -> tuple[PreT
         )
     new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     # A pooler is a pretrained encoder's to have or not; everything else below the prefix is not optional.
-    lacking = [key for key in new if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key]
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    lacking = [key for key in new if key.startswith(prefix) and "pooler" not in key.split(".")]
     if lacking:
         raise InputError(
             f"checkpoint {name}: {len(lacking)} weights of its encoder are missing or not of the shape config.json "
@@ -197,6 +227,6 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
             f"checkpoint {name}: its tokenizer ({len(tokenizer)} tokens, padding token {tokenizer.pad_token!r}) does "
             f"not belong to its weights ({config.vocab_size} tokens); copy both from one place"
         )
-    if config.type_vocab_size < 2:  # some checkpoints have such weights and a tokenizer with two types
+    if getattr(config, "type_vocab_size", 0) < 2:  # some checkpoints have such weights and a tokenizer with two types
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     return cast(PreTrainedTokenizerFast, tokenizer)

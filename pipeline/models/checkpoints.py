@@ -12,8 +12,9 @@ from pipeline.core.config import SCRATCH, Params
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files
 from pipeline.models.checkpoint_files import check_length, read_config, read_tokenizer, read_weights
-from pipeline.models.classifier_labels import check_labels, name_outputs, order_outputs
+from pipeline.models.classifier_labels import check_labels, name_outputs, order_outputs, output_names
 from pipeline.models.random_init import build_scratch
+from pipeline.models.rankers import read_model, read_ranker_start, read_trained_ranker, write_ranker
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
@@ -32,10 +33,11 @@ def load_before(
 ) -> Loaded:
     """Load the model before fine-tuning, with a new classifier where the checkpoint has none that fits.
 
-    That is model.pretrained_from, or where that is null model.name. The same params give the same weights.
+    That is model.name, or where that is fine-tuned already model.pretrained_from (params.model.has_before). The same
+    params give the same weights.
 
     Args:
-        params: model, data.grades and run.seed are read.
+        params: model, data.grades, finetune.objective and run.seed are read.
         train_texts: the training split's texts, which the vocabulary of `scratch` is built from.
         device: where the model is put.
         attn_implementation: "sdpa", or "eager" where attention maps are wanted.
@@ -46,37 +48,33 @@ def load_before(
     Raises:
         InputError: the checkpoint cannot be had or read, is of another architecture, or too short for max_length.
     """
-    name = params.model.pretrained_from or params.model.name
-    scratch = (params.model.scratch, params.model.max_length, params.data.grades, train_texts)
+    name = params.model.pretrained_from if params.model.fine_tuned else params.model.name
+    scratch = (params.model.scratch, params.model.max_length, output_names(params), train_texts)
+    assert name is not None, "params.model.has_before says whether there is one"
     with _seeded(params.run.seed):
-        model, tokenizer = build_scratch(*scratch) if name == SCRATCH else _load_for_grades(name, params)
+        model, tokenizer = build_scratch(*scratch) if name == SCRATCH else _read_start(name, params)
     return _ready(model, device, attn_implementation), tokenizer
 
 
 def load_labelled(params: Params, device: torch.device) -> Loaded:
-    """Load the checkpoint model.name, already fine-tuned, its outputs put in the order of data.grades.
+    """Load the checkpoint model.name, already fine-tuned: its outputs in the order of data.grades, or its one score.
 
     Raises:
-        InputError: as `load_before`; no trained classifier, a regression head, another number of labels than
-            grades, labels in another order, or other dimensions than model.pretrained_from.
+        InputError: as `load_before`; no trained outputs; other outputs than the objective needs: grades in another
+            number or order, or not one score; or other dimensions than model.pretrained_from.
     """
-    name, grades = params.model.name, params.data.grades
+    name = params.model.name
     source, config = _configuration(name, params.model.max_length)
-    model, untrained = read_weights(name, source, config)
-    if untrained:
-        raise InputError(
-            f"model.name {name} has no trained classifier ({', '.join(untrained)} are missing), "
-            "which one that is fine-tuned already needs; name another, or set model.pretrained_from to null"
-        )
-    check_labels(name, config, params.model.label_order, grades)
+    if params.is_ranker:
+        model, tokenizer = read_trained_ranker(name, source, config, params.model.max_length)
+    else:
+        model, tokenizer = _read_grader(name, source, config, params)
     _check_same_heads(params, model)
-    order_outputs(model, params.model.label_order or grades, grades)
-    name_outputs(model.config, grades)
-    return _ready(model, device, "sdpa"), read_tokenizer(name, source, config)
+    return _ready(model, device, "sdpa"), tokenizer
 
 
 def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "sdpa") -> Loaded:
-    """Load the model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i.
+    """Load the model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i, or the score.
 
     Raises:
         InputError: the folder is missing or damaged.
@@ -87,19 +85,23 @@ def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "s
         raise InputError(f"{folder} holds no fine-tuned model; {checkpoint_files.MADE_BY_FINETUNE}")
     source = str(folder)
     config = read_config(source, source)
-    model, untrained = read_weights(source, source, config)
+    model, untrained = read_model(source, source, config)
     if untrained:
         raise InputError(f"{folder} lacks {', '.join(untrained)}; {checkpoint_files.MADE_BY_FINETUNE}")
     return _ready(model, device, attn_implementation), read_tokenizer(source, source, config)
 
 
 def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Save model and tokenizer by save_pretrained, without a trace of where the checkpoint was loaded."""
+    """Save model and tokenizer by save_pretrained, without a trace of where the checkpoint was loaded.
+
+    What has one output is saved as a `CrossEncoder`, which sentence-transformers loads.
+    """
+    save = write_ranker if model.config.num_labels == 1 else type(model).save_pretrained
     tokenizer.backend_tokenizer.no_truncation()
     for circumstance in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(circumstance, None)
     with checkpoint_files.quiet_transformers(), atomic.replace_atomically(folder) as temporary:
-        model.save_pretrained(temporary)
+        save(model, temporary)
         tokenizer.save_pretrained(temporary)
 
 
@@ -124,9 +126,11 @@ def _configuration(name: str, max_length: int) -> tuple[str, PretrainedConfig]:
     return source, config
 
 
-def _load_for_grades(name: str, params: Params) -> Loaded:
+def _read_start(name: str, params: Params) -> Loaded:
     source, config = _configuration(name, params.model.max_length)
-    grades = params.data.grades
+    if params.is_ranker:
+        return read_ranker_start(name, source, config, params.model.max_length)
+    grades = params.data.grade_names
     name_outputs(config, grades)
     model, untrained = read_weights(name, source, config)
     if not untrained:
@@ -134,9 +138,24 @@ def _load_for_grades(name: str, params: Params) -> Loaded:
     return model, read_tokenizer(name, source, config)
 
 
+def _read_grader(name: str, source: str, config: PretrainedConfig, params: Params) -> Loaded:
+    grades = params.data.grade_names
+    model, untrained = read_model(name, source, config)
+    if untrained:
+        raise InputError(
+            f"model.name {name} has no trained classifier ({', '.join(untrained)} are missing), "
+            "which one that is fine-tuned already needs; name another, or set model.fine_tuned to false"
+        )
+    check_labels(name, config, params.model.label_order, grades)
+    order_outputs(model, params.model.label_order or grades, grades)
+    name_outputs(model.config, grades)
+    return model, read_tokenizer(name, source, config)
+
+
 def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
     base, scratch = params.model.pretrained_from, params.model.scratch
-    assert base is not None, "only a model that is fine-tuned already comes here"
+    if base is None:
+        return
     if base == SCRATCH:
         before = (scratch.layers, scratch.heads)
     else:
@@ -150,7 +169,8 @@ def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
 
 
 def _ready(model: PreTrainedModel, device: torch.device, attn_implementation: str) -> PreTrainedModel:
-    model.set_attn_implementation(attn_implementation)
+    with checkpoint_files.quiet_transformers():  # some families know one implementation only
+        model.set_attn_implementation(attn_implementation)
     return model.to(device).eval()  # type: ignore[arg-type]
 
 

@@ -28,7 +28,7 @@ def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.nd
     if not np.isfinite(restored).all():
         raise InputError(
             "the model's logits are not finite: its training diverged, lower finetune.learning_rate "
-            "(where model.pretrained_from is set: the checkpoint model.name is damaged)"
+            "(where model.fine_tuned is true: the checkpoint model.name is damaged)"
         )
     return restored
 

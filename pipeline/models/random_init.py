@@ -15,14 +15,14 @@ CONTINUATION = "##"
 
 
 def build_scratch(
-    scratch: Scratch, max_length: int, grades: list[str], texts: list[str]
+    scratch: Scratch, max_length: int, outputs: list[str], texts: list[str]
 ) -> tuple[BertForSequenceClassification, BertTokenizer]:
     """Build a BERT with random weights, and its tokenizer.
 
     Args:
         scratch: layers, heads, hidden size, and tokens at most.
         max_length: tokens of the longest pair.
-        grades: one classifier output each, in this order.
+        outputs: names of the classifier's outputs, in this order.
         texts: what the vocabulary is built from.
 
     Returns:
@@ -39,7 +39,7 @@ def build_scratch(
         # BERT's 0.02 suits 768 dimensions; smaller models learn slowly from weights so small.
         initializer_range=scratch.hidden**-0.5,
     )
-    name_outputs(config, grades)
+    name_outputs(config, outputs)
     return BertForSequenceClassification(config), BertTokenizer(vocab=vocabulary, model_max_length=max_length)
 
 

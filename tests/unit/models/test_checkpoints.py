@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("offline_project")
 
 
 def params_labelled(**changes):
-    return tiny_params(**{"model__pretrained_from": str(CHECKPOINT), **changes})
+    return tiny_params(**{"model__fine_tuned": True, "model__pretrained_from": str(CHECKPOINT), **changes})
 
 
 def test_embedded_weights_are_the_package_s_with_a_new_classifier():
