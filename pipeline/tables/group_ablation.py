@@ -35,7 +35,7 @@ def _groups(measures: MeasureSet) -> Table:
         *effect_columns(measures),
         *((PREDICTED,) if measures is GRADER else ()),
     )
-    title = f"a group of heads masked together, on test (a {measures.kind}'s); the first masks none"
+    title = f"a group of heads masked together, on test; the first masks none (a {measures.kind}'s)"
     return Table(paths.GROUPS, title, columns)
 
 

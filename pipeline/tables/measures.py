@@ -115,7 +115,7 @@ def scales(path: Path, pairs: str) -> Table:
             number("unmasked", "value of the unmasked model", missing=True),
             number(
                 "constant",
-                "value of the constant model: a grader that knows the class priors, a ranker that scores all titles alike",
+                "value of the constant model: a grader that knows the priors, a ranker that scores all titles alike",
                 missing=True,
             ),
             *estimate(number("way", f"{WAY}, in the unit of its changes", missing=True)),
