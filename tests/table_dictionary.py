@@ -16,11 +16,14 @@ Definition = TypeVar("Definition")
 
 
 def _defined(kind: type[Definition]) -> tuple[Definition, ...]:
-    """Every definition of a kind, in the modules' order."""
-    return tuple(one for module in MODULES for one in vars(module).values() if isinstance(one, kind))
+    """Every definition of a kind, in the modules' order, alone or by the kind of model."""
+    values = (value for module in MODULES for value in vars(module).values())
+    every = (one for value in values for one in (value.values() if isinstance(value, dict) else (value,)))
+    return tuple(one for one in every if isinstance(one, kind))
 
 
-TABLES = (*prepare.SPLIT_TABLES.values(), *_defined(Table))
+TABLES = _defined(Table)
+OF_RANKERS = [table for table in TABLES if table.title.endswith("(a ranker's)")]  # the default run writes none
 ARRAYS, RECORDS = _defined(Arrays), _defined(Records)
 INTRODUCTION = """# Tables
 

@@ -18,7 +18,8 @@ from pipeline.core.schemas import Table
 from pipeline.models.checkpoints import load_tuned, pick_device
 from pipeline.models.tokenization import EncodedPairs, encode_split
 from pipeline.stats.bootstrap import QuerySample, sample_queries
-from pipeline.stats.temperature import fit_temperature
+from pipeline.stats.measure_sets import MeasureSet, measure_set
+from pipeline.stats.measures import EvaluationSet
 
 AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float32
 
@@ -49,6 +50,7 @@ class AblationTarget:
         pairs: their row numbers in the split, int64 [pair].
         table: their rows of the split.
         sample: their queries.
+        measures: of the kind of model.
         settings: precision and batch size of the sweeps.
     """
 
@@ -57,6 +59,7 @@ class AblationTarget:
     pairs: np.ndarray
     table: pd.DataFrame
     sample: QuerySample
+    measures: MeasureSet
     settings: Ablation
 
     @property
@@ -66,13 +69,17 @@ class AblationTarget:
 
     @property
     def grades(self) -> np.ndarray:
-        """Gold grades, 0 worst, [pair]."""
+        """Gold grades, 0 worst, [pair]; numbers where they have no names."""
         return self.table["grade"].to_numpy()
 
     @cached_property
     def temperature(self) -> float:
         """Temperature of the unmasked model on these pairs, see `pipeline.stats.temperature`."""
-        return fit_temperature(self.engine.unmasked(self.encoded).unmasked_logits, self.grades)
+        return self.measures.temperature(self.evaluated(self.engine.unmasked(self.encoded).unmasked_logits))
+
+    def evaluated(self, unmasked_logits: np.ndarray) -> EvaluationSet:
+        """Evaluation set of these pairs, from the unmasked model's logits [pair, output]."""
+        return EvaluationSet(self.grades, unmasked_logits, self.sample)
 
     @cached_property
     def tokens(self) -> list[Tokens]:
@@ -101,8 +108,9 @@ class AblationTarget:
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
             if settings.precision == "bfloat16":
                 rounded = AblationEngine(self.tuned.bfloat16_encoder, settings.batch_tokens, cache)
-                result = sweep_in_bfloat16(self.engine, rounded, self.encoded, masks, observer)
-                return audit_bfloat16(self.engine, self.encoded, result, self.sample.seed)
+                decisions = Decisions(self.measures, self.sample.query_ids)
+                result = sweep_in_bfloat16(self.engine, rounded, self.encoded, masks, decisions, observer)
+                return audit_bfloat16(self.engine, self.encoded, result, decisions, self.sample.seed)
             return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer)
 
     def observed_sweep(self, masks: np.ndarray, stage: str) -> AblationResult:
@@ -139,7 +147,28 @@ def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int)
     rows = rows.iloc[pairs]
     encoded = encode_split(tuned.tokenizer, rows, params.model.max_length)
     sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
-    return AblationTarget(tuned, encoded, pairs, rows, sample, params.ablation)
+    return AblationTarget(tuned, encoded, pairs, rows, sample, measure_set(params.is_ranker), params.ablation)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions of a kind of model: the grade of a pair, or a title's rank among those of its query.
+
+    Attributes:
+        measures: of the kind of model.
+        query_ids: [pair].
+    """
+
+    measures: MeasureSet
+    query_ids: np.ndarray
+
+    def of(self, logits: np.ndarray, pairs: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Decisions [..., pair] of logits [..., pair, output] of these pairs."""
+        return self.measures.decisions(logits, self.query_ids[pairs])
+
+    def margins(self, logits: np.ndarray) -> np.ndarray:
+        """How far the logits [..., pair, output] of all pairs are from another decision, [..., pair]."""
+        return self.measures.decision_margins(logits, self.query_ids)
 
 
 def sweep_in_bfloat16(
@@ -147,6 +176,7 @@ def sweep_in_bfloat16(
     rounded: AblationEngine,
     encoded: EncodedPairs,
     masks: np.ndarray,
+    decisions: Decisions,
     observer: Observer | None = None,
 ) -> AblationResult:
     """Evaluate masks [mask, layer, head] in bfloat16, and again in float32 where rounding may change a prediction.
@@ -154,13 +184,13 @@ def sweep_in_bfloat16(
     The result's precision_report holds
 
     - bfloat16_error: largest difference of a logit from float32 on the unmasked model, over all pairs.
-    - bfloat16_evaluated_again: share of (row, pair) done again in float32: those whose two best logits lie within twice
-      that error, since either may have moved by it. What the observer kept stays rounded.
+    - bfloat16_evaluated_again: share of (row, pair) done again in float32: those whose decision has a margin of at most
+      twice that error, since both logits, or scores, may have moved by it. What the observer kept stays rounded.
     """
     result = rounded.evaluate(encoded, masks, observer=observer)
     logits = result.logits
     error = float(np.abs(result.unmasked_logits - exact.unmasked(encoded).unmasked_logits).max())
-    close = top_two_margins(logits) <= 2 * error
+    close = decisions.margins(logits) <= 2 * error
     for pair in np.flatnonzero(close.any(axis=0)):
         rows = np.flatnonzero(close[:, pair])
         again = exact.evaluate(encoded.take(np.array([pair])), masks[rows[rows > 0] - 1])
@@ -169,20 +199,16 @@ def sweep_in_bfloat16(
     return replace(result, precision_report=report)
 
 
-def audit_bfloat16(exact: AblationEngine, encoded: EncodedPairs, result: AblationResult, seed: int) -> AblationResult:
-    """Add to the result's report the predictions that differ from float32: bfloat16_differing of bfloat16_sampled.
+def audit_bfloat16(
+    exact: AblationEngine, encoded: EncodedPairs, result: AblationResult, decisions: Decisions, seed: int
+) -> AblationResult:
+    """Add to the result's report the decisions that differ from float32: bfloat16_differing of bfloat16_sampled.
 
     All masks are evaluated in float32 on a few pairs, drawn from `seed`.
     """
     rng, size = np.random.default_rng(seed), min(AUDITED_PAIRS, len(encoded))
     pairs = np.sort(rng.choice(len(encoded), size, replace=False))
-    expected = exact.evaluate(encoded.take(pairs), result.masks).logits.argmax(-1)
-    differing = result.logits[:, pairs].argmax(-1) != expected
+    expected = decisions.of(exact.evaluate(encoded.take(pairs), result.masks).logits, pairs)
+    differing = decisions.of(result.logits[:, pairs], pairs) != expected
     counts = {"bfloat16_sampled": differing.size, "bfloat16_differing": int(differing.sum())}
     return replace(result, precision_report=result.precision_report | counts)
-
-
-def top_two_margins(logits: np.ndarray) -> np.ndarray:
-    """Margin between the two largest logits, [..., pair]."""
-    ranked = np.partition(logits, -2, axis=-1)
-    return ranked[..., -1] - ranked[..., -2]

@@ -1,4 +1,7 @@
-"""Mediation of the term-match heads' effect on the gold-logit margin: through single heads, and through many jointly.
+"""Mediation of the term-match heads' effect on the margin: through single heads, and through many jointly.
+
+The margin is linear in a model's logits, see `MeasureSet.margin`: of a grader the gold-logit margin, of a ranker the
+score margin.
 
 Pearl 2001; Vig et al. 2020 (arXiv 2004.12265). total = the matchers masked; indirect = nothing masked, but some outputs
 are those that they are when the matchers are masked; direct = the matchers masked, those outputs as unmasked.
@@ -17,8 +20,9 @@ from pipeline.ablation.patching import ActivationPatch
 from pipeline.ablation.sweep import AblationTarget
 from pipeline.core.heads import Head
 from pipeline.stats.bootstrap import QuerySample, estimate_columns
-from pipeline.stats.measures import ACCURACY, EvaluationSet, point_changes
-from pipeline.stats.metrics import logit_margins
+from pipeline.stats.measure_sets import MeasureSet
+from pipeline.stats.measures import EvaluationSet, point_changes
+from pipeline.stats.metrics import nan_mean
 from pipeline.tables.dependency import ALL_ROWS, CLS_ROW, OTHERS, RELAY_HEADS, UPPER_LAYERS
 
 EFFECTS = ("total", "indirect", "direct")
@@ -59,8 +63,8 @@ class Treatment(NamedTuple):
 class MediationLogits(NamedTuple):
     """Logits of the states that mediation through some outputs compares.
 
-    Unmasked and with the matchers masked [pair, grade]; in the indirect and the direct state of each of the outputs,
-    and with them ablated [outputs, pair, grade].
+    Unmasked and with the matchers masked [pair, output]; in the indirect and the direct state of each of the outputs,
+    and with them ablated [outputs, pair, output].
     """
 
     unmasked: np.ndarray
@@ -80,7 +84,7 @@ def single_heads(heads: Sequence[Head], *, cls_only: bool = False) -> list[HeadO
 
 
 def ablated_logits(target: AblationTarget, outputs: Sequence[HeadOutputs]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits unmasked [pair, grade], and with each of the outputs zero [outputs, pair, grade]."""
+    """Logits unmasked [pair, output], and with each of the outputs zero [outputs, pair, output]."""
     masks, _, cls_only = Treatment.replacing(outputs, head_mask([], *target.shape), -1)
     result = target.engine.evaluate(target.encoded, masks, cls_only=cls_only)
     return result.unmasked_logits, result.masked_logits
@@ -105,7 +109,7 @@ def mediation_logits(test: AblationTarget, matchers: Sequence[Head], outputs: Se
 
 @dataclass(frozen=True)
 class MediationDraws:
-    """Bootstrap of mediation effects on the mean gold-logit margin.
+    """Bootstrap of mediation effects on the mean margin.
 
     Attributes:
         means: of EFFECTS, [outputs] each.
@@ -118,15 +122,15 @@ class MediationDraws:
     sample: QuerySample
 
     @classmethod
-    def of(cls, logits: MediationLogits, grades: np.ndarray, sample: QuerySample) -> "MediationDraws":
-        base = logit_margins(logits.unmasked, grades)
-        total = logit_margins(logits.masked, grades) - base
+    def of(cls, logits: MediationLogits, measures: MeasureSet, evaluated: EvaluationSet) -> "MediationDraws":
+        total = margin_changes(logits.masked[None], measures, evaluated)
         values = {
-            "total": np.broadcast_to(total, (len(logits.indirect), len(base))).T,
-            "indirect": (logit_margins(logits.indirect, grades) - base).T,
-            "direct": (logit_margins(logits.direct, grades) - base).T,
+            "total": np.broadcast_to(total, (len(total), len(logits.indirect))),
+            "indirect": margin_changes(logits.indirect, measures, evaluated),
+            "direct": margin_changes(logits.direct, measures, evaluated),
         }  # [pair, outputs] each
-        means = {name: changes.mean(axis=0) for name, changes in values.items()}
+        sample = evaluated.sample
+        means = {name: nan_mean(changes) for name, changes in values.items()}
         draws = {name: sample.bootstrap.means(*sample.by_query(changes)) for name, changes in values.items()}
         return cls(means, draws, sample)
 
@@ -148,9 +152,19 @@ class MediationDraws:
         return estimate_columns(name, share[0], *self.sample.bootstrap.interval(share[1]))
 
 
-def mediation(logits: MediationLogits, grades: np.ndarray, sample: QuerySample) -> pd.DataFrame:
+def margin_changes(masked: np.ndarray, measures: MeasureSet, evaluated: EvaluationSet) -> np.ndarray:
+    """Changes of each pair's margin from the unmasked model, [pair, mask] of logits [mask, pair, output].
+
+    NaN where a pair has none: a ranker's titles that no other of their query differs from in grade.
+    """
+    margins = measures.margin.pair_values
+    assert margins is not None, "a margin is a mean over pairs"
+    return (margins(masked, evaluated) - margins(evaluated.unmasked_logits, evaluated)).T
+
+
+def mediation(logits: MediationLogits, measures: MeasureSet, evaluated: EvaluationSet) -> pd.DataFrame:
     """Mediation through each of the outputs, `total` to `mediated_high` of `pipeline.tables.dependency.MEDIATION`."""
-    drawn = MediationDraws.of(logits, grades, sample)
+    drawn = MediationDraws.of(logits, measures, evaluated)
     return pd.DataFrame(drawn.effects() | drawn.columns("mediated", drawn.share("indirect")))
 
 
@@ -174,7 +188,7 @@ def joint_outputs(relays: pd.DataFrame) -> list[HeadOutputs]:
 
 
 def joint_mediation(
-    outputs: Sequence[HeadOutputs], logits: MediationLogits, grades: np.ndarray, sample: QuerySample
+    outputs: Sequence[HeadOutputs], logits: MediationLogits, measures: MeasureSet, evaluated: EvaluationSet
 ) -> pd.DataFrame:
     """Joint mediation through each of the outputs, and their plain joint ablation.
 
@@ -186,25 +200,24 @@ def joint_mediation(
         "rows": [one.rows for one in outputs],
         "heads": [len(one.heads) for one in outputs],
     }
-    return pd.DataFrame(names | (_joint_effects(outputs, logits, grades, sample) if outputs else {}))
+    return pd.DataFrame(names | (_joint_effects(outputs, logits, measures, evaluated) if outputs else {}))
 
 
 def _joint_effects(
-    outputs: Sequence[HeadOutputs], logits: MediationLogits, grades: np.ndarray, sample: QuerySample
+    outputs: Sequence[HeadOutputs], logits: MediationLogits, measures: MeasureSet, evaluated: EvaluationSet
 ) -> dict[str, np.ndarray]:
-    drawn = MediationDraws.of(logits, grades, sample)
+    drawn = MediationDraws.of(logits, measures, evaluated)
     mediated, direct = drawn.share("indirect"), drawn.share("direct")
-    ablated = (logit_margins(logits.ablated, grades) - logit_margins(logits.unmasked, grades)).T
+    ablated, headline = margin_changes(logits.ablated, measures, evaluated), measures.headline
     states = {"total": np.broadcast_to(logits.masked, logits.ablated.shape), "indirect": logits.indirect}
     states |= {"direct": logits.direct, "ablated": logits.ablated}
-    evaluated = EvaluationSet(grades, logits.unmasked, sample)
     return {
         **drawn.effects(),
         **drawn.columns("mediated", mediated),
         **drawn.columns("restored", (1 - direct[0], 1 - direct[1])),
         **drawn.columns("above_others", _above_others(outputs, *mediated)),
-        **estimate_columns("ablated", ablated.mean(axis=0), *sample.interval(ablated)),
-        **{f"{name}_{ACCURACY.change}": point_changes(ACCURACY, masked, evaluated) for name, masked in states.items()},
+        **estimate_columns("ablated", nan_mean(ablated), *evaluated.sample.interval(ablated)),
+        **{f"{name}_{headline.change}": point_changes(headline, masked, evaluated) for name, masked in states.items()},
     }
 
 

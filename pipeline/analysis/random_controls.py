@@ -61,7 +61,7 @@ def compare_with_random(
     """Compare functional groups with random groups: on all pairs with either kind, on slices with layer-matched ones.
 
     Args:
-        logits: under each group's mask, [group, pair, grade].
+        logits: under each group's mask, [group, pair, output].
         evaluated: the pairs.
         slices: a column per slicing, see `subgroups.subgroups`.
 
@@ -75,7 +75,8 @@ def compare_with_random(
         for null_type, spared in ((LAYER_MATCHED, False), (LAYER_MATCHED, True), (UNRESTRICTED, False)):
             frames.append(_comparisons(design, changes, measure, way, null_type, spared, WHOLE))
         for name, value, pairs in parts_of(slices):
-            changes = point_changes(measure, logits[:, pairs], evaluated.subset(pairs))
+            kept, part = evaluated.part(pairs)
+            changes = point_changes(measure, logits[:, kept], part)
             frames.append(_comparisons(design, changes, measure, way, LAYER_MATCHED, True, (name, value)))
     return pd.concat(frames, ignore_index=True)
 

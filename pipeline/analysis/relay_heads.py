@@ -23,13 +23,15 @@ from pipeline.analysis.attention_edges import ClsAttentionSums
 from pipeline.analysis.mediation import (
     MediationLogits,
     ablated_logits,
+    margin_changes,
     mediation,
     single_heads,
 )
 from pipeline.attention.example_pairs import describe_pair, example_pairs
 from pipeline.core.heads import Head, every_head
 from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, estimate_columns, percentile, q_values, sign_flips
-from pipeline.stats.metrics import logit_margins, nan_mean, none_if_nan
+from pipeline.stats.measure_sets import MeasureSet
+from pipeline.stats.metrics import nan_mean, none_if_nan
 from pipeline.tables.dependency import ALL_ROWS, CLS_ROW, OTHERS, RELAY_HEADS, TOKEN_KINDS
 
 ENTROPY = QUANTITIES.index("entropy")
@@ -61,27 +63,27 @@ def relay_table(
     if chosen.empty:
         return chosen
     candidates, targets = [Head.of_row(row) for row in chosen.itertuples()], list(range(1, test.shape[0]))
-    chances = chance_shared_term_share(test.token_kinds)
-    all_rows = margin_changes(*ablated_logits(test, single_heads(candidates)), test.grades)
-    cls_row = margin_changes(logits.unmasked, logits.ablated, test.grades)
+    chances, measures = chance_shared_term_share(test.token_kinds), test.measures
+    unmasked, masked = ablated_logits(test, single_heads(candidates))
+    all_rows = margin_changes(masked, measures, test.evaluated(unmasked))
+    evaluated = test.evaluated(logits.unmasked)
+    cls_row = margin_changes(logits.ablated, measures, evaluated)
     tables = [
         relay_dependence(candidates, sums, targets, chances, test.sample),
-        cost_columns("", all_rows, cls_row, test.sample),
-        mediation(logits, test.grades, test.sample),
+        cost_columns("", all_rows, cls_row, measures, test.sample),
+        mediation(logits, measures, evaluated),
     ]
     return pd.concat([chosen, *tables], axis=1)
 
 
-def margin_changes(unmasked: np.ndarray, masked: np.ndarray, grades: np.ndarray) -> np.ndarray:
-    """Changes of the gold-logit margin, [pair, mask] of logits [pair, grade] and [mask, pair, grade]."""
-    return (logit_margins(masked, grades) - logit_margins(unmasked, grades)).T
-
-
-def cost_columns(prefix: str, all_rows: np.ndarray, cls_row: np.ndarray, sample: QuerySample) -> pd.DataFrame:
+def cost_columns(
+    prefix: str, all_rows: np.ndarray, cls_row: np.ndarray, measures: MeasureSet, sample: QuerySample
+) -> pd.DataFrame:
     """Mean `margin_changes` with intervals, of each head masked and of its [CLS] row alone; `prefix` names a split."""
     columns: dict[str, np.ndarray] = {}
-    for name, changes in (("logit_margin_change", all_rows), ("cls_row_logit_margin_change", cls_row)):
-        columns |= estimate_columns(f"{prefix}{name}", changes.mean(axis=0), *sample.interval(changes))
+    for name, changes in (("", all_rows), ("cls_row_", cls_row)):
+        column = f"{prefix}{name}{measures.margin.change}"
+        columns |= estimate_columns(column, nan_mean(changes), *sample.interval(changes))
     return pd.DataFrame(columns)
 
 
@@ -91,9 +93,10 @@ def chosen_on_dev(dev: AblationTarget, candidates: Sequence[Head]) -> pd.DataFra
     layer, head = np.array(candidates, dtype=int).reshape(-1, 2).T
     attention = unmasked[:, layer - 1, head].astype(np.float64)  # [pair, candidate, quantity]
     outputs = [*single_heads(candidates), *single_heads(candidates, cls_only=True)]
-    all_rows, cls_row = np.split(margin_changes(*ablated_logits(dev, outputs), dev.grades), 2, axis=1)
+    before, masked = ablated_logits(dev, outputs)
+    all_rows, cls_row = np.split(margin_changes(masked, dev.measures, dev.evaluated(before)), 2, axis=1)
     chances = chance_shared_term_share(dev.token_kinds)
-    return choose_relay_heads(candidates, attention, chances, all_rows, cls_row, dev.sample)
+    return choose_relay_heads(candidates, attention, chances, all_rows, cls_row, dev.measures, dev.sample)
 
 
 def choose_relay_heads(
@@ -102,9 +105,10 @@ def choose_relay_heads(
     chances: np.ndarray,
     all_rows: np.ndarray,
     cls_row: np.ndarray,
+    measures: MeasureSet,
     sample: QuerySample,
 ) -> pd.DataFrame:
-    """Choose the relay heads: those whose [CLS] row, masked alone, lowers the gold-logit margin on dev.
+    """Choose the relay heads: those whose [CLS] row, masked alone, lowers the margin on dev.
 
     Args:
         heads: the candidates, (layer, head) [candidate].
@@ -130,14 +134,15 @@ def choose_relay_heads(
             "dev_term_mass": nan_mean(terms),
         }
     )
-    chosen = {"dev_p": p, "dev_q": q, "is_relay_head": (q < SIGNIFICANCE) & (cls_row.mean(axis=0) < 0)}
-    return pd.concat([table, cost_columns("dev_", all_rows, cls_row, sample), pd.DataFrame(chosen)], axis=1)
+    chosen = {"dev_p": p, "dev_q": q, "is_relay_head": (q < SIGNIFICANCE) & (nan_mean(cls_row) < 0)}
+    costs = cost_columns("dev_", all_rows, cls_row, measures, sample)
+    return pd.concat([table, costs, pd.DataFrame(chosen)], axis=1)
 
 
-def strongest_relay_head(relays: pd.DataFrame) -> Head | None:
+def strongest_relay_head(relays: pd.DataFrame, measures: MeasureSet) -> Head | None:
     """The relay head whose [CLS] row costs most on dev; None without one."""
     chosen = relays[relays["is_relay_head"].astype(bool)]
-    ranked = chosen.sort_values("dev_cls_row_logit_margin_change", kind="stable")
+    ranked = chosen.sort_values(f"dev_cls_row_{measures.margin.change}", kind="stable")
     return Head.of_row(ranked.iloc[0]) if len(chosen) else None
 
 
@@ -223,7 +228,7 @@ def example_cls_attention(
     Returns:
         One record a pair; none without a relay head.
     """
-    strongest = strongest_relay_head(relays)
+    strongest = strongest_relay_head(relays, test.measures)
     if strongest is None or not count:
         return []
     pairs = np.array(example_pairs(test.table, test.encoded, test.tokens, count))

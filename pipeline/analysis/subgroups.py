@@ -18,7 +18,9 @@ TERCILES = ("low", "middle", "high")
 MIN_QUERIES = 10  # of a slice that enters simultaneous intervals: a bootstrap of fewer would widen them all
 
 
-def subgroups(table: pd.DataFrame, tokens: Sequence[Tokens], columns: Iterable[str], grades: list[str]) -> pd.DataFrame:
+def subgroups(
+    table: pd.DataFrame, tokens: Sequence[Tokens], columns: Iterable[str], grades: Sequence[str]
+) -> pd.DataFrame:
     """Slice of each pair, text: a column per slicing, a row per pair; "" where a pair is in no slice.
 
     Columns of the table itself, then
@@ -27,7 +29,7 @@ def subgroups(table: pd.DataFrame, tokens: Sequence[Tokens], columns: Iterable[s
       query's length in terms.
     - term_order: whether the terms that both texts hold stand in the "same" order or in an"other"; "" for one term.
     - word_pieces: whether some word of the pair is "split" into pieces by the tokenizer or all are "whole".
-    - grade.
+    - grade, by its name in `grades`, or as the number that it is where there are no names.
 
     A column of one value, or of more than MOST_VALUES, is left out; terciles that fall together are one part.
     """
@@ -38,7 +40,8 @@ def subgroups(table: pd.DataFrame, tokens: Sequence[Tokens], columns: Iterable[s
     parts = pd.DataFrame(given | {"term_overlap": _terciles(overlap), "query_length": _terciles(length)})
     parts["term_order"] = [_order(*pair) for pair in texts]
     parts["word_pieces"] = ["split" if _has_split_word(pair) else "whole" for pair in tokens]
-    parts["grade"] = np.array(grades)[table["grade"].to_numpy()]
+    numbers = table["grade"].to_numpy()
+    parts["grade"] = np.array(grades)[numbers] if grades else [f"{number:g}" for number in numbers]
     return parts[[name for name in parts if 1 < parts[name].nunique() <= MOST_VALUES]]
 
 
@@ -79,7 +82,7 @@ def subgroup_effects(
     """Effects of the groups of SLICED on every slice of two queries or more, by every measure.
 
     Args:
-        groups: those masked. logits: under each, [group, pair, grade].
+        groups: those masked. logits: under each, [group, pair, output].
         slices: as `subgroups` returns them.
 
     Returns:
@@ -89,11 +92,11 @@ def subgroup_effects(
     names = {"group_type": [groups[row].group_type for row in sliced], "group": [groups[row].group for row in sliced]}
     frames = []
     for column, value, pairs in parts_of(slices):
-        part = evaluated.subset(pairs)
+        kept, part = evaluated.part(pairs)
         if part.sample.queries > 1:
             sizes = {"slice": column, "value": value, "pairs": pairs.sum(), "queries": part.sample.queries}
             for measure in measures:
-                changes = measure_changes(measure, logits[sliced][:, pairs], part)
+                changes = measure_changes(measure, logits[sliced][:, kept], part)
                 frames.append(
                     pd.DataFrame(
                         names
@@ -116,7 +119,7 @@ def head_slice_effects(
     Stepwise multiple testing as formalized data snooping, Econometrica 73).
 
     Args:
-        heads: layer, head. logits: with each masked, [head, pair, grade].
+        heads: layer, head. logits: with each masked, [head, pair, output].
         slices: as `subgroups` returns them.
 
     Returns:
@@ -124,9 +127,9 @@ def head_slice_effects(
     """
     cells, frames = [], []
     for column, value, pairs in parts_of(slices):
-        part = evaluated.subset(pairs)
+        kept, part = evaluated.part(pairs)
         if part.sample.queries >= MIN_QUERIES:
-            changes = measure_changes(measure, logits[:, pairs], part)
+            changes = measure_changes(measure, logits[:, kept], part)
             sizes = {"slice": column, "value": value, "pairs": pairs.sum(), "queries": part.sample.queries}
             frames.append(heads.assign(**sizes, measure=measure.name, change=changes.changes))
             cells.append(changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.core import paths
 from pipeline.core.errors import InputError, quote_value
@@ -52,7 +52,7 @@ class Data(Section):
     source: str
     columns: Columns
     slices: list[str]
-    grades: Annotated[list[str], Field(min_length=2)] | Literal["numbers"]
+    grades: list[str] | Literal["numbers"]
     dev_share: Share
     test_share: Share
     unlabelled: str | None
@@ -62,6 +62,15 @@ class Data(Section):
     def slice_columns(self) -> list[str]:
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
         return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
+
+    @field_validator("grades", mode="before")
+    @classmethod
+    def _check_grades(cls, grades: Any) -> Any:
+        if grades == NUMBERS or (
+            isinstance(grades, list) and len(grades) > 1 and all(isinstance(g, str) for g in grades)
+        ):
+            return grades
+        raise ValueError(f"{quote_value(grades)} is neither {NUMBERS} nor a list of two names or more, in quotes")
 
     @property
     def grade_names(self) -> list[str]:

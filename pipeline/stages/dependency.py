@@ -24,7 +24,7 @@ def main(params: Params, record: Record) -> None:
     by_head, by_group = (
         schemas.read_arrays(file, attention_edges.ClsAttentionSums) for file in (paths.HEAD_ROWS, paths.GROUP_ROWS)
     )
-    matchers = relay_heads.masked_matchers(GROUPS.read())
+    matchers = relay_heads.masked_matchers(GROUPS[test.measures.kind].read())
 
     targets = list(range(1, test.shape[0]))
     edges = attention_edges.head_edges(by_head, every_head(*test.shape), targets, _head_sample(params))
@@ -37,14 +37,14 @@ def main(params: Params, record: Record) -> None:
     logits = mediation.mediation_logits(test, matchers, [*alone, *jointly])
     relays = relay_heads.relay_table(chosen, test, by_group, logits.through(slice(len(alone))))
     joint_logits = logits.through(slice(len(alone), None))
-    joint = mediation.joint_mediation(jointly, joint_logits, test.grades, test.sample)
+    joint = mediation.joint_mediation(jointly, joint_logits, test.measures, test.evaluated(joint_logits.unmasked))
     examples = relay_heads.example_cls_attention(test, matchers, relays, params.attention.example_pairs)
     metrics = relay_heads.dependency_metrics(edges, relays, joint)
 
     EDGES.write(edges)
     EDGES_TERM_MATCH.write(group_edges)
-    MEDIATION.write(relays)
-    JOINT_MEDIATION.write(joint)
+    MEDIATION[test.measures.kind].write(relays)
+    JOINT_MEDIATION[test.measures.kind].write(joint)
     EXAMPLE_CLS_ATTENTION.write(examples)
     formats.write_json(paths.stage_metrics("dependency"), metrics)
     record.metrics.update(metrics)

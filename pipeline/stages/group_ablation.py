@@ -28,7 +28,8 @@ from pipeline.analysis.subgroups import subgroup_effects, subgroups
 from pipeline.core import paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
-from pipeline.stats.measures import TESTED, EvaluationSet, measure_scales
+from pipeline.stats.measure_sets import measure_set
+from pipeline.stats.measures import measure_scales
 from pipeline.tables.attention import LABELS
 from pipeline.tables.group_ablation import CONTRASTS, CONTROLS, GROUPS, LOGITS, SCALES, SLICES
 from pipeline.tables.head_ablation import HEADS
@@ -38,31 +39,32 @@ from pipeline.tracking import Record
 
 def main(params: Params, record: Record) -> None:
     tuned, settings, margin = load_tuned_model(params), params.group_ablation, params.ablation.equivalence_margin
+    measures = measure_set(params.is_ranker)
     test = load_target(params, tuned, SPLIT_TABLES[paths.TEST], settings.max_pairs)
     temperature = schemas.metrics(paths.stage_metrics("head_ablation"), ("temperature",))["temperature"]
-    labels, importance = LABELS.read(), HEADS.read()
+    labels, importance = LABELS.read(), HEADS[measures.kind].read()
     groups = choose_groups(settings, labels, importance, *test.shape, params.run.seed)
     raw = test.sweep(group_masks(groups, *test.shape), "group_ablation")
     result = raw.calibrated(temperature)
     observed = test.observed_sweep(group_masks(matchers_and_controls(groups), *test.shape), "group_rows")
-    evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
+    evaluated = test.evaluated(result.unmasked_logits)
 
     rows = [UNMASKED, *groups]  # as the result's: the first one's counts are the unmasked model's predictions
     tested = np.array([group.group_type not in RANDOM for group in rows])
-    effects = measure_effects(result.logits, evaluated, margin, tested=tested)
+    effects = measure_effects(result.logits, evaluated, margin, measures, tested)
     table = pd.concat([group_frame(rows), effects.frame, predicted_counts(result.logits)], axis=1)
-    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
+    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grade_names)
     design = ControlDesign(rows, CONTROLLED, strongest_heads(labels), test.shape[1])
-    controls = compare_with_random(design, result.logits, evaluated, slices, TESTED)
-    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
+    controls = compare_with_random(design, result.logits, evaluated, slices, measures.tested)
+    ways = {measure.name: measure.way(evaluated) for measure in measures.tested}
     contrasted = contrasts(rows, effects.changes, ways, test.sample)
-    by_slice = subgroup_effects(rows, result.logits, evaluated, slices, TESTED)
-    metrics = group_metrics(table) | result.precision_report
+    by_slice = subgroup_effects(rows, result.logits, evaluated, slices, measures.tested)
+    metrics = group_metrics(table, measures) | result.precision_report
 
     LOGITS.write(test.arrays(raw))
     write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(observed.cls_attention, test.sample.query_ids)))
-    GROUPS.write(table)
-    SCALES.write(measure_scales(TESTED, evaluated, margin))
+    GROUPS[measures.kind].write(table)
+    SCALES.write(measure_scales(measures.tested, evaluated, margin))
     CONTROLS.write(controls)
     CONTRASTS.write(contrasted)
     SLICES.write(by_slice)

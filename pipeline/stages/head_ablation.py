@@ -29,7 +29,8 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
 from pipeline.core.heads import every_head
-from pipeline.stats.measures import BY_NAME, TESTED, EvaluationSet, measure_scales
+from pipeline.stats.measure_sets import MeasureSet, measure_set
+from pipeline.stats.measures import EvaluationSet, measure_scales
 from pipeline.tables.head_ablation import HEAD_SLICES, HEADS, KEPT_HEADS, LOGITS, SCALES, UNLABELLED_HEADS
 from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
 from pipeline.tracking import Record
@@ -37,7 +38,8 @@ from pipeline.tracking import Record
 
 def main(params: Params, record: Record) -> None:
     tuned, seed = load_tuned_model(params), params.run.seed
-    primary, margin = BY_NAME[params.ablation.primary_measure], params.ablation.equivalence_margin
+    measures, margin = measure_set(params.is_ranker), params.ablation.equivalence_margin
+    primary = measures.primary(params.ablation.primary_measure)
     test, dev = (
         load_target(params, tuned, SPLIT_TABLES[split], params.head_ablation.max_pairs)
         for split in (paths.TEST, paths.DEV)
@@ -46,32 +48,34 @@ def main(params: Params, record: Record) -> None:
     masks = group_masks(single_head_groups(*test.shape), *test.shape)
     raw = test.observed_sweep(masks, "head_ablation")
     result = raw.calibrated(dev.temperature)
-    evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
+    evaluated = test.evaluated(result.unmasked_logits)
     pairs = pairs_with_donors(test.encoded, params.head_ablation.mean_resample_pairs, seed)
     by_type = {ZERO: result.masked_logits[:, pairs]}
     replaced = replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
     by_type |= {name: logits / np.float32(dev.temperature) for name, logits in replaced.items()}
 
-    effects = head_effects(result.masked_logits, evaluated, primary, margin)
-    types = compare_ablation_types(by_type, evaluated.subset(pairs), primary, margin)
+    effects = head_effects(result.masked_logits, evaluated, measures, primary, margin)
+    types = compare_ablation_types(by_type, evaluated.subset(pairs), measures, primary, margin)
     heads = pd.concat([names, effects, types], axis=1)
     heads["gradient_importance"] = gradient_importance(dev.tuned.model, dev.encoded, dev.grades).ravel()
-    scales = measure_scales(TESTED, evaluated, margin)
-    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
+    scales = measure_scales(measures.tested, evaluated, margin)
+    slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grade_names)
     by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
     few = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
     kept = _kept_effects(few, dev.temperature, margin)
-    unlabelled = _unlabelled_effects(params, tuned, masks, dev.temperature)
-    metrics = head_metrics(heads, scales, result.masked_logits, evaluated, primary) | result.precision_report
+    unlabelled = _unlabelled_effects(params, tuned, masks, measures, dev.temperature)
+    metrics = head_metrics(heads, scales, result.masked_logits, evaluated, measures, primary)
+    metrics |= result.precision_report
     metrics["temperature"] = dev.temperature
 
     LOGITS.write(test.arrays(raw))
     write_safetensors(paths.HEAD_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))
-    HEADS.write(heads)
+    HEADS[measures.kind].write(heads)
     SCALES.write(scales)
     HEAD_SLICES.write(by_slice)
-    KEPT_HEADS.write(pd.concat([names, kept], axis=1))
-    UNLABELLED_HEADS.write(pd.concat([names, unlabelled], axis=1) if len(unlabelled) else UNLABELLED_HEADS.empty())
+    KEPT_HEADS[measures.kind].write(pd.concat([names, kept], axis=1))
+    alone = UNLABELLED_HEADS[measures.kind]
+    alone.write(pd.concat([names, unlabelled], axis=1) if len(unlabelled) else alone.empty())
     write_json(paths.stage_metrics("head_ablation"), metrics)
     record.metrics.update(metrics)
     tables = [paths.HEADS, paths.HEAD_SCALES, paths.HEAD_SLICES, paths.KEPT_HEADS, paths.UNLABELLED_HEADS]
@@ -82,15 +86,16 @@ def _kept_effects(test: AblationTarget, temperature: float, margin: float) -> pd
     """Effects of keeping each head as its layer's only one."""
     masks = group_masks(kept_heads(*test.shape), *test.shape)
     result = test.sweep(masks, "kept_heads").calibrated(temperature)
-    evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
-    return measure_effects(result.masked_logits, evaluated, margin).frame
+    return measure_effects(result.masked_logits, test.evaluated(result.unmasked_logits), margin, test.measures).frame
 
 
-def _unlabelled_effects(params: Params, tuned: TunedModel, masks: np.ndarray, temperature: float) -> pd.DataFrame:
+def _unlabelled_effects(
+    params: Params, tuned: TunedModel, masks: np.ndarray, measures: MeasureSet, temperature: float
+) -> pd.DataFrame:
     """Effects of single heads on the pairs without grades; no rows where there are none."""
     if params.data.unlabelled is None:
         return pd.DataFrame()
     target = load_target(params, tuned, UNLABELLED, params.head_ablation.max_pairs)
     result = target.sweep(masks, "unlabelled").calibrated(temperature)
     evaluated = EvaluationSet(None, result.unmasked_logits, target.sample)
-    return unlabelled_effects(result.masked_logits, evaluated, params.ablation.equivalence_margin)
+    return unlabelled_effects(result.masked_logits, evaluated, measures, params.ablation.equivalence_margin)

@@ -1,10 +1,11 @@
-"""Measures of what masking does to a grader's predictions: their values, changes, intervals and scale.
+"""Measures of what masking does to a model's predictions: their values, changes, intervals and scale.
 
 Each `Measure` is a function of statistics summed over queries, so every resample of queries recomputes it whole. What
-reads effects (tables, tests, findings, report) takes a list of measures and none by name, but the article's ACCURACY.
+reads effects (tables, tests, findings, report) takes the measures of a kind of model, a `measure_sets.MeasureSet`, and
+none by name. "Logits" are a model's outputs [pair, output]: one a grade of a grader, the one score of a ranker.
 
-The scale of a change is the way from the unmasked model to the constant grader, which knows the class priors and
-nothing of the pair: a change of 1 leaves nothing of what the model knows.
+The scale of a change is the way from the unmasked model to the constant one, a grader which knows the class priors and
+nothing of the pair, or a ranker which scores all titles alike: a change of 1 leaves nothing of what the model knows.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,18 +15,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, query_indicator, typical_part
-from pipeline.stats.discordance import net_change_interval, pairs_per_event, share_interval
-from pipeline.stats.metrics import (
-    expected_grades,
-    kappa_moments,
-    logit_margins,
-    ndcg_by_query,
-    quadratic_weighted_kappa,
-)
 
+ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
 PRIOR_COUNT = 0.5  # added to every class, so that a grade that does not occur has a finite log prior
 Ends = tuple[np.ndarray, np.ndarray]  # of intervals
 
@@ -35,19 +29,39 @@ class EvaluationSet:
     """Evaluation set: pairs on which predictions under masks are compared with the unmasked model's.
 
     Attributes:
-        grades: gold, 0 worst, [pair]; None where there are none.
-        unmasked_logits: [pair, grade].
+        grades: gold, 0 worst, [pair]; numbers that need not be whole where a ranker's are; None where there are none.
+        unmasked_logits: [pair, output].
         sample: the pairs' queries.
+        compared: of a ranker, the titles that pairwise measures compare with the others of their queries, bool [pair];
+            None: all.
     """
 
     grades: np.ndarray | None
     unmasked_logits: np.ndarray
     sample: QuerySample
+    compared: np.ndarray | None = None
 
     def subset(self, pairs: np.ndarray) -> Self:
         """Subset of the pairs, by index or bool [pair]."""
         grades = None if self.grades is None else self.grades[pairs]
-        return type(self)(grades, self.unmasked_logits[pairs], self.sample.subset(pairs))
+        compared = None if self.compared is None else self.compared[pairs]
+        return type(self)(grades, self.unmasked_logits[pairs], self.sample.subset(pairs), compared)
+
+    def part(self, pairs: np.ndarray) -> tuple[np.ndarray, Self]:
+        """The part for the effects on a slice, bool [pair]: which of the pairs it keeps, bool [pair], and itself.
+
+        A grader's are the slice's. A ranker's are whole queries, those with a title in the slice; pairwise measures
+        compare the slice's titles with all others of their queries.
+        """
+        if not self.is_ranked:
+            return pairs, self.subset(pairs)
+        kept = np.isin(self.sample.query_ids, self.sample.query_ids[pairs])
+        return kept, replace(self.subset(kept), compared=pairs[kept])
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the model gives one score a pair, by which the titles of a query are ranked."""
+        return self.unmasked_logits.shape[-1] == 1
 
     @property
     def gold(self) -> np.ndarray:
@@ -61,17 +75,27 @@ class EvaluationSet:
         """`query_indicator` of the pairs."""
         return query_indicator(self.sample.query_ids)
 
+    @cached_property
+    def titles(self) -> list[np.ndarray]:
+        """Pairs of each query, [title] each, by rising query id."""
+        order = np.argsort(self.sample.query_ids, kind="stable")
+        _, starts = np.unique(self.sample.query_ids[order], return_index=True)
+        return np.split(order, starts[1:])
+
     @property
     def predicted(self) -> np.ndarray:
-        """Grades that the unmasked model predicts, [pair]."""
+        """Grades that the unmasked grader predicts, [pair]."""
         return self.unmasked_logits.argmax(axis=-1)
 
     @cached_property
     def constant_logits(self) -> np.ndarray:
-        """Logits of the constant grader [pair, grade]: the log class priors, of the model's predictions without gold.
+        """Logits of the constant model [pair, output].
 
-        The priors are the gold grades' shares on these very pairs, which flatters it.
+        A grader's are the log class priors: the gold grades' shares on these very pairs, which flatters it, or without
+        gold those of the model's predictions. A ranker's are all 0.
         """
+        if self.is_ranked:
+            return np.zeros_like(self.unmasked_logits)
         pairs, grades = self.unmasked_logits.shape
         if self.grades is None:
             counts = softmax(self.unmasked_logits.astype(np.float64), axis=-1).sum(axis=0)
@@ -81,7 +105,7 @@ class EvaluationSet:
 
 
 Statistics = Callable[[np.ndarray, EvaluationSet], np.ndarray]
-PairValues = Callable[[np.ndarray, EvaluationSet], np.ndarray]
+PairValues = Callable[[np.ndarray, EvaluationSet], np.ndarray]  # [mask, pair] of logits [mask, pair, output]
 ExactInterval = Callable[[np.ndarray, EvaluationSet], Ends]
 
 
@@ -98,10 +122,12 @@ class Measure:
         better: whether higher or lower values are better.
         per: what it is an average over; "sample" for one that is none.
         needs_grades: whether it compares with gold grades; else with the unmasked predictions.
-        statistics: of logits [mask, pair, grade], summed by query, float64 [mask, query, statistic].
+        statistics: of logits [mask, pair, output], summed by query, float64 [mask, query, statistic].
         value: of statistics summed over queries, [...] of [..., statistic]; NaN where undefined.
         is_relative: whether a change is a fraction of the unmasked value (the article's way), not a difference.
-        exact_interval: of the changes of logits [mask, pair, grade], for few changed predictions, NaN for many.
+        pair_values: what it is a mean of, [mask, pair] of logits [mask, pair, output]; None where it is no mean over
+            pairs.
+        exact_interval: of the changes of logits [mask, pair, output], for few changed predictions, NaN for many.
     """
 
     name: str
@@ -116,6 +142,12 @@ class Measure:
     value: Callable[[np.ndarray], np.ndarray]
     is_relative: bool = False
     exact_interval: ExactInterval | None = None
+    pair_values: PairValues | None = None
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is a mean, over pairs or queries, whose number no mask changes."""
+        return self.per != "sample"
 
     @property
     def change(self) -> str:
@@ -157,201 +189,31 @@ class Measure:
         return way if self.harm(way) > 0 else np.nan
 
 
-def pair_mean(values: PairValues) -> tuple[Statistics, Callable[[np.ndarray], np.ndarray]]:
-    """Statistics and value of a mean over pairs of values [mask, pair]; pairs without one (NaN) do not count."""
+def pair_mean(values: PairValues) -> dict[str, Any]:
+    """Fields of a measure that is the mean over pairs of values [mask, pair]; pairs without one (NaN) do not count."""
 
     def statistics(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
         by_pair = values(logits, evaluated).astype(np.float64)
         counted = np.isfinite(by_pair)
         return np.stack([np.where(counted, by_pair, 0) @ evaluated.in_query, counted @ evaluated.in_query], axis=-1)
 
-    return statistics, mean_of_sums
+    return {"per": "pair", "statistics": statistics, "value": mean_of_sums, "pair_values": values}
+
+
+def query_mean(values: PairValues) -> dict[str, Any]:
+    """Fields of a measure that is the mean over queries of values [mask, query]; those without one do not count."""
+
+    def statistics(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
+        by_query = values(logits, evaluated)
+        return np.stack([np.nan_to_num(by_query), np.isfinite(by_query).astype(np.float64)], axis=-1)
+
+    return {"per": "query", "statistics": statistics, "value": mean_of_sums}
 
 
 def mean_of_sums(sums: np.ndarray) -> np.ndarray:
     """Means [...] of sums and counts [..., 2]."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums[..., 0] / sums[..., 1]
-
-
-def _right(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    return (logits.argmax(axis=-1) == evaluated.gold).astype(np.float64)
-
-
-def _log_losses(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    return -log_softmax(logits.astype(np.float64), axis=-1)[:, np.arange(len(evaluated.gold)), evaluated.gold]
-
-
-def _margins(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    return logit_margins(logits, evaluated.gold)
-
-
-def _distances(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    return np.abs(logits.argmax(axis=-1) - evaluated.gold)
-
-
-def kl_divergences(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    """Kullback-Leibler divergence of each pair's masked grades from its unmasked ones, in nats [mask, pair]."""
-    before = log_softmax(evaluated.unmasked_logits.astype(np.float64), axis=-1)
-    after = log_softmax(logits.astype(np.float64), axis=-1)
-    return (np.exp(before) * (before - after)).sum(axis=-1)
-
-
-def _changed(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    return (logits.argmax(axis=-1) != evaluated.predicted).astype(np.float64)
-
-
-def _kappa_moments(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    """Moments [mask, query, 6] of `quadratic_weighted_kappa`."""
-    moments = kappa_moments(evaluated.gold, logits.argmax(axis=-1))
-    return np.einsum("mpk,pq->mqk", moments, evaluated.in_query, optimize=True)
-
-
-def _gains(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    """Sums and numbers of the queries' NDCG, [mask, query, 2]."""
-    expected = expected_grades(log_softmax(logits.astype(np.float64), axis=-1))
-    gains = ndcg_by_query(expected, evaluated.gold, evaluated.sample.query_ids)
-    return np.stack([np.nan_to_num(gains), np.isfinite(gains).astype(np.float64)], axis=-1)
-
-
-def flips(logits: np.ndarray, evaluated: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
-    """Flips of each mask: pairs right to wrong, and pairs wrong to right, bool [mask, pair] each."""
-    right, before = logits.argmax(axis=-1) == evaluated.gold, evaluated.predicted == evaluated.gold
-    return before & ~right, ~before & right
-
-
-def _exact_accuracy(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
-    lost, won = flips(logits, evaluated)
-    per_event = pairs_per_event(lost | won, evaluated.in_query)
-    unmasked = (evaluated.predicted == evaluated.gold).mean()
-    low, high = net_change_interval(
-        lost.sum(axis=1) / per_event, won.sum(axis=1) / per_event, lost.shape[1] / per_event
-    )
-    return (low / unmasked, high / unmasked) if unmasked else (low * np.nan, high * np.nan)
-
-
-def _exact_changed(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
-    changed = logits.argmax(axis=-1) != evaluated.predicted
-    per_event = pairs_per_event(changed, evaluated.in_query)
-    return share_interval(changed.sum(axis=1) / per_event, changed.shape[1] / per_event)
-
-
-ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
-ACCURACY = Measure(
-    "accuracy",
-    "accuracy",
-    "share of pairs whose predicted grade is the gold one",
-    "",
-    SHARE,
-    "higher",
-    "pair",
-    True,
-    *pair_mean(_right),
-    is_relative=True,
-    exact_interval=_exact_accuracy,
-)
-LOG_LOSS = Measure(
-    "log_loss",
-    "log loss",
-    "mean negative log-likelihood of the gold grade",
-    "nats",
-    POSITIVE,
-    "lower",
-    "pair",
-    True,
-    *pair_mean(_log_losses),
-)
-LOGIT_MARGIN = Measure(
-    "logit_margin",
-    "logit margin",
-    "mean of the gold grade's logit minus the highest of the others",
-    "logits",
-    ANY,
-    "higher",
-    "pair",
-    True,
-    *pair_mean(_margins),
-)
-QWK = Measure(
-    "qwk",
-    "qwk",
-    "quadratic weighted kappa",
-    "",
-    (-1, 1),
-    "higher",
-    "sample",
-    True,
-    _kappa_moments,
-    quadratic_weighted_kappa,
-)
-KL_DIVERGENCE = Measure(
-    "kl_divergence",
-    "KL divergence",
-    "mean Kullback-Leibler divergence of the masked grades from the unmasked ones",
-    "nats",
-    POSITIVE,
-    "lower",
-    "pair",
-    False,
-    *pair_mean(kl_divergences),
-)
-CHANGED_PREDICTIONS = Measure(
-    "changed_predictions",
-    "changed predictions",
-    "share of pairs whose predicted grade changes",
-    "",
-    SHARE,
-    "lower",
-    "pair",
-    False,
-    *pair_mean(_changed),
-    exact_interval=_exact_changed,
-)
-MAE = Measure(
-    "mae",
-    "mae",
-    "mean distance of predicted and gold grade",
-    "grades",
-    POSITIVE,
-    "lower",
-    "pair",
-    True,
-    *pair_mean(_distances),
-)
-NDCG_AT_10 = Measure(
-    "ndcg_at_10",
-    "ndcg@10",
-    "NDCG of the first ten titles by expected grade, mean over queries",
-    "",
-    SHARE,
-    "higher",
-    "query",
-    True,
-    _gains,
-    mean_of_sums,
-)
-
-
-def recall(grade: int) -> Measure:
-    """Recall of a grade: share of its pairs that are predicted as it."""
-
-    def values(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-        return np.where(evaluated.gold == grade, _right(logits, evaluated), np.nan)
-
-    meaning = "share of the grade's pairs that are predicted as it"
-    name = f"recall_{grade}"
-    return Measure(name, f"recall of grade {grade}", meaning, "", SHARE, "higher", "pair", True, *pair_mean(values))
-
-
-TESTED = (ACCURACY, LOG_LOSS, LOGIT_MARGIN, QWK, KL_DIVERGENCE, CHANGED_PREDICTIONS)  # with tests and a scale
-LABEL_FREE = tuple(measure for measure in TESTED if not measure.needs_grades)
-PRIMARY = tuple(measure for measure in TESTED if measure.needs_grades)  # those that may decide verdicts
-BY_NAME = {measure.name: measure for measure in TESTED}
-
-
-def described(grades: int) -> tuple[Measure, ...]:
-    """Measures that are described with intervals, and not tested; `grades` is the number of grades."""
-    return MAE, NDCG_AT_10, *(recall(grade) for grade in range(grades))
 
 
 @dataclass(frozen=True)

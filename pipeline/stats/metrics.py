@@ -175,3 +175,9 @@ def logit_margins(logits: np.ndarray, grades: np.ndarray) -> np.ndarray:
     """Logit margins, the gold grade's logit minus the highest of the others, [..., pair] of [..., pair, grade]."""
     gold = np.arange(logits.shape[-1]) == grades[:, None]
     return np.where(gold, logits, -np.inf).max(axis=-1) - np.where(gold, -np.inf, logits).max(axis=-1)
+
+
+def top_two_margins(logits: np.ndarray) -> np.ndarray:
+    """Margin between the two largest logits, [..., pair] of [..., pair, grade]."""
+    ranked = np.partition(logits, -2, axis=-1)
+    return ranked[..., -1] - ranked[..., -2]

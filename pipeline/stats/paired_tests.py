@@ -19,13 +19,13 @@ def change_p_values(changes: Changes, margin: float, seed: int) -> np.ndarray:
     """P-values [mask] of a measure's changes, by the test that suits the measure.
 
     - Distances from the unmasked predictions: whether they exceed `margin`, one-sided, see `exceeds`.
-    - Means over pairs: sign flips per query, exact for counts.
+    - Means: sign flips per query, exact for counts.
     - Others: random swaps per query, see `swap`.
     """
     unmasked, masked = changes.sums[0], changes.sums[1:]
     if changes.measure.is_distance:
         return exceeds(masked, margin)
-    if changes.measure.per != "pair":
+    if not changes.measure.is_mean:
         return swap(unmasked, masked, changes.measure.value, seed)
     differences = masked[..., 0] - unmasked[..., 0]  # [mask, query]
     if np.array_equal(differences, differences.round()):
@@ -68,10 +68,10 @@ def swap(unmasked: np.ndarray, masked: np.ndarray, value: Callable[[np.ndarray],
 
 
 def exceeds(sums: np.ndarray, margin: float) -> np.ndarray:
-    """One-sided p-values [mask] that a mean over pairs exceeds `margin`: t tests over queries.
+    """One-sided p-values [mask] that a mean exceeds `margin`: t tests over queries.
 
     Args:
-        sums: sum and number of pairs by query, [mask, query, 2].
+        sums: sum and number of what it is a mean of, by query, [mask, query, 2].
     """
     excess = sums[..., 0] - margin * sums[..., 1]  # [mask, query]
     queries = excess.shape[1]

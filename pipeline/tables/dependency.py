@@ -17,6 +17,8 @@ from pipeline.core.schemas import (
     number,
     text,
 )
+from pipeline.stats.measure_sets import KINDS, MeasureSet
+from pipeline.stats.measures import Measure
 
 # Whose outputs mediate jointly, besides those of "layer 3" and the like.
 RELAY_HEADS, OTHERS, UPPER_LAYERS = "relay heads", "other candidates", "upper layers"
@@ -68,24 +70,24 @@ def _against_chance(prefix: str, split: str) -> tuple[Column, ...]:
     )
 
 
-def _logit_margin_change(name: str, meaning: str) -> tuple[Column, ...]:
-    return estimate(number(name, f"change of the mean gold-logit margin {meaning}", "logits"))
+def _margin_change(name: str, meaning: str) -> tuple[Column, ...]:
+    return estimate(number(name, f"change of the mean margin (gold logit, or score) {meaning}", "logits"))
 
 
-def _costs(prefix: str, split: str) -> tuple[Column, ...]:
+def _costs(margin: Measure, prefix: str, split: str) -> tuple[Column, ...]:
     """What masking a head, and masking its [CLS] row alone, changes."""
     return (
-        *_logit_margin_change(f"{prefix}logit_margin_change", f"with the head masked, on {split}"),
-        *_logit_margin_change(f"{prefix}cls_row_logit_margin_change", f"with its [CLS] row alone masked, on {split}"),
+        *_margin_change(f"{prefix}{margin.change}", f"with the head masked, on {split}"),
+        *_margin_change(f"{prefix}cls_row_{margin.change}", f"with its [CLS] row alone masked, on {split}"),
     )
 
 
 def _mediation(outputs: str) -> tuple[Column, ...]:
     """The effects through some outputs, and the first share of the total."""
     return (
-        *_logit_margin_change("total", "with the term-match heads masked"),
-        *_logit_margin_change("indirect", f"with {outputs} alone as where they are masked"),
-        *_logit_margin_change("direct", f"with them masked and {outputs} as unmasked"),
+        *_margin_change("total", "with the term-match heads masked"),
+        *_margin_change("indirect", f"with {outputs} alone as where they are masked"),
+        *_margin_change("direct", f"with them masked and {outputs} as unmasked"),
         *_share("mediated", "`indirect` / `total`, where the interval of `total` leaves out 0"),
     )
 
@@ -94,43 +96,52 @@ def _share(name: str, meaning: str) -> tuple[Column, ...]:
     return estimate(number(name, meaning, missing=True))
 
 
-OF_ROWS = (
-    *_against_chance("", "test"),
-    *_change("share", "`share` with the term-match heads masked", missing=True),
-    integer("random_groups", "layer-matched random groups of heads masked instead", "groups"),
-    number("random_median", "median of their `share_change`", "", CHANGE_OF_SHARE, missing=True),
-    number("percentile", "position of the change's size among theirs, 0 below all", "", SHARE, missing=True),
-    number("p", "(1 + random groups that move it as far) / (1 + random groups)", range=SHARE),
-    number("entropy", "[CLS]'s row's entropy over log(tokens), unmasked", range=SHARE),
-    *_change("entropy", "`entropy` with the term-match heads masked"),
-    number("random_entropy_median", "median of the random groups' `entropy_change`", "", CHANGE_OF_SHARE, missing=True),
-    *_costs("", "test"),
-    *_mediation("the head's [CLS] row"),
-)
-MEDIATION = Table(
-    paths.MEDIATION,
-    "a high head, chosen on dev and judged on test",
-    (
+def _of_rows(margin: Measure) -> tuple[Column, ...]:
+    return (
+        *_against_chance("", "test"),
+        *_change("share", "`share` with the term-match heads masked", missing=True),
+        integer("random_groups", "layer-matched random groups of heads masked instead", "groups"),
+        number("random_median", "median of their `share_change`", "", CHANGE_OF_SHARE, missing=True),
+        number("percentile", "position of the change's size among theirs, 0 below all", "", SHARE, missing=True),
+        number("p", "(1 + random groups that move it as far) / (1 + random groups)", range=SHARE),
+        number("entropy", "[CLS]'s row's entropy over log(tokens), unmasked", range=SHARE),
+        *_change("entropy", "`entropy` with the term-match heads masked"),
+        number(
+            "random_entropy_median", "median of the random groups' `entropy_change`", "", CHANGE_OF_SHARE, missing=True
+        ),
+        *_costs(margin, "", "test"),
+        *_mediation("the head's [CLS] row"),
+    )
+
+
+def _mediation_table(measures: MeasureSet) -> Table:
+    margin = measures.margin
+    columns = (
         *HEAD,
         *_against_chance("dev_", "dev"),
         number("dev_term_mass", "the attention of [CLS] on terms at all, on dev", "", SHARE, missing=True),
-        *_costs("dev_", "dev"),
-        number("dev_p", "p-value of `dev_cls_row_logit_margin_change`, sign flips per query", range=SHARE),
+        *_costs(margin, "dev_", "dev"),
+        number("dev_p", f"p-value of `dev_cls_row_{margin.change}`, sign flips per query", range=SHARE),
         number("dev_q", "`dev_p` corrected over the candidates (Benjamini-Hochberg)", range=SHARE),
         flag("is_relay_head", "its [CLS] row costs on dev: `dev_q` below 0.05, and the margin falls"),
-        *(replace(column, presence="with rows") for column in OF_ROWS),
-    ),
-)
-ACCURACY_OF = {
+        *(replace(column, presence="with rows") for column in _of_rows(margin)),
+    )
+    return Table(paths.MEDIATION, f"a high head, chosen on dev and judged on test (a {measures.kind}'s)", columns)
+
+
+MEDIATION = {measures.kind: _mediation_table(measures) for measures in KINDS}
+HEADLINE_OF = {
     "total": "with the term-match heads masked",
     "indirect": "in the state of `indirect`",
     "direct": "in the state of `direct`",
     "ablated": "in the state of `ablated`",
 }
-JOINT_MEDIATION = Table(
-    paths.JOINT_MEDIATION,
-    "outputs of many heads at once, on test: what they mediate jointly of the term-match heads' effect",
-    (
+
+
+def _joint_mediation(measures: MeasureSet) -> Table:
+    headline = measures.headline
+    title = "outputs of many heads at once, on test: what they mediate jointly of the term-match heads' effect"
+    columns = (
         text(
             "outputs",
             "whose they are: relay heads, other candidates, a layer's or the upper layers' but term-match heads",
@@ -143,15 +154,18 @@ JOINT_MEDIATION = Table(
                 *_mediation("these outputs"),
                 *_share("restored", "1 - `direct` / `total`, likewise"),
                 *_share("above_others", "`mediated` minus that of the other candidates' same rows"),
-                *_logit_margin_change("ablated", "with these outputs zero"),
+                *_margin_change("ablated", "with these outputs zero"),
                 *(
-                    number(f"{name}_relative_accuracy_change", f"relative change of accuracy {state}", missing=True)
-                    for name, state in ACCURACY_OF.items()
+                    number(f"{name}_{headline.change}", f"relative change of {headline.label} {state}", missing=True)
+                    for name, state in HEADLINE_OF.items()
                 ),
             )
         ),
-    ),
-)
+    )
+    return Table(paths.JOINT_MEDIATION, f"{title} (a {measures.kind}'s)", columns)
+
+
+JOINT_MEDIATION = {measures.kind: _joint_mediation(measures) for measures in KINDS}
 EXAMPLE_CLS_ATTENTION = Records(
     paths.EXAMPLE_CLS_ATTENTION,
     "a test pair, and what [CLS] attends to in the relay head whose [CLS] row costs most on dev",

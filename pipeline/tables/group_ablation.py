@@ -2,7 +2,8 @@
 
 from pipeline.core import paths
 from pipeline.core.schemas import GRADE, SHARE, Column, Table, estimate, flag, integer, number, text
-from pipeline.tables.measures import EFFECTS, mask_logits, scales
+from pipeline.stats.measure_sets import GRADER, KINDS, MeasureSet
+from pipeline.tables.measures import effect_columns, mask_logits, scales
 
 RANDOM = ("random_share", "random_k", "layer_matched")
 CHOSEN = ("unmasked", "layer", "half", "function", "lower_except", "top_k", "removal", "user")
@@ -16,24 +17,29 @@ def _change(name: str, meaning: str) -> Column:
 
 
 TO_CONSTANT = number(
-    "to_constant", "`change` as a share of the way to the constant grader; above 0 is worse", missing=True
+    "to_constant", "`change` as a share of the way to the constant model; above 0 is worse", missing=True
 )
 
 LOGITS = mask_logits(paths.GROUP_LOGITS, "group of groups.csv but the first")
-GROUPS = Table(
-    paths.GROUPS,
-    "a group of heads masked together, on test; the first masks none",
-    (
+PREDICTED = integer(f"predicted_{GRADE}", "pairs predicted as the grade", "pairs")
+
+
+def _groups(measures: MeasureSet) -> Table:
+    columns = (
         text("group_type", "how the group was chosen", *CHOSEN, *RANDOM),
         text("group", "name of the group among those of its type"),
         integer("replicate", "number of a random group among those of its name, from 0; else 0"),
         integer("k", "best heads masked, of top_k", "heads", missing=True),
         integer("heads_masked", "size of the group", "heads"),
         text("members", 'the heads as "layer.head", from 0', missing=True),
-        *EFFECTS,
-        integer(f"predicted_{GRADE}", "pairs predicted as the grade", "pairs"),
-    ),
-)
+        *effect_columns(measures),
+        *((PREDICTED,) if measures is GRADER else ()),
+    )
+    title = f"a group of heads masked together, on test; the first masks none (a {measures.kind}'s)"
+    return Table(paths.GROUPS, title, columns)
+
+
+GROUPS = {measures.kind: _groups(measures) for measures in KINDS}
 SCALES = scales(paths.GROUP_SCALES, "the pairs of groups.csv")
 CONTROLS = Table(
     paths.CONTROLS,

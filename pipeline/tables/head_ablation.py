@@ -2,8 +2,8 @@
 
 from pipeline.core import paths
 from pipeline.core.schemas import GRADE, HEAD, POSITIVE, Column, Table, estimate, flag, integer, number, text
-from pipeline.stats.measures import KL_DIVERGENCE, LABEL_FREE
-from pipeline.tables.measures import EFFECTS, mask_logits, measure_columns, scale_column, scales, test_columns
+from pipeline.stats.measure_sets import GRADER, KINDS, MeasureSet
+from pipeline.tables.measures import effect_columns, mask_logits, scales, tested_columns
 
 VERDICTS = ("needed", "harmful", "small", "no effect", "undecided")
 
@@ -14,7 +14,7 @@ def _ablation_type(name: str, replacement: str) -> tuple[Column, Column]:
         number(
             f"{name}_to_constant", f"change of `ablation.primary_measure`, share of the way, {meaning}", missing=True
         ),
-        number(f"{name}_{KL_DIVERGENCE.name}", f"`{KL_DIVERGENCE.name}` {meaning}", "nats", POSITIVE),
+        number(f"{name}_kl_divergence", f"`kl_divergence` {meaning}", "nats", POSITIVE),
     )
 
 
@@ -25,25 +25,41 @@ VERDICT = (
 DETECTABLE = "smallest change, share of the way, that this sample would declare needed or harmful with 80% power"
 LOGITS = mask_logits(paths.HEAD_LOGITS, "head of heads.csv")
 SCALES = scales(paths.HEAD_SCALES, "the pairs of heads.csv")
-HEADS = Table(
-    paths.HEADS,
-    "a head masked alone, on test",
-    (
+LOGIT_SHIFT = number(f"logit_shift_{GRADE}", "mean change of the grade's logit against the mean over grades", "logits")
+
+
+def _heads(measures: MeasureSet) -> Table:
+    columns = (
         *HEAD,
         text("verdict", VERDICT, *VERDICTS),
-        integer("rank", f"rank by `{KL_DIVERGENCE.name}`, 1 changes the predictions most", low=1),
+        integer("rank", f"rank by `{measures.rank_by.name}`, 1 changes the predictions most", low=1),
         flag("is_inert", "predictions surely change less than matters: every measure without grades, whole interval"),
-        *EFFECTS,
+        *effect_columns(measures),
         number("detectable_to_constant", DETECTABLE, "", POSITIVE, missing=True),
-        number(f"logit_shift_{GRADE}", "mean change of the grade's logit against the mean over grades", "logits"),
+        *((LOGIT_SHIFT,) if measures is GRADER else ()),
         *_ablation_type("zero", "zero"),
         *_ablation_type("mean", "its mean on dev"),
         *_ablation_type("resample", "its output on another pair"),
         flag("zero_ablation_only", "the primary measure changes (q < 0.05) under zero and under neither other"),
         number("gradient_importance", "mean size of the loss's gradient by the head's mask, on dev", "nats", POSITIVE),
-    ),
-)
-KEPT_HEADS = Table(paths.KEPT_HEADS, "a head kept as its layer's only one, on test", (*HEAD, *EFFECTS))
+    )
+    return Table(paths.HEADS, f"a head masked alone, on test (a {measures.kind}'s)", columns)
+
+
+def _unlabelled(measures: MeasureSet) -> Table:
+    columns = (*HEAD, flag("is_inert", "as in heads.csv, on these pairs"), *tested_columns(measures.label_free))
+    return Table(paths.UNLABELLED_HEADS, f"a head masked alone, on `data.unlabelled` (a {measures.kind}'s)", columns)
+
+
+HEADS = {measures.kind: _heads(measures) for measures in KINDS}
+KEPT_HEADS = {
+    measures.kind: Table(
+        paths.KEPT_HEADS,
+        f"a head kept as its layer's only one, on test (a {measures.kind}'s)",
+        (*HEAD, *effect_columns(measures)),
+    )
+    for measures in KINDS
+}
 HEAD_SLICES = Table(
     paths.HEAD_SLICES,
     "a head masked alone, on a part of the test split",
@@ -65,16 +81,4 @@ HEAD_SLICES = Table(
         flag("is_sure", "the simultaneous interval leaves out 0"),
     ),
 )
-UNLABELLED_HEADS = Table(
-    paths.UNLABELLED_HEADS,
-    "a head masked alone, on `data.unlabelled`",
-    (
-        *HEAD,
-        flag("is_inert", "as in heads.csv, on these pairs"),
-        *(
-            column
-            for measure in LABEL_FREE
-            for column in (*measure_columns(measure), scale_column(measure), *test_columns(measure))
-        ),
-    ),
-)
+UNLABELLED_HEADS = {measures.kind: _unlabelled(measures) for measures in KINDS}

@@ -17,9 +17,11 @@ from pipeline.core.schemas import (
     number,
     text,
 )
-from pipeline.stats.measures import TESTED, Measure, described
+from pipeline.stats.grading_measures import described
+from pipeline.stats.measure_sets import GRADER, MeasureSet
+from pipeline.stats.measures import Measure
 
-WAY = "way from the unmasked model to the constant grader"
+WAY = "way from the unmasked model to the constant one"
 
 
 def change_column(measure: Measure) -> Column:
@@ -72,18 +74,31 @@ def _by_grade(measure: Measure) -> Iterable[Column]:
     )
 
 
-MAE, NDCG, RECALL = described(1)
-EFFECTS = (
-    *(
+def tested_columns(measures: Iterable[Measure]) -> tuple[Column, ...]:
+    """Columns of measures that have a scale and a test."""
+    return tuple(
         column
-        for measure in TESTED
+        for measure in measures
         for column in (*measure_columns(measure), scale_column(measure), *test_columns(measure))
-    ),
+    )
+
+
+MAE, NDCG, RECALL = described(1)
+OF_GRADERS = (
     *(column for measure in (MAE, NDCG) for column in measure_columns(measure)),
     *_by_grade(RECALL),
     integer("right_to_wrong", "pairs graded right unmasked and wrong masked", "pairs"),
     integer("wrong_to_right", "pairs graded wrong unmasked and right masked", "pairs"),
 )
+OF_RANKERS = (
+    integer("queries_worse", "queries whose nDCG@10 falls", "queries"),
+    integer("queries_better", "queries whose nDCG@10 rises", "queries"),
+)
+
+
+def effect_columns(measures: MeasureSet) -> tuple[Column, ...]:
+    """Columns of an intervention on a kind of model."""
+    return (*tested_columns(measures.tested), *(OF_GRADERS if measures is GRADER else OF_RANKERS))
 
 
 def scales(path: Path, pairs: str) -> Table:
@@ -98,7 +113,11 @@ def scales(path: Path, pairs: str) -> Table:
             text("better", "which values are better", "higher", "lower"),
             flag("needs_grades", "it compares with gold grades; else with the unmasked predictions"),
             number("unmasked", "value of the unmasked model", missing=True),
-            number("constant", "value of the constant grader, which knows the class priors alone", missing=True),
+            number(
+                "constant",
+                "value of the constant model: a grader that knows the priors, a ranker that scores all titles alike",
+                missing=True,
+            ),
             *estimate(number("way", f"{WAY}, in the unit of its changes", missing=True)),
             number(
                 "margin",
@@ -115,8 +134,8 @@ def mask_logits(path: Path, masked: str) -> Arrays:
     """The raw logits of every mask of a sweep over test; `masked`: what a mask is for."""
     keys = {
         "masks": "multipliers of the heads' outputs, 0 masked and 1 not, float32 [mask, layer, head]",
-        "masked_logits": "logits under each mask, float32 [mask, pair, grade]",
-        "unmasked_logits": "logits with nothing masked, float32 [pair, grade]",
+        "masked_logits": "logits under each mask, float32 [mask, pair, output]: an output a grade, or the score",
+        "unmasked_logits": "logits with nothing masked, float32 [pair, output]",
         "pairs": "row of each pair in data/prepared/test.parquet, from 0, int64 [pair]",
     }
     return Arrays(path, f"raw logits of every mask, one for each {masked}; for analyses of your own", keys)

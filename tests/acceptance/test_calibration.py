@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LOG_LOSS, LOGIT_MARGIN, QWK, Measure
+from pipeline.stats.grading_measures import ACCURACY, KL_DIVERGENCE, LOG_LOSS, LOGIT_MARGIN, QWK
+from pipeline.stats.measures import Measure
 from tests.support.calibration import (
     Population,
     average_coverage,

@@ -22,7 +22,9 @@ from pipeline.findings.verdict import AGREES
 from pipeline.models.tokenization import SPECIAL
 from pipeline.models.word_alignment import token_terms
 from pipeline.stats.bootstrap import QuerySample
-from pipeline.stats.measures import LOG_LOSS, TESTED, EvaluationSet, measure_scales
+from pipeline.stats.grading_measures import LOG_LOSS
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.measures import EvaluationSet, measure_scales
 from pipeline.stats.metrics import logit_margins
 from tests.support.builders import ablation_engine
 from tests.support.planted import (
@@ -78,15 +80,15 @@ def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Anal
     result = ablation_engine(truth.model, 4096).evaluate(truth.pairs.take(test), masks)
     sample = QuerySample(truth.query_ids[test], DRAWS, seed=0)
     evaluated = EvaluationSet(truth.grades[test], result.unmasked_logits, sample)
-    effects = measure_effects(result.masked_logits, evaluated, SIZE)
+    effects = measure_effects(result.masked_logits, evaluated, SIZE, GRADER)
     table = pd.concat([head_groups.group_frame(chosen), effects.frame], axis=1)
     single = result.masked_logits[: LAYERS * HEADS]
     names = pd.DataFrame(every_head(LAYERS, HEADS), columns=["layer", "head"])
-    heads = pd.concat([names, head_effects(single, evaluated, LOG_LOSS, SIZE)], axis=1)
+    heads = pd.concat([names, head_effects(single, evaluated, GRADER, LOG_LOSS, SIZE)], axis=1)
     parts = slices if slices is not None else pd.DataFrame({"half": np.where(test % 2, "odd", "even")})
     design = ControlDesign(chosen, head_groups.CONTROLLED, head_groups.strongest_heads(found), HEADS)
-    ways = {measure.name: measure.way(evaluated) for measure in TESTED}
-    scales = measure_scales(TESTED, evaluated, SIZE)
+    ways = {measure.name: measure.way(evaluated) for measure in GRADER.tested}
+    scales = measure_scales(GRADER.tested, evaluated, SIZE)
     nothing = pd.DataFrame()
     tables = Tables(
         heads=heads,
@@ -94,13 +96,14 @@ def analysed(truth: Planted, k: int, slices: pd.DataFrame | None = None) -> Anal
         head_slices=head_slice_effects(names, single, evaluated, parts, LOG_LOSS),
         groups=table,
         group_scales=scales,
-        controls=compare_with_random(design, result.masked_logits, evaluated, parts, TESTED),
+        controls=compare_with_random(design, result.masked_logits, evaluated, parts, GRADER.tested),
         contrasts=contrasts(chosen, effects.changes, ways, sample),
-        slices=subgroup_effects(chosen, result.masked_logits, evaluated, parts, TESTED),
+        slices=subgroup_effects(chosen, result.masked_logits, evaluated, parts, GRADER.tested),
         labels=found,
         term_match_shift=nothing,
         mediation=nothing,
         joint_mediation=nothing,
+        measures=GRADER,
         primary=LOG_LOSS,
         largest_gains=(0.0, 0.0),
         grades=["0", "1", "2", "3"],
@@ -190,7 +193,9 @@ def test_a_high_head_with_an_idle_cls_row_costs_and_is_no_relay_head(seed: int):
     margins = logit_margins(result.logits, truth.grades)
     all_rows, cls_row = np.split((margins[1:] - margins[0]).T, 2, axis=1)
     sample, unseen = QuerySample(truth.query_ids, DRAWS, seed=0), np.full((len(margins[0]), len(high), 7), 0.5)
-    table = choose_relay_heads(high, unseen, unseen[:, 0, 0], all_rows, cls_row, sample).set_index(["layer", "head"])
+    table = choose_relay_heads(high, unseen, unseen[:, 0, 0], all_rows, cls_row, GRADER, sample).set_index(
+        ["layer", "head"]
+    )
     assert table.loc[feeder, "dev_logit_margin_change_high"] < -1
     assert not table.loc[feeder, "is_relay_head"]
-    assert strongest_relay_head(table.reset_index()) == truth.readers[0]
+    assert strongest_relay_head(table.reset_index(), GRADER) == truth.readers[0]

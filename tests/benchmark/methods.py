@@ -9,8 +9,9 @@ from captum.attr import LayerFeatureAblation
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
-from pipeline.ablation.sweep import sweep_in_bfloat16
+from pipeline.ablation.sweep import Decisions, sweep_in_bfloat16
 from pipeline.models.tokenization import collate, length_batches
+from pipeline.stats.measure_sets import GRADER
 from tests.benchmark.workload import Workload
 from tests.support.reference import masked_heads
 
@@ -82,7 +83,8 @@ def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
     exact, rounded = (_engine(workload, dtype) for dtype in (torch.float32, torch.bfloat16))
-    return sweep_in_bfloat16(exact, rounded, workload.pairs, masks).masked_logits
+    decisions = Decisions(GRADER, np.arange(len(workload.pairs)))
+    return sweep_in_bfloat16(exact, rounded, workload.pairs, masks, decisions).masked_logits
 
 
 def _engine(workload: Workload, dtype: torch.dtype) -> AblationEngine:

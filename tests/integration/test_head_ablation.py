@@ -45,7 +45,7 @@ def run(unlabelled: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
         group_ablation__max_pairs=20,
     )
     run_stage(head_ablation, params)
-    return UNLABELLED_HEADS.read()
+    return UNLABELLED_HEADS["grader"].read()
 
 
 def test_effects_without_grades_are_those_of_a_plain_forward_with_a_hook():
@@ -78,4 +78,4 @@ def test_as_many_pairs_without_grades_are_masked_as_the_cap_allows():
 def test_without_such_pairs_the_table_is_there_and_empty():
     found = run(UNLABELLED.empty(), PAIRS)
     assert found.empty
-    assert found.columns.tolist() == [column.name for column in UNLABELLED_HEADS.columns]
+    assert found.columns.tolist() == [column.name for column in UNLABELLED_HEADS["grader"].columns]

@@ -14,15 +14,9 @@ from pipeline.ablation.head_groups import Group
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, SMALL, Effects, measure_effects, verdicts
 from pipeline.analysis.random_controls import contrasts
 from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample
-from pipeline.stats.measures import (
-    ACCURACY,
-    LOG_LOSS,
-    PRIMARY,
-    EvaluationSet,
-    Measure,
-    measure_changes,
-    point_changes,
-)
+from pipeline.stats.grading_measures import ACCURACY, LOG_LOSS
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.measures import EvaluationSet, Measure, measure_changes, point_changes
 
 GRADES = 5
 PAIRS_A_QUERY = 5.5
@@ -141,9 +135,9 @@ def false_alarms(pairs: int, heads: int, repetitions: int) -> pd.Series:
     found = []
     for seed in range(repetitions):
         drawn = idle_heads(round(pairs / PAIRS_A_QUERY), heads, seed)
-        effects = measure_effects(drawn.logits, drawn.evaluated, MARGIN, PRIMARY)
+        effects = measure_effects(drawn.logits, drawn.evaluated, MARGIN, GRADER)
         declared = {}
-        for measure in PRIMARY:
+        for measure in GRADER.graded:
             verdict = verdicts(effects, measure, MARGIN, drawn.evaluated.sample.queries)
             declared[measure.name] = np.isin(verdict, (NEEDED, HARMFUL)).any()
             declared[f"{measure.name}_q"] = (effects.frame[f"{measure.name}_q"] < SIGNIFICANCE).any()

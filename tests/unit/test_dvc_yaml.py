@@ -78,6 +78,10 @@ def code_dependencies(stage: str) -> list[str]:
 def leaves(chain: str) -> set[str]:
     """The leaves that a section's property is made of (``data.source`` of ``data.slice_columns``), else the chain."""
     section, _, name = chain.partition(".")
+    if isinstance(whole := getattr(Params, section, None), property):  # of several sections
+        tree = ast.parse(textwrap.dedent(inspect.getsource(whole.fget)))
+        chains = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+        return {chain.removeprefix("self.") for chain in chains if chain.count(".") == 2}
     member = getattr(Params.model_fields[section].annotation, name, None) if name else None
     if not isinstance(member, property):
         return {chain}

@@ -3,9 +3,12 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from pipeline.ablation.sweep import audit_bfloat16, sweep_in_bfloat16, top_two_margins
+from pipeline.ablation.sweep import Decisions, audit_bfloat16, sweep_in_bfloat16
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.metrics import top_two_margins
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 
+DECISIONS = Decisions(GRADER, np.arange(32) // 4)
 MASKS = np.random.default_rng(1).choice([0.0, 1.0], (12, 3, 3))
 
 
@@ -23,7 +26,7 @@ def engines():
 
 def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
     exact = engines[0].evaluate(pairs, MASKS)
-    result = sweep_in_bfloat16(*engines, pairs, MASKS)
+    result = sweep_in_bfloat16(*engines, pairs, MASKS, DECISIONS)
     error, evaluated_again = result.precision_report.values()
     assert 0 < error < 1
     assert 0 < evaluated_again < 1
@@ -38,8 +41,8 @@ def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
 
 def test_the_audit_counts_predictions_that_are_not_float32s(engines, pairs):
     exact = engines[0].evaluate(pairs, MASKS).logits
-    result = sweep_in_bfloat16(*engines, pairs, MASKS)
-    report = audit_bfloat16(engines[0], pairs, result, seed=0).precision_report
+    result = sweep_in_bfloat16(*engines, pairs, MASKS, DECISIONS)
+    report = audit_bfloat16(engines[0], pairs, result, DECISIONS, seed=0).precision_report
     assert list(report) == [
         "bfloat16_error",
         "bfloat16_evaluated_again",

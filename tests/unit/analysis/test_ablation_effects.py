@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis.ablation_effects import (
-    CHANGE,
     ENOUGH_QUERIES,
     HARMFUL,
     NEEDED,
@@ -21,16 +20,9 @@ from pipeline.analysis.ablation_effects import (
     verdicts,
 )
 from pipeline.stats.bootstrap import QuerySample, q_values
-from pipeline.stats.measures import (
-    ACCURACY,
-    CHANGED_PREDICTIONS,
-    KL_DIVERGENCE,
-    LOG_LOSS,
-    TESTED,
-    Changes,
-    EvaluationSet,
-    Measure,
-)
+from pipeline.stats.grading_measures import ACCURACY, CHANGED_PREDICTIONS, KL_DIVERGENCE, LOG_LOSS
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.measures import Changes, EvaluationSet, Measure
 
 MARGIN = 0.02
 
@@ -48,9 +40,9 @@ def test_effects_by_hand():
     grades = np.array([0, 1, 2, 2])
     unmasked = one_hot([0, 1, 2, 0])  # three of four right
     masked = one_hot([0, 2, 0, 2])  # two of four: pairs 1 and 2 lost, pair 3 won
-    frame = measure_effects(np.stack([unmasked, masked]), evaluated(unmasked, grades), MARGIN).frame
+    frame = measure_effects(np.stack([unmasked, masked]), evaluated(unmasked, grades), MARGIN, GRADER).frame
     assert frame.accuracy.tolist() == [0.75, 0.5]
-    assert frame[CHANGE].tolist() == pytest.approx([0, -1 / 3])
+    assert frame[ACCURACY.change].tolist() == pytest.approx([0, -1 / 3])
     assert frame.accuracy_to_constant.tolist() == pytest.approx([0, (-1 / 3) / (0.5 / 0.75 - 1)])
     assert frame.changed_predictions.tolist() == [0, 0.75]
     assert frame.mae_change.tolist() == pytest.approx([0, (1 + 2) / 4 - 2 / 4])
@@ -64,15 +56,15 @@ def test_untested_masks_have_no_p_and_do_not_count_in_q():
     grades = rng.integers(0, 3, 30)
     pairs = evaluated(rng.normal(size=(30, 3)), grades)
     logits, tested = rng.normal(size=(4, 30, 3)), np.array([True, False, True, False])
-    frame = measure_effects(logits, pairs, MARGIN, tested=tested).frame
-    every = measure_effects(logits, pairs, MARGIN).frame
-    for measure in TESTED:
+    frame = measure_effects(logits, pairs, MARGIN, GRADER, tested).frame
+    every = measure_effects(logits, pairs, MARGIN, GRADER).frame
+    for measure in GRADER.tested:
         assert frame[f"{measure.name}_p"].isna().tolist() == [False, True, False, True]
         assert frame[f"{measure.name}_p"][tested].tolist() == every[f"{measure.name}_p"][tested].tolist()
         assert frame[f"{measure.name}_q"].to_numpy() == pytest.approx(
             q_values(frame[f"{measure.name}_p"].to_numpy()), nan_ok=True
         )
-    assert measure_effects(logits, pairs, MARGIN, tested=np.zeros(4, dtype=bool)).frame.accuracy_q.isna().all()
+    assert measure_effects(logits, pairs, MARGIN, GRADER, np.zeros(4, dtype=bool)).frame.accuracy_q.isna().all()
 
 
 def planted(measure: Measure, intervals: list[tuple], q: list[float]) -> Effects:
@@ -111,7 +103,7 @@ def test_no_verdict_where_the_model_is_no_better_than_the_constant_grader():
     rng = np.random.default_rng(0)
     grades = rng.integers(0, 3, 300)
     wrong = evaluated(-4.0 * np.eye(3)[grades], grades)
-    frame = head_effects(4.0 * np.eye(3)[grades][None], wrong, LOG_LOSS, MARGIN)
+    frame = head_effects(4.0 * np.eye(3)[grades][None], wrong, GRADER, LOG_LOSS, MARGIN)
     assert frame.verdict.tolist() == [UNDECIDED]
     assert frame.log_loss_q[0] < 0.05
 
@@ -123,8 +115,8 @@ def test_inert_is_small_by_every_measure_without_grades():
         planted(KL_DIVERGENCE, ends, [1] * 3).changes
         | planted(CHANGED_PREDICTIONS, [ends[0], ends[2], ends[0]], [1] * 3).changes,
     )
-    assert inert(effects, MARGIN, ENOUGH_QUERIES).tolist() == [True, False, False]
-    assert not inert(effects, MARGIN, ENOUGH_QUERIES - 1).any()
+    assert inert(effects, GRADER, MARGIN, ENOUGH_QUERIES).tolist() == [True, False, False]
+    assert not inert(effects, GRADER, MARGIN, ENOUGH_QUERIES - 1).any()
 
 
 def graded(pairs: int = 1500) -> EvaluationSet:
@@ -142,7 +134,7 @@ def test_heads_by_what_masking_them_does(primary):
     idle = pairs.unmasked_logits + rng.normal(0, 0.01, pairs.unmasked_logits.shape)
     spoiled = np.where(np.arange(1500)[:, None] % 2, pairs.unmasked_logits, rng.normal(0, 3, (1500, 5)))
     better = pairs.unmasked_logits + 4.0 * np.eye(5)[pairs.gold] * (np.arange(1500)[:, None] % 3 == 0)
-    frame = head_effects(np.stack([idle, spoiled, better]), pairs, primary, MARGIN)
+    frame = head_effects(np.stack([idle, spoiled, better]), pairs, GRADER, primary, MARGIN)
     assert frame.right_to_wrong[0] + frame.wrong_to_right[0] == 0
     assert frame.verdict.tolist() == [NO_EFFECT, NEEDED, HARMFUL]
     assert frame.is_inert.tolist() == [True, False, False]
@@ -152,14 +144,14 @@ def test_heads_by_what_masking_them_does(primary):
 
 def test_importance_ranks_by_kl_divergence():
     frame = pd.DataFrame({"kl_divergence": [0.1, 0.5, 0.1, 0.0]})
-    assert importance_rank(frame).tolist() == [2, 1, 3, 4]
+    assert importance_rank(frame, GRADER).tolist() == [2, 1, 3, 4]
 
 
 def test_unlabelled_pairs_have_the_measures_that_need_no_grades():
     pairs = graded()
     ungraded = EvaluationSet(None, pairs.unmasked_logits, pairs.sample)
     moved = pairs.unmasked_logits + np.random.default_rng(2).normal(0, [[[0.01]], [[2.0]]], (2, 1500, 5))
-    found = unlabelled_effects(moved, ungraded, MARGIN)
+    found = unlabelled_effects(moved, ungraded, GRADER, MARGIN)
     assert found.is_inert.tolist() == [True, False]
     assert found.changed_predictions[1] == pytest.approx((moved[1].argmax(-1) != ungraded.predicted).mean())
     assert not [name for name in found if "accuracy" in name or "log_loss" in name]
@@ -173,7 +165,7 @@ def test_a_head_that_matters_only_under_zero_is_told():
         "mean": np.stack([same, spoiled]),
         "resample": np.stack([same, same]),
     }
-    found = compare_ablation_types(logits, pairs, ACCURACY, MARGIN)
+    found = compare_ablation_types(logits, pairs, GRADER, ACCURACY, MARGIN)
     assert found.zero_ablation_only.tolist() == [True, False]
     lost = (spoiled.argmax(-1) == pairs.gold).mean() / (pairs.predicted == pairs.gold).mean() - 1
     assert found.zero_to_constant.tolist() == pytest.approx([lost / ACCURACY.way(pairs)] * 2)

@@ -18,6 +18,8 @@ from pipeline.findings.cls_dependence import dependence, direction
 from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS
 from pipeline.models.tokenization import collate
 from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.measures import EvaluationSet
 from pipeline.stats.metrics import logit_margins
 from tests.support.builders import ablation_engine
 from tests.support.frames import joint_mediation_frame
@@ -108,7 +110,7 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
     assert (len(tables[0]), len(tables[1])) == (0, 16)
     assert tables[0].dtypes.to_dict() == tables[1].dtypes.to_dict()
     chances, changes = np.full(10, 0.5), np.empty((10, 0))
-    none = relay_heads.choose_relay_heads([], np.empty((10, 0, 7)), chances, changes, changes, sample)
+    none = relay_heads.choose_relay_heads([], np.empty((10, 0, 7)), chances, changes, changes, GRADER, sample)
     assert mediation.joint_outputs(none) == []
     joint = pd.DataFrame({"outputs": [], "rows": [], "heads": []})
     metrics = relay_heads.dependency_metrics(tables[0], none, joint)
@@ -161,7 +163,7 @@ def mediated(truth: Planted) -> pd.DataFrame:
     high = every_head(LAYERS, HEADS)[LAYERS // 2 * HEADS :]
     states = mediation_states(truth, mediation.single_heads(high))
     kept, grades, sample = extreme_grades(truth, *states)
-    table = mediation.mediation(MediationLogits(*kept), grades, sample)
+    table = mediation.mediation(MediationLogits(*kept), GRADER, EvaluationSet(grades, kept[0], sample))
     total = logit_margins(kept[1], grades) - logit_margins(kept[0], grades)
     assert table["total"].to_numpy() == pytest.approx(total.mean(), abs=1e-5)
     return pd.concat([pd.DataFrame(high, columns=["layer", "head"]), table], axis=1)
@@ -194,7 +196,7 @@ def test_a_feeder_mediates_by_its_tokens_rows_and_a_reader_by_its_cls_row(seed: 
         HeadOutputs("other candidates", (feeder,), cls_only=True),
     ]
     kept, grades, sample = extreme_grades(truth, *mediation_states(truth, outputs))
-    table = mediation.joint_mediation(outputs, MediationLogits(*kept), grades, sample)
+    table = mediation.joint_mediation(outputs, MediationLogits(*kept), GRADER, EvaluationSet(grades, kept[0], sample))
     assert table["mediated"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
     assert table["restored"].to_numpy() == pytest.approx([1, 1, 0], abs=0.1)
     assert table["above_others"].to_numpy() == pytest.approx([1, 0, 0], abs=0.1)
@@ -211,7 +213,9 @@ def test_without_other_candidates_the_share_stands_above_nothing():
     grades = clean.argmax(axis=1)
     masked = clean - 2 * np.eye(3)[grades]
     states = MediationLogits(clean, masked, masked[None], clean[None], masked[None])
-    table = mediation.joint_mediation([HeadOutputs("relay heads", [(2, 0)])], states, grades, sample)
+    table = mediation.joint_mediation(
+        [HeadOutputs("relay heads", [(2, 0)])], states, GRADER, EvaluationSet(grades, clean, sample)
+    )
     assert table["mediated"][0] == table["above_others"][0] == pytest.approx(1)
     assert table["restored"][0] == pytest.approx(1)
 
@@ -236,7 +240,7 @@ def test_no_share_is_told_of_a_total_effect_that_may_be_nothing():
     noise = clean + rng.normal(0, 0.01, (2, 40, 3))
     sample = QuerySample(np.arange(40), 200, seed=0)
     logits = MediationLogits(clean, clean + 0.0, noise, noise, noise)
-    table = mediation.mediation(logits, rng.integers(0, 3, 40), sample)
+    table = mediation.mediation(logits, GRADER, EvaluationSet(rng.integers(0, 3, 40), clean, sample))
     assert table["mediated"].isna().all()
     assert table["total"].tolist() == [0, 0]
 
@@ -250,9 +254,9 @@ def test_a_relay_head_is_one_whose_cls_row_costs():
     noise[:, 2] -= noise[:, 2].mean()
     all_rows, cls_row = noise - 2, noise + np.array([-1.0, -2.0, 0.0, 1.0])
     heads = [(2, 0), (2, 1), (2, 2), (3, 0)]
-    table = relay_heads.choose_relay_heads(heads, attention, chances, all_rows, cls_row, sample)
+    table = relay_heads.choose_relay_heads(heads, attention, chances, all_rows, cls_row, GRADER, sample)
     assert table["is_relay_head"].tolist() == [True, True, False, False]
-    assert relay_heads.strongest_relay_head(table) == (2, 1)
+    assert relay_heads.strongest_relay_head(table, GRADER) == (2, 1)
     assert table["dev_q"].to_numpy() == pytest.approx(false_discovery_control(table["dev_p"]))
     assert table["dev_logit_margin_change"].to_numpy() == pytest.approx(all_rows.mean(axis=0))
     assert table["dev_cls_row_logit_margin_change"].to_numpy() == pytest.approx(cls_row.mean(axis=0))

@@ -5,7 +5,8 @@ import pytest
 from pipeline.ablation.head_groups import Group
 from pipeline.analysis.random_controls import ControlDesign, compare_with_random, contrasts
 from pipeline.stats.bootstrap import QuerySample
-from pipeline.stats.measures import ACCURACY, LOG_LOSS, EvaluationSet, measure_changes, point_changes
+from pipeline.stats.grading_measures import ACCURACY, LOG_LOSS
+from pipeline.stats.measures import EvaluationSet, measure_changes, point_changes
 
 OWN = Group("function", "term_match", ((0, 0), (1, 1)))
 MATCHED = [Group("layer_matched", "term_match", ((0, draw), (1, 1)), draw) for draw in (1, 2, 3)]

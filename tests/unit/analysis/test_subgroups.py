@@ -6,7 +6,8 @@ from pipeline.ablation.head_groups import Group
 from pipeline.analysis.subgroups import MIN_QUERIES, head_slice_effects, parts_of, subgroup_effects, subgroups
 from pipeline.attention.head_functions import Tokens
 from pipeline.stats.bootstrap import QuerySample
-from pipeline.stats.measures import ACCURACY, LOGIT_MARGIN, EvaluationSet, measure_changes
+from pipeline.stats.grading_measures import ACCURACY, LOGIT_MARGIN
+from pipeline.stats.measures import EvaluationSet, measure_changes
 
 
 def tokens(words: list[int]) -> Tokens:

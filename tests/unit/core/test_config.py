@@ -61,11 +61,8 @@ def test_the_committed_params_are_valid():
         ("model.scratch.heads", 3, "hidden 128 is not a multiple of heads 3"),
         ("model.label_order", ["1", "2"], "model.label_order ['1', '2'] must hold each"),
         ("training.patience", 0, "training.patience is 0; it must be 1 or more"),
-        (
-            "model.pretrained_from",
-            "bert-base-uncased",
-            "says that model.name is fine-tuned already, but that is 'embedded'",
-        ),
+        ("model.fine_tuned", True, "says that model.name is fine-tuned already, but that is 'embedded'"),
+        ("model.pretrained_from", "bert-base-uncased", "but model.fine_tuned is false; set that to true"),
         ("limits.accuracy_drop", -0.1, "limits.accuracy_drop is -0.1; it must be 0.0 or more"),
         ("limits.findings", 0.5, "limits.findings is 0.5; it must be a whole number"),
         (
@@ -73,8 +70,10 @@ def test_the_committed_params_are_valid():
             "1e-4",
             "finetune.learning_rate is '1e-4'; it must be a number (1.0e-4 is one to YAML",
         ),
-        ("data.grades", "1", "data.grades is '1'; it must be a list"),
-        ("data.grades", ["1"], "data.grades is ['1']; it must be 2 values or more"),
+        ("data.grades", "1", "data.grades: '1' is neither numbers nor a list of two names or more"),
+        ("data.grades", ["1"], "data.grades: ['1'] is neither numbers nor a list"),
+        ("data.grades", [1, 2], "data.grades: [1, 2] is neither numbers nor a list of two names or more, in quotes"),
+        ("data.grades", "numbers", "data: grades numbers: the generated corpus has five grades; list five"),
         ("finetune", None, "finetune is None; it must be a section of keys"),
         (
             "group_ablation.groups",
@@ -159,7 +158,10 @@ def test_a_missing_file_and_one_that_is_not_yaml(tmp_path):
             "ablation.max_pairs",
             "ablation.max_pairs was renamed to head_ablation.max_pairs and group_ablation.max_pairs",
         ),
-        ("finetune.epochs", "finetune.epochs was renamed to training.max_epochs, and its value 0 to naming"),
+        (
+            "finetune.epochs",
+            "finetune.epochs was renamed to training.max_epochs, and its value 0 to model.fine_tuned",
+        ),
         ("bilstm.epochs", "bilstm.epochs was renamed to training.max_epochs"),
         ("base", "base was renamed to run, and its key draws to bootstrap_resamples"),
     ],

@@ -9,27 +9,20 @@ from scipy.special import rel_entr, softmax
 from sklearn.metrics import cohen_kappa_score, log_loss, mean_absolute_error, ndcg_score, recall_score
 
 from pipeline.stats.bootstrap import QuerySample
-from pipeline.stats.measures import (
+from pipeline.stats.grading_measures import (
     ACCURACY,
     CHANGED_PREDICTIONS,
     KL_DIVERGENCE,
-    LABEL_FREE,
     LOG_LOSS,
     LOGIT_MARGIN,
     MAE,
     NDCG_AT_10,
-    PRIMARY,
-    PRIOR_COUNT,
     QWK,
-    TESTED,
-    EvaluationSet,
-    Measure,
     described,
-    measure_changes,
-    measure_scales,
-    point_changes,
     recall,
 )
+from pipeline.stats.measure_sets import GRADER
+from pipeline.stats.measures import PRIOR_COUNT, EvaluationSet, Measure, measure_changes, measure_scales, point_changes
 
 MASKS = 3
 
@@ -59,7 +52,7 @@ def sklearns(measure: Measure, logits: np.ndarray, pairs: EvaluationSet) -> floa
     return float(values[measure])
 
 
-@pytest.mark.parametrize("measure", [*TESTED, MAE], ids=lambda measure: measure.name)
+@pytest.mark.parametrize("measure", [*GRADER.tested, MAE], ids=lambda measure: measure.name)
 @given(seed=st.integers(0, 500), pairs=st.integers(12, 50), count=st.integers(2, 6))
 @settings(deadline=None, max_examples=8)
 def test_values_and_changes_equal_scikit_learns_and_scipys(measure, seed, pairs, count):
@@ -109,7 +102,7 @@ def test_recalls_are_scikit_learns_and_one_for_every_grade():
 def test_statistics_sum_to_the_whole_whatever_the_order_of_the_pairs():
     logits, pairs = predictions(2)
     order = np.random.default_rng(0).permutation(len(pairs.gold))
-    for measure in (*TESTED, *described(4)):
+    for measure in (*GRADER.tested, *described(4)):
         whole = measure_changes(measure, logits, pairs)
         shuffled = measure_changes(measure, logits[:, order], pairs.subset(order))
         assert shuffled.changes == pytest.approx(whole.changes)
@@ -148,15 +141,15 @@ def test_a_model_no_better_than_the_constant_grader_has_no_way():
     wrong = EvaluationSet(grades, -5.0 * np.eye(2)[grades], QuerySample(np.arange(3), 10, 0))
     assert all(np.isnan(measure.way(wrong)) for measure in (ACCURACY, LOG_LOSS, LOGIT_MARGIN, QWK))
     constant = EvaluationSet(grades, wrong.constant_logits, wrong.sample)
-    assert all(np.isnan(measure.way(constant)) for measure in TESTED)
+    assert all(np.isnan(measure.way(constant)) for measure in GRADER.tested)
 
 
 def test_measures_say_what_they_are():
     assert ACCURACY.change == "relative_accuracy_change"
     assert (LOG_LOSS.change, LOG_LOSS.to_constant) == ("log_loss_change", "log_loss_to_constant")
     assert KL_DIVERGENCE.change == "kl_divergence"
-    assert set(LABEL_FREE) == {KL_DIVERGENCE, CHANGED_PREDICTIONS}
-    assert set(PRIMARY) | set(LABEL_FREE) == set(TESTED)
+    assert set(GRADER.label_free) == {KL_DIVERGENCE, CHANGED_PREDICTIONS}
+    assert set(GRADER.graded) | set(GRADER.label_free) == set(GRADER.tested)
     worse = {ACCURACY: -0.1, LOG_LOSS: 0.1, LOGIT_MARGIN: -0.1, QWK: -0.1, KL_DIVERGENCE: 0.1, MAE: 0.1}
     assert all(measure.harm(change) == pytest.approx(0.1) for measure, change in worse.items())
 
@@ -213,7 +206,7 @@ def test_no_flip_leaves_room_for_as_many_as_the_sample_may_have_missed():
 def test_ends_that_allow_for_the_unseen_lie_outside_the_interval():
     logits, pairs = predictions(4)
     right = EvaluationSet(pairs.grades, pairs.unmasked_logits + 4 * np.eye(4)[pairs.gold], pairs.sample)
-    for measure in TESTED:
+    for measure in GRADER.tested:
         found = measure_changes(measure, logits, right)
         shares = found.changes / measure.way(right)
         ends = [found.share_least, found.share_low, shares, found.share_high, found.share_most]

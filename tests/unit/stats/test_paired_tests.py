@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.stats.bootstrap import QuerySample, q_values
-from pipeline.stats.measures import (
-    ACCURACY,
-    CHANGED_PREDICTIONS,
-    KL_DIVERGENCE,
-    LOG_LOSS,
-    QWK,
-    EvaluationSet,
-    measure_changes,
-)
+from pipeline.stats.grading_measures import ACCURACY, CHANGED_PREDICTIONS, KL_DIVERGENCE, LOG_LOSS, QWK
+from pipeline.stats.measures import EvaluationSet, measure_changes
 from pipeline.stats.metrics import kappa_moments, quadratic_weighted_kappa
 from pipeline.stats.paired_tests import change_p_values, detectable, exact_sign_flips, exceeds, swap
 

@@ -12,7 +12,8 @@ from pipeline.core.run_names import FINDING_IDS
 from pipeline.core.schemas import Table
 from pipeline.data import deduplication
 from pipeline.findings.article import CLAIMS
-from pipeline.stats.measures import TESTED, described
+from pipeline.stats.grading_measures import described
+from pipeline.stats.measure_sets import GRADER
 from pipeline.tables import attention, dependency, group_ablation, head_ablation, prepare
 from tests.table_dictionary import ARRAYS, PAGE, RECORDS, TABLES, dictionary
 
@@ -26,7 +27,7 @@ def test_the_committed_page_is_that_of_the_definitions():
 
 
 def test_a_file_has_one_definition_and_a_column_one_name():
-    files = [one.path for one in (*TABLES, *RECORDS, *ARRAYS)]
+    files = [(one.path, one.title) for one in (*TABLES, *RECORDS, *ARRAYS)]
     assert len(files) == len(set(files))
     for table in TABLES:
         names = [column.name for column in table.columns]
@@ -48,16 +49,18 @@ def test_texts_are_those_of_the_code():
         attention_shift.STILL,
     }
     assert values(attention.TERM_MATCH_SHIFT, "function") == attention_shift.SHIFTED
-    assert values(head_ablation.HEADS, "verdict") == ablation_effects.VERDICTS
+    assert values(head_ablation.HEADS["grader"], "verdict") == ablation_effects.VERDICTS
     assert values(prepare.REJECTED, "reason") == deduplication.REASONS
 
 
 def test_columns_are_those_that_the_code_makes():
     grades = ["recall_0", "recall_1"]
-    for table in (head_ablation.HEADS, head_ablation.KEPT_HEADS, group_ablation.GROUPS):
+    for table in (
+        tables["grader"] for tables in (head_ablation.HEADS, head_ablation.KEPT_HEADS, group_ablation.GROUPS)
+    ):
         names = [column.name for column in table.expanded(grades)]
-        assert {*(measure.change for measure in (*TESTED, *described(2))), *grades} <= set(names)
-    groups = [column.name for column in group_ablation.GROUPS.columns]
+        assert {*(measure.change for measure in (*GRADER.tested, *described(2))), *grades} <= set(names)
+    groups = [column.name for column in group_ablation.GROUPS["grader"].columns]
     assert groups[:6] == head_groups.group_frame([Group("user", "mine", ())]).columns.tolist()
     shifts = [column.name for column in dependency.SHIFTS][::3]
     assert tuple(name.removesuffix("_change") for name in shifts) == cls_attention.QUANTITIES
