@@ -87,9 +87,7 @@ def test_given_splits():
         "t.csv",
         "cut it",
     )
-    with pytest.raises(
-        InputError, match=r"t\.csv: query 'A ' is in train \(line 2\) and in test \(line 4\).*cut it"
-    ):
+    with pytest.raises(InputError, match=r"t\.csv: query 'A ' is in train \(line 2\) and in test \(line 4\).*cut it"):
         check_given_splits(table(("a", "train"), ("b", "dev"), ("A ", "test")), "t.csv", "cut it")
     with pytest.raises(InputError, match=r"t\.csv, line 3: split 'valid' is none of train, dev, test; .* or cut it to"):
         check_given_splits(table(("a", "train"), ("b", "valid")), "t.csv", "cut it")
