@@ -147,17 +147,19 @@ def coverage_notices(coverage: Mapping[str, int]) -> list[str]:
             "grade) are not in the run and left out: a query's titles are the run's"
         )
     if coverage.get("queries_not_in_run"):
-        notices.append(f"{coverage['queries_not_in_run']:,} judged queries are not in the run and left out")
+        notices.append(f"judged queries left out because the run lacks them: {coverage['queries_not_in_run']:,}")
     if coverage.get("queries_not_judged"):
-        notices.append(f"{coverage['queries_not_judged']:,} queries of the run are not judged and left out")
+        notices.append(
+            f"queries of the run left out because none of their titles is judged: {coverage['queries_not_judged']:,}"
+        )
     return notices
 
 
 def few_queries_notices(comparable: Mapping[str, int]) -> list[str]:
     """Notices of the evaluated splits with few queries whose titles can be ordered; `comparable`: split -> queries."""
     return [
-        f"{split} has {comparable[split]} queries with titles of different grades; intervals are over queries, so give "
-        f"it at least {FEW_QUERIES}: more queries or a larger share of them"
+        f"{split} has few queries with titles of different grades, {comparable[split]}; intervals are over queries, so "
+        f"give it at least {FEW_QUERIES}: more queries or a larger share of them"
         for split in EVALUATED
         if split in comparable and comparable[split] < FEW_QUERIES
     ]
