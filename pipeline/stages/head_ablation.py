@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.ablation.head_groups import group_masks, kept_heads, single_head_groups
 from pipeline.ablation.head_importance import gradient_importance
-from pipeline.ablation.patching import pairs_with_donors, replacement_logits
+from pipeline.ablation.patching import ResampleAblation, draw_donors, pairs_with_donors, replacement_logits
 from pipeline.ablation.sweep import AblationTarget, TunedModel, load_target, load_tuned_model
 from pipeline.analysis.ablation_effects import (
     ZERO,
@@ -49,7 +49,8 @@ def main(params: Params, record: Record) -> None:
     evaluated = EvaluationSet(test.grades, result.unmasked_logits, test.sample)
     pairs = pairs_with_donors(test.encoded, params.head_ablation.mean_resample_pairs, seed)
     by_type = {ZERO: result.masked_logits[:, pairs]}
-    replaced = replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
+    few = test.encoded.take(pairs)
+    replaced = replacement_logits(test.engine, few, dev.encoded, masks, ResampleAblation(draw_donors(few, seed)))
     by_type |= {name: logits / np.float32(dev.temperature) for name, logits in replaced.items()}
 
     effects = head_effects(result.masked_logits, evaluated, primary, margin)
@@ -59,8 +60,8 @@ def main(params: Params, record: Record) -> None:
     scales = measure_scales(TESTED, evaluated, margin)
     slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grades)
     by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
-    few = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
-    kept = _kept_effects(few, dev.temperature, margin)
+    fewer = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
+    kept = _kept_effects(fewer, dev.temperature, margin)
     unlabelled = _unlabelled_effects(params, tuned, masks, dev.temperature)
     metrics = head_metrics(heads, scales, result.masked_logits, evaluated, primary) | result.precision_report
     metrics["temperature"] = dev.temperature
