@@ -137,7 +137,7 @@ def random_classifier(family: str, layers: int = 2, heads: int = 3, seed: int = 
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "intermediate_size": 40,
-        "max_position_embeddings": 80,
+        "max_position_embeddings": 64,
         "type_vocab_size": 2,
         "num_labels": 5,
         "pad_token_id": 1 if "roberta" in family or family == "camembert" else 0,
