@@ -174,3 +174,19 @@ def test_a_missing_device(monkeypatch):
     assert checkpoints.pick_device("auto") == torch.device("cpu")
     with pytest.raises(InputError, match=r"run.device is 'cuda'"):
         checkpoints.pick_device("cuda")
+
+
+@pytest.mark.parametrize("family", ["distilbert", "modernbert"])
+def test_families_without_token_types_have_room_for_all_their_positions(family):
+    room = save_checkpoint(CHECKPOINT, random_classifier(family, heads=2)).config.max_position_embeddings
+    assert logits_of(*load_tiny(model__max_length=room)).shape == (2, 5)
+    with pytest.raises(InputError, match=f"positions for {room} tokens"):
+        load_tiny(model__max_length=room + 1)
+
+
+def test_relative_positions_have_room_for_any_length():
+    save_checkpoint(CHECKPOINT, random_classifier("deberta-v2", heads=2))
+    model, tokenizer = load_tiny(model__max_length=200)
+    longest = encode_pairs(tokenizer, ["a " * 150], ["b " * 150], 200)
+    assert longest.lengths.tolist() == [200]
+    assert predict(model, longest, tokenizer.pad_token_id).shape == (1, 5)
