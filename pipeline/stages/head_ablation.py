@@ -86,7 +86,7 @@ def main(params: Params, record: Record) -> None:
 
 
 def _resampled(test: AblationTarget, max_pairs: int, seed: int) -> tuple[np.ndarray, Replacement]:
-    """Pairs of mean and resample ablation, by row, and their donors: of a ranker whole queries, of a grader any pairs."""
+    """Pairs of mean and resample ablation, by row, and their donors; of a ranker whole queries."""
     if test.measures is RANKER:
         pairs = sample_queries(test.sample.query_ids, max_pairs, seed)
         return pairs, AlignedResampleAblation(draw_aligned_donors(test.encoded.take(pairs), seed))
