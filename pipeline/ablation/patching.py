@@ -122,12 +122,16 @@ def pairs_with_donors(encoded: EncodedPairs, max_pairs: int, seed: int) -> np.nd
 
 
 def replacement_logits(
-    engine: AblationEngine, encoded: EncodedPairs, reference: EncodedPairs, masks: np.ndarray, seed: int
+    engine: AblationEngine, encoded: EncodedPairs, reference: EncodedPairs, masks: np.ndarray, resample: Replacement
 ) -> dict[str, np.ndarray]:
-    """Logits [mask, pair, grade] of the ablation types "mean", over `reference`, "resample" among the pairs."""
-    replacements: dict[str, Replacement] = {
+    """Logits [mask, pair, output] of the ablation types "mean", over `reference`, and "resample" among the pairs.
+
+    Args:
+        resample: `ResampleAblation` of pairs that share layouts, or `aligned_donors.AlignedResampleAblation` of any.
+    """
+    replacements = {
         "mean": mean_head_outputs(engine.encoder, reference, engine.batch_tokens),
-        "resample": ResampleAblation(draw_donors(encoded, seed)),
+        "resample": resample,
     }
     return {
         name: engine.evaluate(encoded, masks, replacement=replacement).masked_logits

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.ablation import cls_attention, sweep_cache
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine, AblationResult, Observer
+from pipeline.ablation.engine_check import check_engine
 from pipeline.attention.head_functions import Tokens, pair_tokens
 from pipeline.core import paths
 from pipeline.core.config import Ablation, Params
@@ -141,13 +142,19 @@ def load_tuned_model(params: Params) -> TunedModel:
 
 
 def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int) -> AblationTarget:
-    """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries."""
+    """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries.
+
+    Raises:
+        InputError: the engine does not compute what the model does on them.
+    """
     rows = table.read()
     pairs = sample_queries(rows.query_id.to_numpy(), max_pairs, params.run.seed)
     rows = rows.iloc[pairs]
     encoded = encode_split(tuned.tokenizer, rows, params.model.max_length)
     sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
-    return AblationTarget(tuned, encoded, pairs, rows, sample, measure_set(params.is_ranker), params.ablation)
+    target = AblationTarget(tuned, encoded, pairs, rows, sample, measure_set(params.is_ranker), params.ablation)
+    check_engine(target.engine, tuned.model, encoded)
+    return target
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def compare_runs(runs: Sequence[RunResults]) -> tuple[str, str]:
     """Compare runs: summary in plain text and page in HTML, of the differences of two runs or the spread over more.
 
     Raises:
-        InputError: three runs or more whose models differ in shape.
+        InputError: graders and rankers, or three runs or more whose models differ in shape.
     """
     names = [run.name for run in runs]
     if len(runs) == 2:

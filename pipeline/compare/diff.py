@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import CHANGE
-from pipeline.compare.run_results import TO_CONSTANT, RunResults
+from pipeline.compare.run_results import CHANGE, TO_CONSTANT, RunResults, check_one_kind
 from pipeline.core.heads import Head
+from pipeline.stats.measure_sets import MeasureSet
 from pipeline.stats.metrics import none_if_nan
 
 HEAD = list(Head._fields)  # the columns that name a head
@@ -27,13 +27,14 @@ class RunDiff:
 
     params: param, before, after of those that differ; None where a run has it not.
     metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
-    heads: layer, head, before, after, difference (relative accuracy changes, as shares of the unmasked accuracy),
-        to_constant_before, to_constant_after (see `RunResults.heads`), verdict_before, verdict_after: every head of
-        either run, NaN and None where a run has it not.
+    heads: layer, head, before, after, difference (relative changes of the headline measure, as shares of its unmasked
+        value), to_constant_before, to_constant_after (see `RunResults.heads`), verdict_before, verdict_after: every head
+        of either run, NaN and None where a run has it not.
     rank_correlation: Spearman's, of the heads' effects by the primary measure, -1 to 1; None where the models' shapes
         differ, or where all effects of a run are equal.
     labels: layer, head, function, change (gained or lost), of the heads that both runs have.
     verdicts: finding, before, after of those that changed; None where a run did not judge it.
+    measures: of both runs' kind of model.
     """
 
     params: pd.DataFrame
@@ -42,6 +43,7 @@ class RunDiff:
     rank_correlation: float | None
     labels: pd.DataFrame
     verdicts: pd.DataFrame
+    measures: MeasureSet
 
     @property
     def changed_metrics(self) -> pd.DataFrame:
@@ -59,7 +61,12 @@ class RunDiff:
 
 
 def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
-    """Compute the differences of `after` from `before`. The models may have different numbers of layers and heads."""
+    """Compute the differences of `after` from `before`. The models may have different numbers of layers and heads.
+
+    Raises:
+        InputError: one is a grader, the other a ranker.
+    """
+    check_one_kind([before, after])
     heads = _heads(before.heads, after.heads)
     return RunDiff(
         params=_differing("param", before.params, after.params),
@@ -68,6 +75,7 @@ def diff_runs(before: RunResults, after: RunResults) -> RunDiff:
         rank_correlation=rank_correlation(before.heads, after.heads),
         labels=_labels(before.labels, after.labels, shared=_shared(before.heads, after.heads)),
         verdicts=_differing("finding", before.verdicts, after.verdicts),
+        measures=before.measures,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,6 +18,9 @@ from pipeline.core.heads import Head
 from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from pipeline.tracking import mlflow_reader
 
+if TYPE_CHECKING:
+    from pipeline.stats.measure_sets import MeasureSet
+
 MEASURING = tuple(stage for stage in METRIC_PREFIXES if stage != "report")
 STAGE_METRICS = {stage: paths.stage_metrics(stage) for stage in MEASURING} | {"report": paths.HEADLINE}
 # Everything that a run's results are read from.
@@ -25,7 +28,8 @@ RESULT_FILES = (paths.PARAMS, *STAGE_METRICS.values(), paths.HEADS, paths.LABELS
 
 VERDICTS = ("needed", "harmful")  # on heads
 PRIMARY_MEASURE = "ablation.primary_measure"  # the param that names what decides them
-TO_CONSTANT = "to_constant"  # column of a head's effect by it
+OBJECTIVE, CLASSES = "finetune.objective", "classes"  # the param that tells graders, its only value before rankers
+CHANGE, TO_CONSTANT = "change", "to_constant"  # columns of a head's effect, by the headline and the primary measure
 MOST_NAMED = 12  # heads in a line
 ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 
@@ -37,8 +41,8 @@ class RunResults:
     """Results of a run.
 
     name: as the user named it. params: dotted name -> value as text. metrics: headline metrics of every stage.
-    heads: a frame of layer, head, relative_accuracy_change (share of the unmasked accuracy), to_constant (change of the
-        run's primary measure as a share of the way to the constant grader), verdict.
+    heads: a frame of layer, head, change (relative, of the headline measure: accuracy, or nDCG@10 of a ranker),
+        to_constant (change of the run's primary measure as a share of the way to the constant model), verdict.
     labels: a frame of layer, head, function, one row a label that a head carries.
     verdicts: id of a finding -> its verdict.
     """
@@ -49,6 +53,29 @@ class RunResults:
     heads: Any
     labels: Any
     verdicts: Mapping[str, str]
+
+    @property
+    def measures(self) -> "MeasureSet":
+        """Measures of the run's kind of model."""
+        return measures_of(self.params)
+
+
+def measures_of(params: Mapping[str, str]) -> "MeasureSet":
+    """Measures of a run's kind of model, from its params."""
+    from pipeline.stats.measure_sets import measure_set  # here, as pandas in `_table`
+
+    return measure_set(params.get(OBJECTIVE, CLASSES) != CLASSES)
+
+
+def check_one_kind(runs: Sequence[RunResults]) -> None:
+    """Check that the models are all graders or all rankers. Raises InputError: two runs are of different kinds."""
+    for run in runs[1:]:
+        if run.measures is not runs[0].measures:
+            raise InputError(
+                f"{runs[0].name} is of a {runs[0].measures.kind}, {run.name} of a {run.measures.kind}: their heads' "
+                f"effects are changes of {runs[0].measures.headline.label} and of {run.measures.headline.label}, which "
+                "cannot be compared; compare runs of one kind"
+            )
 
 
 def read_run(name: str, read: ReadFile) -> RunResults:
@@ -66,7 +93,7 @@ def read_run(name: str, read: ReadFile) -> RunResults:
             name,
             params=params,
             metrics={metric: float(value) for metric, value in metrics.items() if value is not None},
-            heads=head_effects(name, _bytes(name, read, paths.HEADS), params[PRIMARY_MEASURE]),
+            heads=head_effects(name, _bytes(name, read, paths.HEADS), params),
             labels=head_labels(name, _bytes(name, read, paths.LABELS)),
             verdicts={finding["id"]: finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS)},
         )
@@ -92,11 +119,11 @@ def summary_lines(folder: Path = Path()) -> list[str]:
     try:
         headline = _parsed(name, read, paths.HEADLINE)
         heads = list(csv.DictReader(_bytes(name, read, paths.HEADS).decode("utf-8").splitlines()))
-        accuracies = [f"{headline[name]:.1%}" for name in ("test_accuracy", "bilstm_test_accuracy")]
         verdicts = {"agrees": "agree", "cannot_tell": "cannot tell", "differs": "differ"}
+        verdicts |= {"not_judged": "not judged"} if headline.get("not_judged") else {}
         needed, harmful = ([Head.of_row(row).short for row in heads if row["verdict"] == kind] for kind in VERDICTS)
         return [
-            "test accuracy  " + ", BiLSTM ".join(accuracies),
+            _quality(headline),
             f"needed heads   {headline['needed_heads']} of {headline['heads']}{_named(needed)}",
             f"harmful heads  {headline['harmful_heads']}{_named(harmful)}",
             f"findings       {', '.join(f'{headline[key]} {verb}' for key, verb in verdicts.items())}",
@@ -107,18 +134,33 @@ def summary_lines(folder: Path = Path()) -> list[str]:
         return []
 
 
+def _quality(headline: Mapping[str, Any]) -> str:
+    """How good the model is, and what it is compared with."""
+    if "test_accuracy" in headline:
+        values = [f"{headline['test_accuracy']:.1%}", *_peer("BiLSTM", headline["bilstm_test_accuracy"], ".1%")]
+        return f"test accuracy  {', '.join(values)}"
+    peers = {"BiLSTM": headline["bilstm_test_ndcg_at_10"], "BM25": headline["bm25_test_ndcg_at_10"]}
+    others = [shown for name, value in peers.items() for shown in _peer(name, value, ".3f")]
+    own = f"{headline['test_ndcg_at_10']:.3f}"
+    return f"test nDCG@10   {', '.join([own, *others])}"
+
+
+def _peer(name: str, value: float | None, form: str) -> list[str]:
+    """Nothing of what was not trained."""
+    return [] if value is None else [f"{name} {value:{form}}"]
+
+
 def _named(heads: Sequence[str]) -> str:
     more = f" and {len(heads) - MOST_NAMED} more" if len(heads) > MOST_NAMED else ""
     return f": {', '.join(heads[:MOST_NAMED])}{more} (layer.head, from 0)" if heads else ""
 
 
-def head_effects(name: str, content: bytes, primary: str) -> Any:
-    """Effects of heads from heads.csv of the run `name`, as `RunResults.heads`; `primary`: its primary measure."""
-    from pipeline.analysis.ablation_effects import CHANGE  # here, as pandas in `_table`
-
-    shares = f"{primary}_{TO_CONSTANT}"
-    frame = _table(name, paths.HEADS, content, ["layer", "head", CHANGE, shares, "verdict"])
-    return frame.rename(columns={shares: TO_CONSTANT})
+def head_effects(name: str, content: bytes, params: Mapping[str, str]) -> Any:
+    """Effects of heads from heads.csv of the run `name` with these params, as `RunResults.heads`."""
+    measures = measures_of(params)
+    change, shares = measures.headline.change, measures.primary(params[PRIMARY_MEASURE]).to_constant
+    frame = _table(name, paths.HEADS, content, ["layer", "head", change, shares, "verdict"])
+    return frame.rename(columns={change: CHANGE, shares: TO_CONSTANT})
 
 
 def head_labels(name: str, content: bytes) -> Any:
@@ -216,7 +258,7 @@ def run_in_mlflow(name: str) -> RunResults | None:
         raise InputError(
             f"MLflow run {name} ({run.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
         )
-    effects = head_effects(name, heads, primary)
+    effects = head_effects(name, heads, run.params)
     return RunResults(name, run.params, run.metrics, effects, head_labels(name, labels), verdicts)
 
 

@@ -7,11 +7,12 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import CHANGE, NEEDED
+from pipeline.analysis.ablation_effects import NEEDED
 from pipeline.compare.diff import HEAD, names_of, rank_correlation, same_value
-from pipeline.compare.run_results import RunResults
+from pipeline.compare.run_results import CHANGE, RunResults, check_one_kind
 from pipeline.core.errors import InputError
 from pipeline.findings.verdict import VERDICTS
+from pipeline.stats.measure_sets import MeasureSet
 
 SPREAD = ["mean", "deviation", "minimum", "maximum"]
 
@@ -23,10 +24,11 @@ class Stability:
     runs: how many.
     params: those that differ, one row a param (index: its name), one column a run; None where a run has it not.
     metrics: metric, runs (that have it), mean, deviation, minimum, maximum.
-    heads: layer, head, mean, deviation, minimum, maximum of the relative accuracy change (shares of the unmasked
-        accuracy), needed: in how many runs the head's verdict is "needed".
+    heads: layer, head, mean, deviation, minimum, maximum of the relative change of the headline measure (shares
+        of its unmasked value), needed: in how many runs the head's verdict is "needed".
     rank_correlation: mean of Spearman's correlations of effects over all pairs of runs; None where any is undefined.
-    verdicts: finding, and in how many runs it "agrees", "differs" and "cannot tell".
+    verdicts: finding, and in how many runs it has each verdict.
+    measures: of all runs' kind of model.
     """
 
     runs: int
@@ -35,6 +37,7 @@ class Stability:
     heads: pd.DataFrame
     rank_correlation: float | None
     verdicts: pd.DataFrame
+    measures: MeasureSet
 
     @property
     def always_needed(self) -> pd.DataFrame:
@@ -46,8 +49,9 @@ def stability(runs: Sequence[RunResults]) -> Stability:
     """Compute the stability over several runs.
 
     Raises:
-        InputError: the models of two runs do not have the same layers and heads.
+        InputError: the models of two runs do not have the same layers and heads, or are of different kinds.
     """
+    check_one_kind(runs)
     for first, second in pairwise(runs):
         _check_shapes(first, second)
     return Stability(
@@ -57,6 +61,7 @@ def stability(runs: Sequence[RunResults]) -> Stability:
         heads=_heads(runs),
         rank_correlation=_rank_correlation(runs),
         verdicts=_verdicts(runs),
+        measures=runs[0].measures,
     )
 
 

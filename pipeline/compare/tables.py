@@ -7,29 +7,29 @@ from pipeline.compare.diff import GAINED, LOST, RunDiff
 from pipeline.compare.run_results import TO_CONSTANT
 from pipeline.compare.stability import SPREAD, Stability
 from pipeline.core.heads import Head
+from pipeline.core.run_names import QUALITY
 from pipeline.findings.verdict import percent
+from pipeline.findings.wording import WORDINGS
 from pipeline.report.heatmaps import signed
 from pipeline.report.tables import SHOWN, Table
-from pipeline.stats.measures import ACCURACY, LOG_LOSS
+from pipeline.stats.measure_sets import KINDS
 
-HEADLINE = (
-    "headline/test_accuracy",
-    "headline/test_qwk",
-    "headline/bilstm_test_accuracy",
+GROUPS = ("lower_half", "upper_half", "term_match", "random_k")
+HEADLINE = (  # those of either kind of model; a run has its own
+    *(name for names in QUALITY.values() for name in names),
     "headline/needed_heads",
     "headline/harmful_heads",
     "headline/inert_heads",
     "grading/test_mae",
-    f"grading/test_{LOG_LOSS.name}",
-    f"heads/{ACCURACY.name}_unmasked",
+    *(f"grading/test_{measures.default_primary.name}" for measures in KINDS),
+    *(f"heads/{measures.headline.name}_unmasked" for measures in KINDS),
     "heads/no_effect",
     "heads/undecided",
-    *(f"groups/{group}_{ACCURACY.to_constant}" for group in ("lower_half", "upper_half", "term_match", "random_k")),
+    *(f"groups/{group}_{measures.headline.to_constant}" for measures in KINDS for group in GROUPS),
     "mediation/relay_heads",
 )
 ABSENT = "missing"
 HEAD_COLUMN = "head (from 0)"
-WHAT_IS_SHOWN = ": relative accuracy change, and the primary measure's share of the way to the constant grader"
 SPREAD_COLUMNS = ["mean", "standard deviation", "lowest", "highest"]
 
 Names = tuple[str, str]  # of the two runs
@@ -59,13 +59,18 @@ def diff_needed(comparison: RunDiff, names: Names) -> Table:
     """Heads of both runs whose verdict differs, the largest difference first."""
     heads = comparison.heads.dropna(subset=["verdict_before", "verdict_after"])
     changed = heads[heads["verdict_before"] != heads["verdict_after"]]
-    return _heads(f"Heads whose verdict changed{WHAT_IS_SHOWN}", changed, names)
+    return _heads(f"Heads whose verdict changed{_what_is_shown(comparison)}", changed, names)
+
+
+def _what_is_shown(comparison: RunDiff) -> str:
+    words = WORDINGS[comparison.measures.kind]
+    return f": relative {words.headline} change, and the primary measure's share of the way to the {words.constant}"
 
 
 def diff_largest(comparison: RunDiff, names: Names) -> Table:
     """The heads whose effect differs most."""
     changed = comparison.heads[comparison.heads["difference"].abs() > 0]
-    table = _heads(f"Heads whose effect differs most{WHAT_IS_SHOWN}", changed, names)
+    table = _heads(f"Heads whose effect differs most{_what_is_shown(comparison)}", changed, names)
     return Table(table.caption, table.columns, table.rows[:SHOWN])
 
 

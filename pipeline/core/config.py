@@ -59,6 +59,11 @@ class Data(Section):
     generated: Generated
 
     @property
+    def is_beir_source(self) -> bool:
+        """Whether the pairs come from a BEIR folder, not a table or the generator."""
+        return self.source != GENERATED and is_beir_folder(self.source)
+
+    @property
     def slice_columns(self) -> list[str]:
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
         return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
@@ -90,6 +95,8 @@ class Data(Section):
             _check_table("source", self.source, "'generated'")
         elif len(self.grade_names) != 5:
             raise ValueError(f"grades {self.grades}: the generated corpus has five grades; list five")
+        if self.is_beir_source and self.slices:
+            raise ValueError(f"slices {self.slices}: a BEIR folder has no columns to slice by; write []")
         if self.unlabelled is not None:
             _check_table("unlabelled", self.unlabelled, "null")
         return self
@@ -100,9 +107,14 @@ def _check_table(key: str, name: str, other: str) -> None:
     path = Path(name)
     if path.suffix not in ("", *TABLE_ENDINGS) or ".." in path.parts or paths.RAW not in path.parents:
         raise ValueError(
-            f"{key} {name!r} is neither {other} nor a {', '.join(TABLE_ENDINGS)} file "
-            f"or a BEIR folder below {paths.RAW}/ (written as {paths.RAW}/NAME)"
+            f"{key} {name!r} is neither {other} nor a {', '.join(TABLE_ENDINGS)} file or a BEIR folder "
+            f"(its name without a dot) below {paths.RAW}/ (written as {paths.RAW}/NAME)"
         )
+
+
+def is_beir_folder(name: str) -> bool:
+    """Whether a user's source is a BEIR folder, whose name has no ending, and not a table."""
+    return not Path(name).suffix
 
 
 class Scratch(Section):

@@ -90,7 +90,8 @@ def read_parquet(path: Path, columns: Kinds) -> pd.DataFrame:
     """Read what `write_parquet` wrote.
 
     Args:
-        columns: name -> kind (int64, float64, float32 or str) of those that must be there, without a missing value.
+        columns: name -> kind (int64, float64, float32, str, or two of them with "or" between) of those that must be
+            there, without a missing value.
 
     Raises:
         InputError: missing, damaged, or another table than expected.
@@ -100,7 +101,7 @@ def read_parquet(path: Path, columns: Kinds) -> pd.DataFrame:
     kinds = columns(list(frame.columns)) if callable(columns) else columns
     require(path, "column", kinds, list(frame.columns))
     for name, kind in kinds.items():
-        if str(frame[name].dtype) != kind or frame[name].isna().any():
+        if str(frame[name].dtype) not in kind.split(" or ") or frame[name].isna().any():
             raise InputError(f"{path}: column {name!r} does not hold {kind} in every row; {RERUN_ADVICE}")
     return frame
 

@@ -18,7 +18,16 @@ METRIC_PREFIXES = {
     "dependency": "mediation",
     "report": "headline",
 }
-ACCURACY, QWK, BILSTM_ACCURACY = (f"headline/{name}" for name in ("test_accuracy", "test_qwk", "bilstm_test_accuracy"))
+# How good a model is, by its kind: the measure that limits judge, another one, and those it is compared with.
+QUALITY = {
+    "grader": ("headline/test_accuracy", "headline/test_qwk", "headline/bilstm_test_accuracy"),
+    "ranker": (
+        "headline/test_ndcg_at_10",
+        "headline/test_mrr_at_10",
+        "headline/bilstm_test_ndcg_at_10",
+        "headline/bm25_test_ndcg_at_10",
+    ),
+}
 NEEDED_HEADS = "headline/needed_heads"
 # The article's findings, in its order; `pipeline.findings.article` says what each claims.
 FINDING_IDS = ("R0", "R1", "R2", "F1", "F2", "F3", "T1", "S1", "S2", "D1", "D1-direction")

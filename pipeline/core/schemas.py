@@ -27,6 +27,7 @@ ROUNDING = 1e-4  # what a value may lie outside its range by: scores are sums in
 HAS_KIND = {
     "int64": types.is_integer_dtype,
     "Int64": types.is_integer_dtype,  # values may be missing
+    "int64 or float64": lambda values: types.is_integer_dtype(values) or types.is_float_dtype(values),
     "float64": types.is_float_dtype,
     "float32": types.is_float_dtype,
     "bool": types.is_bool_dtype,
@@ -40,7 +41,7 @@ class Column:
 
     Attributes:
         name: with GRADE in it, a column a grade; such columns that follow each other repeat together.
-        kind: of the values, as pandas names it.
+        kind: of the values, as pandas names it; "int64 or float64", in a .parquet file alone, as the file holds them.
         meaning: what a value says, a noun phrase.
         unit: of the values.
         range: lowest and highest value, both included; interval ends have that of their estimate.
@@ -50,7 +51,7 @@ class Column:
     """
 
     name: str
-    kind: Literal["int64", "Int64", "float64", "float32", "bool", "str"]
+    kind: Literal["int64", "Int64", "int64 or float64", "float64", "float32", "bool", "str"]
     meaning: str
     unit: str = ""
     range: tuple[float, float] = ANY
@@ -85,6 +86,10 @@ class Column:
 
 def integer(name: str, meaning: str, unit: str = "", low: float = 0, *, missing: bool = False) -> Column:
     return Column(name, "Int64" if missing else "int64", meaning, unit, (low, inf), missing=missing)
+
+
+def integer_or_number(name: str, meaning: str, unit: str = "", low: float = 0) -> Column:
+    return Column(name, "int64 or float64", meaning, unit, (low, inf))
 
 
 def number(
@@ -149,7 +154,7 @@ class Table:
 
     def empty(self) -> pd.DataFrame:
         """A frame of no rows."""
-        kinds = {column.name: column.kind for column in self._expected([], empty=True)}
+        kinds = {column.name: column.kind.split(" or ")[0] for column in self._expected([], empty=True)}
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
     def check(self, frame: pd.DataFrame) -> None:

@@ -1,7 +1,8 @@
 """Deduplication: pairs that cannot be learnt from are rejected, each with a reason."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,10 +54,13 @@ def _digest(query: str, title: str) -> bytes:
     return blake2b(f"{len(key)} {key}{text_key(title)}".encode(), digest_size=16).digest()
 
 
-def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, grades: list[str]) -> pd.DataFrame:
-    """The pairs set aside, as `pipeline.tables.prepare.REJECTED`; the index of `pairs` holds their lines."""
+def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, label: Callable[[Any], str]) -> pd.DataFrame:
+    """The pairs set aside, as `pipeline.tables.prepare.REJECTED`; the index of `pairs` holds their lines.
+
+    `label` gives a grade's text.
+    """
     rejected = pairs[reasons != ""].assign(reason=reasons[reasons != ""].to_numpy())
-    rejected["grade"] = [grades[grade] for grade in rejected["grade"]]
+    rejected["grade"] = [label(grade) for grade in rejected["grade"]]
     return rejected.rename_axis("line").reset_index()[["line", "reason", "query", "title", "grade"]]
 
 

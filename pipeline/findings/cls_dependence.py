@@ -4,22 +4,24 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.heads import Head
-from pipeline.findings.select import relay_heads
-from pipeline.findings.verdict import MIN_RANDOM_GROUPS, UNDEFINED, Estimate, Finding, Part, conclude
+from pipeline.findings.select import CLS_POOLING, Tables, relay_heads
+from pipeline.findings.verdict import MIN_RANDOM_GROUPS, UNDEFINED, Estimate, Finding, Part, conclude, not_judged
 from pipeline.stats.bootstrap import SIGNIFICANCE
 from pipeline.tables.dependency import CLS_ROW, RELAY_HEADS
 
-NO_RELAY_HEAD = Part(None, "on dev no high head's [CLS] row is shown to lower the gold-logit margin when masked")
+NO_CLS = "the model reads the mean of all positions, and no [CLS] that a high head could write to"
 
 
-def dependence(mediation: pd.DataFrame, joint: pd.DataFrame) -> Finding:
+def dependence(tables: Tables) -> Finding:
     """D1: without the term-match heads the strongest relay head's [CLS] leaves the shared terms and scatters.
 
     And their effect passes through the relay heads' [CLS] rows.
     """
-    relays = relay_heads(mediation)
+    if tables.pooling != CLS_POOLING:
+        return not_judged("D1", "no [CLS] that is read", NO_CLS)
+    relays, joint = relay_heads(tables.mediation, tables.measures.margin), tables.joint_mediation
     if relays.empty:
-        return conclude("D1", "no relay head", [NO_RELAY_HEAD])
+        return conclude("D1", "no relay head", [_no_relay_head(tables)])
     strongest = relays.iloc[0]
     mediated = _joint_share(joint, "mediated")
     measured = (
@@ -28,6 +30,10 @@ def dependence(mediation: pd.DataFrame, joint: pd.DataFrame) -> Finding:
         f"{_change(strongest, 'entropy_change')}; {len(relays)} relay heads' [CLS] rows mediate {_percents(mediated)}"
     )
     return conclude("D1", measured, [_leaves_shared_terms(strongest), _scatters(strongest), *_passes_through(joint)])
+
+
+def _no_relay_head(tables: Tables) -> Part:
+    return Part(None, f"on dev no high head's [CLS] row is shown to lower the {tables.words.margin} when masked")
 
 
 def _leaves_shared_terms(relay: pd.Series) -> Part:
@@ -78,11 +84,13 @@ def _passes_through(joint: pd.DataFrame) -> list[Part]:
     ]
 
 
-def direction(mediation: pd.DataFrame) -> Finding:
+def direction(tables: Tables) -> Finding:
     """D1-direction: unmasked, the strongest relay head's [CLS] attends to shared terms more than by chance."""
-    relays = relay_heads(mediation)
+    if tables.pooling != CLS_POOLING:
+        return not_judged("D1-direction", "no [CLS] that is read", NO_CLS)
+    relays = relay_heads(tables.mediation, tables.measures.margin)
     if relays.empty:
-        return conclude("D1-direction", "no relay head", [NO_RELAY_HEAD])
+        return conclude("D1-direction", "no relay head", [_no_relay_head(tables)])
     strongest, above = relays.iloc[0], (relays["difference_low"] > 0).sum()
     part = Part.of(
         _estimate(strongest, "difference").above(0.0),

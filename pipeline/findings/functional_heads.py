@@ -1,7 +1,7 @@
 """Heads of a function and fine-tuning: the article's findings F1, F2, F3 and T1.
 
-Changes are relative accuracy changes as fractions, scores are shares of attention; a part holds or fails only where its
-whole 95% interval says so.
+Changes are relative changes of the headline measure as fractions, scores are shares of attention; a part holds or fails
+only where its whole 95% interval says so.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import pandas as pd
 
 from pipeline.core.heads import Head
 from pipeline.findings import select
-from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude
+from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude, not_judged
 from pipeline.stats.bootstrap import SIGNIFICANCE
-from pipeline.stats.measures import ACCURACY, Measure
+from pipeline.stats.measures import Measure
 
 COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
 SLICE_QUERIES = 10  # F1, F2: queries of a slice that something is said of
@@ -72,34 +72,36 @@ def _cost_where_needed(tables: select.Tables, group: str) -> Part:
 
     The random groups beside hold none of another function's strongest heads, which would cost for another reason.
     """
-    frame = tables.slices[(tables.slices["group"] == group) & (tables.slices["measure"] == ACCURACY.name)]
+    frame = tables.slices[(tables.slices["group"] == group) & (tables.slices["measure"] == tables.headline.name)]
     frame = frame[frame["queries"] >= SLICE_QUERIES]
     parts = set(zip(frame["slice"], frame["value"], strict=True))
     decided: list[tuple[str, str]] = [part for part in NEEDED_ON[group] if part in parts]
     if not decided:
         return Part(True, f"no slice of {SLICE_QUERIES} queries or more on which the function decides")
     costs = [_cost_on(tables, frame, group, part) for part in decided]
-    return Part(True, f"what masking them costs is no part of the claim: {'; '.join(costs)}")
+    what = f"what masking them costs{tables.words.of_headline}"
+    return Part(True, f"{what} is no part of the claim: {'; '.join(costs)}")
 
 
 def _cost_on(tables: select.Tables, frame: pd.DataFrame, group: str, part: tuple[str, str]) -> str:
     row = frame[(frame["slice"] == part[0]) & (frame["value"] == part[1])].iloc[0]
-    cost = select.long_estimate(row).text()
-    control = select.layer_matched(select.controls(tables.controls, group, part, without_strongest=True))
+    cost = select.long_estimate(row, tables.headline).text()
+    controls = select.controls(tables.controls, group, tables.headline, part, without_strongest=True)
+    control = select.layer_matched(controls)
     random = f", {control.text()}, p {control.p:.3f}" if control else ""
     return f"on {part[0]} {part[1]} ({row['pairs']} pairs of {row['queries']} queries) {cost}{random}"
 
 
 def _against_random(tables: select.Tables, function: str) -> str:
-    masked = select.estimate(tables.groups, "function", function)
-    random = "; ".join(control.text() for control in select.controls(tables.controls, function))
+    masked = select.estimate(tables.groups, "function", function, tables.headline)
+    random = "; ".join(control.text() for control in select.controls(tables.controls, function, tables.headline))
     return f"best heads masked: {masked.text()}; as many at random: {random or 'none'}"
 
 
 def term_match(tables: select.Tables) -> Finding:
     """F3: the term-match heads cost much more than random ones; keeping them spares much of the lower half's loss."""
-    lower = select.estimate(tables.groups, "half", "lower")
-    rest = select.estimate(tables.groups, "lower_except", "term_match")
+    lower = select.estimate(tables.groups, "half", "lower", tables.headline)
+    rest = select.estimate(tables.groups, "lower_except", "term_match", tables.headline)
     measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {rest.text()}"
     parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
     return conclude("F3", measured, [*parts, *(_cost_beside(tables, measure) for measure in tables.beside)])
@@ -110,12 +112,12 @@ def _costs_more(tables: select.Tables, function: str, extra: float) -> Part:
 
     Where every such group was masked, none of them may cost as much.
     """
-    masked = select.estimate(tables.groups, "function", function)
-    control = select.layer_matched(select.controls(tables.controls, function))
+    masked = select.estimate(tables.groups, "function", function, tables.headline)
+    control = select.layer_matched(select.controls(tables.controls, function, tables.headline))
     if control is None or control.random_groups < MIN_RANDOM_GROUPS or np.isnan(masked.value):
         return Part(None, f"masking them ({masked.text()}) has too few random groups to compare with")
     rare = control.p <= SIGNIFICANCE or (control.exhaustive and control.percentile == 0)
-    usual = control.percentile >= 0.5 or masked.within(select.size_that_matters(tables.group_scales, ACCURACY))
+    usual = control.percentile >= 0.5 or masked.within(select.size_that_matters(tables.group_scales, tables.headline))
     every = "all " if control.exhaustive else ""
     return Part.of(
         True if rare and control.median - masked.value >= extra else False if usual else None,
@@ -132,8 +134,9 @@ def _spared(tables: select.Tables) -> Part:
         return Part(None, "a model of one layer has no lower half")
     if select.heads_masked(tables.groups, "lower_except", "term_match") == 0:
         return Part(None, "they are the whole lower half")
-    spared = select.contrast(tables.contrasts, "lower_except_term_match_minus_lower")
-    if select.have_collapsed(tables.groups, ("half", "lower"), ("lower_except", "term_match")):
+    spared = select.contrast(tables.contrasts, "lower_except_term_match_minus_lower", tables.headline)
+    halves = ("half", "lower"), ("lower_except", "term_match")
+    if select.have_collapsed(tables.groups, tables.measures.collapse_by, *halves):
         return Part(None, f"with them or without, the lower half leaves nothing (difference {spared.text()})")
     return Part.of(
         spared.above(0.0),
@@ -145,9 +148,9 @@ def _spared(tables: select.Tables) -> Part:
 
 
 def _random_cost(tables: select.Tables) -> Part:
-    """Accuracy change of as many random heads: a remark, since the finding is about the difference."""
-    median = select.contrast(tables.contrasts, "random_k random")
-    margin = select.size_that_matters(tables.group_scales, ACCURACY)
+    """Headline change with as many random heads masked: a remark, since the finding is about the difference."""
+    median = select.contrast(tables.contrasts, "random_k random", tables.headline)
+    margin = select.size_that_matters(tables.group_scales, tables.headline)
     outcome = "" if median.within(margin) else "not shown to be "
     return Part(True, f"the median change of random groups is {median.text()}, {outcome}within {margin:.1%} of 0")
 
@@ -157,24 +160,22 @@ def _cost_beside(tables: select.Tables, measure: Measure) -> Part:
     row = tables.groups[(tables.groups["group_type"] == "function") & (tables.groups["group"] == "term_match")]
     if row.empty:
         return Part(True, f"{measure.label} undefined")
-    control = select.layer_matched(select.controls(tables.controls, "term_match", measure=measure))
+    control = select.layer_matched(select.controls(tables.controls, "term_match", measure))
     rank = f", p {control.p:.3f} among the random groups" if control else ""
     share = float(row[measure.to_constant].iloc[0])
     way = "worse than" if share > 1 else f"{share:.0%} of the way to"
-    return Part(
-        True,
-        f"{measure.label} {select.row_estimate(row.iloc[0], measure).text()}, {way} a model that knows nothing{rank}",
-    )
+    change = select.row_estimate(row.iloc[0], measure).text()
+    return Part(True, f"{measure.label} {change}, {way} a model that {tables.words.nothing}{rank}")
 
 
-def fine_tuning(term_match_shift: pd.DataFrame) -> Finding:
+def fine_tuning(tables: select.Tables) -> Finding:
     """T1: in the surest term-match head attention to the same term grew, to itself and to the sink shrank.
 
     Of the attention of tokens of a term that both texts hold, all three; beyond the drift null where there is one.
-
-    Args:
-        term_match_shift: one row per term-match head and place attended to (term_match_shift.csv).
     """
+    if not tables.has_before:
+        return not_judged("T1", "not measured", "there is no model before fine-tuning to compare with")
+    term_match_shift = tables.term_match_shift
     if term_match_shift.empty:
         return conclude("T1", "no term-match head", [Part(None, "no head is labelled with term_match on half of dev")])
     shifts = term_match_shift[term_match_shift["is_sink"] | term_match_shift["function"].isin(["term_match", "self"])]

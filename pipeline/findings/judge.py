@@ -2,59 +2,49 @@
 
 from dataclasses import replace
 
-import pandas as pd
-
 from pipeline.findings import cls_dependence, functional_heads, redundancy, select
-from pipeline.findings.verdict import CANNOT_TELL, Estimate, Finding, Part, conclude
-from pipeline.stats.bootstrap import QuerySample
+from pipeline.findings.verdict import CANNOT_TELL, NOT_JUDGED, Finding
+from pipeline.stats.measure_sets import RANKER
 
 OF_ANY_MODEL = ("R0",)  # findings that a model which learned nothing can decide
+BY_HEADLINE = ("R1", "R2", "F3")  # findings whose figures are changes of the headline measure, in the article accuracy
 
 
-def judge_findings(tables: select.Tables, bert_finding: Finding) -> list[Finding]:
-    """All findings in the article's order; `bert_finding` is R0, from `bert_against_bilstm`."""
+def judge_findings(tables: select.Tables, baselines: Finding) -> list[Finding]:
+    """All findings in the article's order; `baselines` is R0, from `findings.baselines`."""
     findings = [
-        bert_finding,
+        baselines,
         redundancy.random_heads(tables),
         redundancy.layers(tables),
         functional_heads.segmentation(tables),
         functional_heads.word_order(tables),
         functional_heads.term_match(tables),
-        functional_heads.fine_tuning(tables.term_match_shift),
+        functional_heads.fine_tuning(tables),
         redundancy.single_heads(tables),
         redundancy.harmful_heads(tables),
-        cls_dependence.dependence(tables.mediation, tables.joint_mediation),
-        cls_dependence.direction(tables.mediation),
+        cls_dependence.dependence(tables),
+        cls_dependence.direction(tables),
     ]
-    if not select.beats_constant(tables.group_scales):
-        return [finding if finding.id in OF_ANY_MODEL else _undecided(finding) for finding in findings]
+    if tables.measures is RANKER:
+        findings = [_by_another_measure(finding, tables) for finding in findings]
+    if not select.beats_constant(tables.group_scales, tables.measures.collapse_by):
+        return [finding if _is_decided(finding) else _undecided(finding, tables) for finding in findings]
     return findings
 
 
-def _undecided(finding: Finding) -> Finding:
-    reason = (
-        "Unmasked, the model is not shown to grade better than one that knows the grades' shares alone (qwk above 0)."
-    )
-    return replace(finding, verdict=CANNOT_TELL, reason=reason)
+def _by_another_measure(finding: Finding, tables: select.Tables) -> Finding:
+    """The finding with the measure that judged it, and what of the article does not carry over to that."""
+    if finding.id not in BY_HEADLINE:
+        return finding
+    label = tables.headline.label
+    note = f"By {label}: the article's percentages are changes of accuracy, which these cannot be set beside."
+    return replace(finding, measured=f"by {label}: {finding.measured}", reason=f"{finding.reason} {note}")
 
 
-def bert_against_bilstm(bert: pd.DataFrame, bilstm: pd.DataFrame, resamples: int, seed: int) -> Finding:
-    """R0: BERT grades more test pairs right than the BiLSTM.
+def _is_decided(finding: Finding) -> bool:
+    """Whether it stands of a model that is no better than the constant one."""
+    return finding.id in OF_ANY_MODEL or finding.verdict == NOT_JUDGED
 
-    Args:
-        bert, bilstm: predictions on the same pairs in the same order: query_id, grade, predicted.
-        resamples: of the cluster bootstrap by query.
-    """
-    bert_right, bilstm_right = ((model["predicted"] == model["grade"]).to_numpy() for model in (bert, bilstm))
-    difference = bert_right.astype(float) - bilstm_right
-    low, high = QuerySample(bert["query_id"].to_numpy(), resamples, seed).interval(difference)
-    estimate = Estimate(float(difference.mean()), float(low), float(high))
-    part = Part.of(
-        estimate.above(0.0),
-        yes="BERT grades more pairs right",
-        no="BERT grades fewer pairs right",
-        unsure="neither is shown to grade more pairs right",
-        figures=f"{bert_right.mean():.3f} against {bilstm_right.mean():.3f}, one training run each; "
-        f"difference in points {estimate.text()}",
-    )
-    return conclude("R0", f"test accuracy: BERT {bert_right.mean():.3f}, BiLSTM {bilstm_right.mean():.3f}", [part])
+
+def _undecided(finding: Finding, tables: select.Tables) -> Finding:
+    return replace(finding, verdict=CANNOT_TELL, reason=f"Unmasked, the model is not shown to {tables.words.beats}.")

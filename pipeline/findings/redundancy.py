@@ -1,7 +1,7 @@
 """Redundancy of random heads, whole layers and single heads: the article's findings R1, R2, S1 and S2.
 
-R1 and R2 are judged by relative accuracy changes, as in the article, with the primary measure beside; S1 and S2 by the
-primary measure, with accuracy beside. A part holds or fails only where its whole 95% interval says so.
+R1 and R2 are judged by relative changes of the headline measure, the article's way, with the primary measure beside; S1
+and S2 by the primary measure, the headline one beside. A part holds or fails only where its whole 95% interval says so.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipeline.core.heads import Head
 from pipeline.findings import article, select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude, percent
 from pipeline.stats.bootstrap import SIGNIFICANCE
-from pipeline.stats.measures import ACCURACY, Measure
+from pipeline.stats.measures import Measure
 
 STEADY = 0.8  # rank correlation of share and mean loss from which the fall is steady
 LAYER_LITTLE = -0.10  # change that still counts as little for one of the article's layers
@@ -23,14 +23,13 @@ SHOWN_SLICES = 3  # S2: slices named for a harmful head
 
 
 def random_heads(tables: select.Tables) -> Finding:
-    """R1: under 20% of the heads at random cost nothing on average; beyond that accuracy falls steadily."""
-    shares = select.share_estimates(tables.contrasts)
-    margin = select.size_that_matters(tables.group_scales, ACCURACY)
+    """R1: under 20% of the heads at random cost nothing on average; beyond that the headline measure falls steadily."""
+    shares = select.share_estimates(tables.contrasts, tables.headline)
     measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
     few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
     parts = [
-        _safe_below(shares, margin, tables.equivalence_margin),
-        _falls_beyond(shares, select.collapsed_shares(tables.contrasts), margin),
+        _safe_below(tables, shares),
+        _falls_beyond(tables, shares),
         *_beside(tables, shares),
     ]
     if few:
@@ -38,8 +37,9 @@ def random_heads(tables: select.Tables) -> Finding:
     return conclude("R1", f"share masked: mean change; {measured}" if measured else "not measured", parts)
 
 
-def _safe_below(shares: dict[float, Estimate], margin: float, of_way: float) -> Part:
-    """Whether the share under 20% that costs most loses less than the margin, which is a share `of_way`."""
+def _safe_below(tables: select.Tables, shares: dict[float, Estimate]) -> Part:
+    """Whether the share under 20% that costs most loses less than what matters."""
+    margin = select.size_that_matters(tables.group_scales, tables.headline)
     below = {share: estimate for share, estimate in shares.items() if share < article.SAFE_SHARE}
     if not below:
         return Part(None, "no share under 20% was masked")
@@ -47,21 +47,21 @@ def _safe_below(shares: dict[float, Estimate], margin: float, of_way: float) -> 
     return Part.of(
         below[share].above(-margin),
         yes=f"masking {share:.0%} costs less than {margin:.1%}",
-        no=f"masking {share:.0%} already costs accuracy",
+        no=f"masking {share:.0%} already costs {tables.words.headline}",
         unsure=f"masking {share:.0%} is not shown to cost less than {margin:.1%}, nor more"
         + (", though some loss is sure" if below[share].below(0.0) else ""),
-        figures=f"{below[share].text()}, {below[share].random_groups} random groups; {margin:.1%} is {of_way:.0%} "
-        "of the way to a model that knows nothing",
+        figures=f"{below[share].text()}, {below[share].random_groups} random groups; {margin:.1%} is "
+        f"{tables.equivalence_margin:.0%} of the way to a model that {tables.words.nothing}",
     )
 
 
-def _falls_beyond(shares: dict[float, Estimate], fallen: set[float], margin: float) -> Part:
+def _falls_beyond(tables: select.Tables, shares: dict[float, Estimate]) -> Part:
     """Whether the mean falls beyond 20%, surely at the largest share, and steadily until the model has collapsed.
 
-    Args:
-        fallen: shares at which it has collapsed: all but the smallest of them are left out, since no model falls from
-            the floor.
+    Shares at which it has collapsed are left out but for the smallest, since no model falls from the floor.
     """
+    margin = select.size_that_matters(tables.group_scales, tables.headline)
+    fallen = select.collapsed_shares(tables.contrasts, tables.measures.collapse_by)
     beyond = {share: estimate for share, estimate in shares.items() if share >= article.SAFE_SHARE}
     beyond = {share: estimate for share, estimate in beyond.items() if share <= min(fallen, default=1.0)}
     if max(beyond, default=0.0) <= article.SAFE_SHARE:
@@ -71,8 +71,8 @@ def _falls_beyond(shares: dict[float, Estimate], fallen: set[float], margin: flo
     steady = len(beyond) < 3 or steadiness >= STEADY
     return Part.of(
         steady if fell else fell,
-        yes="beyond 20% accuracy falls steadily",
-        no="beyond 20% accuracy does not fall steadily",
+        yes=f"beyond 20% {tables.words.headline} falls steadily",
+        no=f"beyond 20% {tables.words.headline} does not fall steadily",
         unsure="beyond 20% a fall is not shown",
         figures=f"{beyond[largest].text()} at {largest:.0%}, rank correlation of share and loss {steadiness:.2f}",
     )
@@ -96,9 +96,10 @@ def _beside(tables: select.Tables, shares: dict[float, Estimate]) -> list[Part]:
 def layers(tables: select.Tables) -> Finding:
     """R2: the lower half costs more than the upper, and no layer masked alone costs much."""
     groups = tables.groups
-    lower, upper = (select.estimate(groups, "half", half) for half in ("lower", "upper"))
+    lower, upper = (select.estimate(groups, "half", half, tables.headline) for half in ("lower", "upper"))
     parts = [_halves(tables)]
-    single = {layer: change for layer, change in select.estimates(groups, "layer").items() if np.isfinite(change.value)}
+    each = select.estimates(groups, "layer", tables.headline)
+    single = {layer: change for layer, change in each.items() if np.isfinite(change.value)}
     measured = f"lower half {lower.text()}, upper half {upper.text()}; worst single layer "
     if not single:
         return conclude("R2", f"{measured}not masked", [*parts, Part(None, "no single layer was masked")])
@@ -113,12 +114,10 @@ HALVES = ("half", "lower"), ("half", "upper")
 def _halves(tables: select.Tables) -> Part:
     if select.has_one_layer(tables.groups):
         return Part(None, "a model of one layer has no halves")
-    difference = select.contrast(tables.contrasts, "lower_minus_upper")
-    if select.have_collapsed(tables.groups, *HALVES):
-        return Part(
-            None,
-            f"either half masked leaves a model that knows nothing, by qwk (lower minus upper {difference.text()})",
-        )
+    difference = select.contrast(tables.contrasts, "lower_minus_upper", tables.headline)
+    if select.have_collapsed(tables.groups, tables.measures.collapse_by, *HALVES):
+        left = f"either half masked leaves a model that {tables.words.nothing}, by {tables.words.collapse}"
+        return Part(None, f"{left} (lower minus upper {difference.text()})")
     return Part.of(
         difference.below(0.0),
         yes="the lower half costs more than the upper",
@@ -158,13 +157,13 @@ def single_heads(tables: select.Tables) -> Finding:
         yes="most heads change about nothing",
         no="at least half of the heads matter",
         unsure="most heads are not shown to change about nothing",
-        figures=f"{idle.mean():.0%} of the heads, within {tables.equivalence_margin:.0%} of the way to a model that "
-        "knows nothing",
+        figures=f"{idle.mean():.0%} of the heads, within {tables.equivalence_margin:.0%} of the way to "
+        f"a model that {tables.words.nothing}",
     )
     measured = f"by {measure.label}: {matter.sum()} of {len(heads)} heads matter, {idle.sum()} change about nothing"
     measured = f"{measured}; most costly {_head_change(costly.iloc[0], measure)}"
     parts = [most, _a_few_matter(heads, matter, tables.equivalence_margin)]
-    return conclude("S1", measured, [*parts, _named_heads(tables), *_by_accuracy(tables)])
+    return conclude("S1", measured, [*parts, _named_heads(tables), *_by_headline(tables)])
 
 
 def _head_change(row: pd.Series, measure: Measure) -> str:
@@ -208,13 +207,13 @@ def _short(heads: pd.DataFrame) -> str:
     return ", ".join(Head.of_row(row).short for row in select.records(heads))
 
 
-def _by_accuracy(tables: select.Tables) -> list[Part]:
-    """Which heads are needed, and which differ by accuracy: remarks, where another measure decides."""
+def _by_headline(tables: select.Tables) -> list[Part]:
+    """Which heads are needed, and which differ by the headline measure: remarks, where another measure decides."""
     needed = tables.heads[tables.heads["verdict"] == NEEDED]
     remarks = [Part(True, f"needed: {_short(needed) or 'none'}")]
-    if tables.primary != ACCURACY:
-        sure = tables.heads[tables.heads[f"{ACCURACY.name}_q"] < SIGNIFICANCE]
-        remarks.append(Part(True, f"by {ACCURACY.label}, whatever the size: {_short(sure) or 'none'}"))
+    if tables.primary != tables.headline:
+        sure = tables.heads[tables.heads[f"{tables.headline.name}_q"] < SIGNIFICANCE]
+        remarks.append(Part(True, f"by {tables.headline.label}, whatever the size: {_short(sure) or 'none'}"))
     return remarks
 
 
@@ -223,7 +222,7 @@ def harmful_heads(tables: select.Tables) -> Finding:
     heads, measure = tables.heads, tables.primary
     ranked = heads.dropna(subset=[measure.to_constant]).sort_values([measure.to_constant, "layer", "head"])
     if ranked.empty:
-        return conclude("S2", "undefined", [Part(None, "the model is no better than one that knows nothing")])
+        return conclude("S2", "undefined", [Part(None, f"the model is no better than one that {tables.words.nothing}")])
     best, harmful = ranked.iloc[0], ranked[ranked["verdict"] == HARMFUL]
     may_help = _may_help(ranked, measure, select.size_that_matters(tables.head_scales, measure))
     part = Part.of(
@@ -231,20 +230,17 @@ def harmful_heads(tables: select.Tables) -> Finding:
         yes=f"removing {_short(harmful)} helps",
         no="no head's removal helps by what matters",
         unsure=f"whether removing {_short(ranked[may_help])} helps by what matters is not decided",
-        figures=f"{_small_help(ranked, measure)}; {_chance(tables, len(ranked))}",
+        figures=f"{_small_help(tables, ranked)}; {_chance(tables, len(ranked))}",
     )
     why = [_why(tables, row) for row in select.records(harmful)]
     measured = f"{len(harmful)} of {len(ranked)} heads harmful by {measure.label}; best {_head_change(best, measure)}"
-    return conclude("S2", f"{measured}, accuracy {percent(best[ACCURACY.change])}", [part, *why])
+    change = percent(best[tables.headline.change])
+    return conclude("S2", f"{measured}, {tables.headline.label} {change}", [part, *why])
 
 
 def _chance(tables: select.Tables, heads: int) -> str:
     largest, by_chance = tables.largest_gains
     return f"the surest is {largest:.1f} standard errors, by chance the surest of {heads} is up to {by_chance:.1f}"
-
-
-def _way(share: float) -> str:
-    return f"{share:.1%} of the way to a model that knows nothing"
 
 
 def _may_help(heads: pd.DataFrame, measure: Measure, margin: float) -> np.ndarray:
@@ -253,16 +249,18 @@ def _may_help(heads: pd.DataFrame, measure: Measure, margin: float) -> np.ndarra
     return -measure.harm(ends).min(axis=1) > margin
 
 
-def _small_help(heads: pd.DataFrame, measure: Measure) -> str:
+def _small_help(tables: select.Tables, heads: pd.DataFrame) -> str:
     """The heads whose removal surely helps by less than what matters, and the largest gain; ranked from the best."""
+    measure = tables.primary
     small = heads[(heads["verdict"] == SMALL) & (heads[measure.to_constant] < 0)]
     best = heads.iloc[0]
-    gain = f"largest gain {_head_change(best, measure)}, {_way(-best[measure.to_constant])}"
+    way = f"{-best[measure.to_constant]:.1%} of the way to a model that {tables.words.nothing}"
+    gain = f"largest gain {_head_change(best, measure)}, {way}"
     return f"{_short(small) or 'none'} surely help{'s' if len(small) == 1 else ''} by less; {gain}"
 
 
 def _why(tables: select.Tables, row: pd.Series) -> Part:
-    """Where a harmful head harms, and how its removal moves the grades: a remark."""
+    """Where a harmful head harms, and how its removal moves a grader's grades: a remark."""
     head = Head.of_row(row)
     slices = tables.head_slices
     mine = slices[(slices["layer"] == head.layer) & (slices["head"] == head.head) & slices["is_sure"]]
@@ -273,13 +271,17 @@ def _why(tables: select.Tables, row: pd.Series) -> Part:
             mine[mine["to_constant"] > 0].sort_values("to_constant", ascending=False),
         )
     )
+    without = f"without {head.short} {_moved_grade(tables, row)}surely better, by share of the way"
+    return Part(True, f"{without}, on {better}; surely worse on {worse}")
+
+
+def _moved_grade(tables: select.Tables, row: pd.Series) -> str:
+    """The grade whose logit rises most without a head; nothing of a ranker, which has no logits of grades."""
     shifts = row.filter(regex=r"^logit_shift_\d+$").astype(float)
+    if shifts.empty:
+        return ""
     grade = tables.grades[int(str(shifts.idxmax()).removeprefix("logit_shift_"))]
-    return Part(
-        True,
-        f"without {head.short} the logit of grade {grade} rises most ({shifts.max():+.3f}); surely better, by "
-        f"share of the way, on {better}; surely worse on {worse}",
-    )
+    return f"the logit of grade {grade} rises most ({shifts.max():+.3f}); "
 
 
 def _slice_effect(row: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""Selection of rows and estimates from the result tables, such as a group's accuracy change in groups.csv."""
+"""Selection of rows and estimates from the result tables, such as a group's change of a measure in groups.csv."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,13 @@ import pandas as pd
 
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import UNDEFINED, Estimate, percent
-from pipeline.stats.measures import ACCURACY, QWK, Measure
+from pipeline.findings.wording import WORDINGS, Wording
+from pipeline.stats.measure_sets import MeasureSet
+from pipeline.stats.measures import Measure
 
-COLLAPSED = 0.9  # share of the way to the constant grader, in qwk, from which a masked model has collapsed
+COLLAPSED = 0.9  # share of the way to the constant model, in `collapse_by`, from which a masked model has collapsed
+
+CLS_POOLING = "cls"
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,29 @@ class Tables:
     labels: pd.DataFrame
     term_match_shift: pd.DataFrame  # term_match_shift.csv
     mediation: pd.DataFrame  # mediation.csv
+    measures: MeasureSet  # of the kind of model
     primary: Measure  # decides verdicts on single heads
     largest_gains: tuple[float, float]  # of a single head, and by chance, see `largest_gain_by_chance`
-    grades: Sequence[str]  # labels from worst to best
-    equivalence_margin: float  # share of the way to the constant grader within which a change counts as none
+    grades: Sequence[str]  # labels from worst to best; none where grades are numbers
+    equivalence_margin: float  # share of the way to the constant model within which a change counts as none
     label_threshold: float  # difference of score and control from which a head is labelled
     joint_mediation: pd.DataFrame  # joint_mediation.csv
+    has_before: bool = True  # whether there is a model before fine-tuning
+    pooling: str = CLS_POOLING  # what the classifier reads: [CLS], or the mean of all positions
+
+    @property
+    def headline(self) -> Measure:
+        """Measure by which the article's findings are judged."""
+        return self.measures.headline
 
     @property
     def beside(self) -> tuple[Measure, ...]:
-        """Measures shown beside the article's accuracy where that decides: the primary one."""
-        return () if self.primary == ACCURACY else (self.primary,)
+        """Measures shown beside the headline one where that decides: the primary one."""
+        return () if self.primary == self.headline else (self.primary,)
+
+    @property
+    def words(self) -> Wording:
+        return WORDINGS[self.measures.kind]
 
 
 WHERE = {"layer_matched": "in the same layers", "unrestricted": "anywhere"}  # random groups of a kind
@@ -72,10 +88,10 @@ WHOLE = ("all", "all")  # slice and value of the undivided pairs
 def controls(
     frame: pd.DataFrame,
     group: str,
+    measure: Measure,
     part: tuple[str, str] = WHOLE,
     *,
     without_strongest: bool = False,
-    measure: Measure = ACCURACY,
 ) -> list[Control]:
     """The group's controls of either kind, in the frame's order."""
     keys = {
@@ -95,19 +111,19 @@ def layer_matched(found: Sequence[Control]) -> Control | None:
     return next((control for control in found if control.null_type == "layer_matched"), None)
 
 
-def relay_heads(mediation: pd.DataFrame) -> pd.DataFrame:
-    """The rows of relay heads, the strongest first: the one whose [CLS] row costs most on dev."""
+def relay_heads(mediation: pd.DataFrame, margin: Measure) -> pd.DataFrame:
+    """The rows of relay heads, the strongest first: the one whose [CLS] row costs most of the margin on dev."""
     if mediation.empty:  # the model has no head that could be one
         return mediation
-    return mediation[mediation["is_relay_head"]].sort_values("dev_cls_row_logit_margin_change", kind="stable")
+    return mediation[mediation["is_relay_head"]].sort_values(f"dev_cls_row_{margin.change}", kind="stable")
 
 
-def row_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
+def row_estimate(row: pd.Series, measure: Measure) -> Estimate:
     """The change of a measure in a row of effects."""
     return _estimate(row, measure.change, measure)
 
 
-def long_estimate(row: pd.Series, measure: Measure = ACCURACY) -> Estimate:
+def long_estimate(row: pd.Series, measure: Measure) -> Estimate:
     """The change of the measure that a row of a table with a column `measure` is about."""
     return _estimate(row, "change", measure)
 
@@ -132,9 +148,9 @@ def size_that_matters(scales: pd.DataFrame, measure: Measure) -> float:
     return float(scale(scales, measure)["margin"])
 
 
-def beats_constant(scales: pd.DataFrame) -> bool:
-    """Whether the unmasked model surely grades better than the constant grader, by qwk."""
-    return bool((scales.loc[scales["measure"] == QWK.name, "way_high"] < 0).all())
+def beats_constant(scales: pd.DataFrame, measure: Measure) -> bool:
+    """Whether the unmasked model is surely better than the constant one by a measure of which more is better."""
+    return bool((scales.loc[scales["measure"] == measure.name, "way_high"] < 0).all())
 
 
 def records(frame: pd.DataFrame) -> list[pd.Series]:
@@ -161,17 +177,17 @@ def unmasked(groups: pd.DataFrame) -> pd.DataFrame:
     return select_rows(groups, "unmasked")
 
 
-def estimates(groups: pd.DataFrame, group_type: str, measure: Measure = ACCURACY) -> dict[str, Estimate]:
+def estimates(groups: pd.DataFrame, group_type: str, measure: Measure) -> dict[str, Estimate]:
     """Group -> its change, NaN where undefined."""
     return {str(row["group"]): row_estimate(row, measure) for row in records(select_rows(groups, group_type))}
 
 
-def estimate(groups: pd.DataFrame, group_type: str, group: str, measure: Measure = ACCURACY) -> Estimate:
+def estimate(groups: pd.DataFrame, group_type: str, group: str, measure: Measure) -> Estimate:
     """The group's change, NaN where it was not masked."""
     return estimates(groups, group_type, measure).get(group, UNDEFINED)
 
 
-def contrast(contrasts: pd.DataFrame, name: str, measure: Measure = ACCURACY) -> Estimate:
+def contrast(contrasts: pd.DataFrame, name: str, measure: Measure) -> Estimate:
     """A row of contrasts.csv, NaN where there is none."""
     rows = contrasts[(contrasts["name"] == name) & (contrasts["measure"] == measure.name)]
     for row in records(rows):
@@ -182,28 +198,28 @@ def contrast(contrasts: pd.DataFrame, name: str, measure: Measure = ACCURACY) ->
 SHARE = "random_share "
 
 
-def share_estimates(contrasts: pd.DataFrame, measure: Measure = ACCURACY) -> dict[float, Estimate]:
+def share_estimates(contrasts: pd.DataFrame, measure: Measure) -> dict[float, Estimate]:
     """Share of all heads masked at random -> mean change of its groups, by rising share; undefined ones left out."""
     names = dict.fromkeys(str(name) for name in contrasts["name"] if str(name).startswith(SHARE))
     means = {float(name.removeprefix(SHARE)): contrast(contrasts, name, measure) for name in names}
     return {share: mean for share, mean in sorted(means.items()) if np.isfinite(mean.value)}
 
 
-def collapsed_shares(contrasts: pd.DataFrame) -> set[float]:
-    """Shares of all heads whose random groups have collapsed on average."""
-    rows = contrasts[(contrasts["measure"] == QWK.name) & contrasts["name"].str.startswith(SHARE)]
+def collapsed_shares(contrasts: pd.DataFrame, measure: Measure) -> set[float]:
+    """Shares of all heads whose random groups have collapsed on average, by the measure."""
+    rows = contrasts[(contrasts["measure"] == measure.name) & contrasts["name"].str.startswith(SHARE)]
     fallen = rows.loc[rows["to_constant"] >= COLLAPSED, "name"]
     return {float(name.removeprefix(SHARE)) for name in fallen}
 
 
-def collapsed(groups: pd.DataFrame) -> pd.Series:
-    """Whether a masked model has collapsed: by qwk it grades hardly better than the constant grader."""
-    return groups[QWK.to_constant] >= COLLAPSED
+def collapsed(groups: pd.DataFrame, measure: Measure) -> pd.Series:
+    """Whether a masked model has collapsed: by the measure it is hardly better than the constant one."""
+    return groups[measure.to_constant] >= COLLAPSED
 
 
-def have_collapsed(groups: pd.DataFrame, *keys: tuple[str, str]) -> bool:
+def have_collapsed(groups: pd.DataFrame, measure: Measure, *keys: tuple[str, str]) -> bool:
     """Whether all of these groups, (group_type, group), have collapsed."""
-    fallen = groups[collapsed(groups)]
+    fallen = groups[collapsed(groups, measure)]
     return set(keys) <= set(zip(fallen["group_type"], fallen["group"], strict=True))
 
 
@@ -218,16 +234,7 @@ def heads_masked(groups: pd.DataFrame, group_type: str, group: str) -> float:
     return float(rows.loc[rows["group"] == group, "heads_masked"].max())
 
 
-def pair_count(groups: pd.DataFrame) -> int:
-    """Number of pairs of the ablations."""
-    return int(_grade_counts(unmasked(groups)).sum(axis=1).iloc[0])
-
-
 def grade_shares(groups: pd.DataFrame) -> pd.DataFrame:
-    """Share of the predictions on each grade, a row per group, a column per grade (`predicted_0`, ...)."""
-    counts = _grade_counts(groups)
+    """Share of a grader's predictions on each grade, a row per group, a column per grade (`predicted_0`, ...)."""
+    counts = groups.filter(regex=r"^predicted_\d+$")
     return counts.div(counts.sum(axis=1), axis=0)
-
-
-def _grade_counts(groups: pd.DataFrame) -> pd.DataFrame:
-    return groups.filter(regex=r"^predicted_\d+$")

@@ -1,4 +1,4 @@
-"""Three-valued verdicts: a finding's parts hold, fail or stay undecided, and its verdict follows from them."""
+"""Verdicts: a finding's parts hold, fail or stay undecided, and its verdict follows; or the run cannot judge it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from pipeline.findings.article import CLAIMS
 from pipeline.stats.bootstrap import equivalent
 
 AGREES, DIFFERS, CANNOT_TELL = "agrees", "differs", "cannot tell"
-VERDICTS = (AGREES, DIFFERS, CANNOT_TELL)
+NOT_JUDGED = "not judged"  # the run lacks what the finding is about
+VERDICTS = (AGREES, DIFFERS, CANNOT_TELL, NOT_JUDGED)
+OPEN = (CANNOT_TELL, NOT_JUDGED)  # neither agrees nor differs
 MIN_RANDOM_GROUPS = 3  # fewer random groups of heads decide nothing
 
 
@@ -75,7 +77,7 @@ class Finding:
     statement: str  # the statement tested, in one sentence
     article: str  # the article's figure, "not stated" where it gives none
     measured: str  # this run's figure
-    verdict: str  # "agrees", "differs" or "cannot tell"
+    verdict: str  # one of VERDICTS
     reason: str  # one sentence built from the numbers
 
 
@@ -83,8 +85,16 @@ def conclude(name: str, measured: str, parts: Sequence[Part]) -> Finding:
     """The finding `name`: it differs if any part fails, else cannot tell if any is undecided, else agrees."""
     outcomes = [part.holds for part in parts]
     verdict = DIFFERS if False in outcomes else CANNOT_TELL if None in outcomes else AGREES
-    reason = "; ".join(part.text for part in parts)
-    return Finding(name, *CLAIMS[name], measured, verdict, f"{reason[0].upper()}{reason[1:]}.")
+    return Finding(name, *CLAIMS[name], measured, verdict, _sentence("; ".join(part.text for part in parts)))
+
+
+def not_judged(name: str, measured: str, reason: str) -> Finding:
+    """The finding `name` in a run that lacks what it is about; the reason says what."""
+    return Finding(name, *CLAIMS[name], measured, NOT_JUDGED, _sentence(reason))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def percent(fraction: float) -> str:

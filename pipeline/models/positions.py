@@ -92,6 +92,8 @@ class RelativePositions(EmbeddedPositions):
         return replace(self, keys=keys, queries=queries)
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor | None:
+        if self.keys is None and self.queries is None:
+            return None
         bucket = self.bucket(q.shape[-2], k.shape[-2]).to(q.device)
         low, high = int(bucket.min()), int(bucket.max()) + 1  # a short text needs few of them
         bucket = (bucket - low).expand(*q.shape[:2], -1, -1)
@@ -101,7 +103,7 @@ class RelativePositions(EmbeddedPositions):
         if self.queries is not None:
             by_key = _products(k, self.queries[:, low:high])  # [pair, head, key, bucket]
             scores.append(by_key.gather(-1, bucket.transpose(2, 3)).transpose(2, 3))
-        return sum(scores[1:], scores[0]) * (self.terms * q.shape[-1]) ** -0.5 if scores else None
+        return sum(scores[1:], scores[0]) * (self.terms * q.shape[-1]) ** -0.5
 
 
 def _products(x: Tensor, positions: Tensor) -> Tensor:

@@ -16,18 +16,29 @@ from pipeline.report import canvas
 from pipeline.report.canvas import BLUE, GREEN, GREY, INK, ORANGE, FigureText, RenderedFigure, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
-from pipeline.stats.measures import ACCURACY, QWK
+from pipeline.stats.measure_sets import GRADER, MeasureSet
 
 BAR_HEIGHT = 0.28  # inches
 LEFT, WIDTH, RIGHT = 2.5, 5.0, 0.8  # inches of labels, bars, values
 LABEL = 20  # columns of a group's name
 ARTICLE_MARK = "Diamonds are the article's figures, from another model on other data."
-COLLAPSED_MARK = (
-    f"Hatched bars and crosses have collapsed: by {QWK.label} they are {select.COLLAPSED:.0%} or more of the way to "
-    "the constant grader, which knows how common each grade is and nothing of the pair; the dotted line is its "
-    "accuracy."
-)
 CROSS, DOT = "x", "o"  # of a random group that has collapsed, and of another
+
+
+def _marks(results: Results) -> str:
+    """What hatched bars, crosses and diamonds say."""
+    return f"Hatched bars and crosses have {_collapsed(results)}; the dotted line is its {results.headline.label}." + (
+        f" {ARTICLE_MARK}" if results.measures is GRADER else ""
+    )
+
+
+def _collapsed(results: Results) -> str:
+    """What it is to have collapsed."""
+    words = results.words
+    return (
+        f"collapsed: by {words.collapse} they are {select.COLLAPSED:.0%} or more of the way to the {words.constant}, "
+        f"which {words.knows}"
+    )
 
 
 @dataclass(frozen=True)
@@ -46,57 +57,67 @@ class Bar:
 def layers_and_halves(results: Results) -> RenderedFigure:
     """R2: bars of whole layers masked, and of the lower and upper half where there are two layers or more."""
     layers, halves = (select.select_rows(results.groups, group_type) for group_type in ("layer", "half"))
-    bars = _bars(layers, "layer {}", BLUE) + _bars(halves, "{} half", ORANGE, {"lower": article.LOWER_HALF})
-    figure, _ = bar_chart(bars, results.constant_grader)
+    bars = _bars(results, layers, "layer {}", BLUE)
+    bars += _bars(results, halves, "{} half", ORANGE, {"lower": article.LOWER_HALF})
+    figure, _ = bar_chart(bars, results)
     text = FigureText(
         name="layers_and_halves",
         title="Layers and halves masked",
-        alt=f"Bars of the accuracy change. {describe_bars(bars)}.",
-        caption=f"Change of accuracy when all heads of the named layers are masked, {results.unit}. Layers count from "
-        f"0; bars to the left are losses. Thin lines are 95% intervals. {COLLAPSED_MARK} {ARTICLE_MARK}",
+        alt=f"Bars of the {results.headline.label} change. {describe_bars(bars)}.",
+        caption=f"Change of {results.headline.label} when all heads of the named layers are masked, {results.unit}. "
+        f"Layers count from 0; bars to the left are losses. Thin lines are 95% intervals. {_marks(results)}",
     )
     return render_figure(figure, text)
 
 
 def function_bars(results: Results) -> RenderedFigure:
     """F1, F2, F3: bars of functional groups and random groups masked, and of the lower half with and without them."""
-    random = random_changes(select.select_rows(results.groups, "random_k"))
-    bars = [*_random_bar("random heads", random, article.RANDOM_FIVE), *_function_bars(results.groups)]
-    bars += _bars(select.select_rows(results.groups, "user"), "user group: {}", INK) + _lower_bars(results.groups)
-    figure, axes = bar_chart(bars, results.constant_grader)
+    random = random_changes(select.select_rows(results.groups, "random_k"), results.measures)
+    theirs = article.RANDOM_FIVE if results.measures is GRADER else None
+    bars = [*_random_bar("random heads", random, theirs), *_function_bars(results)]
+    bars += _bars(results, select.select_rows(results.groups, "user"), "user group: {}", INK) + _lower_bars(results)
+    figure, axes = bar_chart(bars, results)
     if len(random):
         low, high = 100 * random["change"].min(), 100 * random["change"].max()
         axes.axvspan(low, high, color=GREY, alpha=0.3, lw=0, zorder=0)
     text = FigureText(
         name="functions",
         title="Heads of a function masked",
-        alt=f"Bars of the accuracy change. {describe_bars(bars)}.",
-        caption=f"Change of accuracy when the heads that score highest on a function are masked together, "
-        f"{results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random groups of as "
-        "many heads; those below a function are layer-matched. A bar within the range of its dots costs no more than "
-        f"random heads. Thin lines are 95% intervals. {COLLAPSED_MARK} {ARTICLE_MARK}",
+        alt=f"Bars of the {results.headline.label} change. {describe_bars(bars)}.",
+        caption=f"Change of {results.headline.label} when the heads that score highest on a function are masked "
+        f"together, {results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random "
+        "groups of as many heads; those below a function are layer-matched. A bar within the range of its dots costs "
+        f"no more than random heads. Thin lines are 95% intervals. {_marks(results)}",
     )
     return render_figure(figure, text)
 
 
-def _bars(rows: pd.DataFrame, label: str, colour: str, theirs: Mapping[str, float] | None = None) -> list[Bar]:
-    """Bars of groups, rows of groups.csv; `label` with {} for the group's name, `theirs` as `Bar.article` by group."""
+def _bars(
+    results: Results, rows: pd.DataFrame, label: str, colour: str, theirs: Mapping[str, float] | None = None
+) -> list[Bar]:
+    """Bars of groups, rows of groups.csv; `label` with {} for the group's name, `theirs` as `Bar.article` by group.
+
+    The article's figures are changes of accuracy, and stand beside a grader's alone.
+    """
+    change, collapsed = results.headline.change, select.collapsed(rows, results.measures.collapse_by)
+    articles = (theirs or {}) if results.measures is GRADER else {}
     return [
         Bar(
             label.format(shortened(str(row["group"]), LABEL)),
-            float(row[ACCURACY.change]),
+            float(row[change]),
             colour,
-            (theirs or {}).get(str(row["group"])),
-            interval=(float(row[f"{ACCURACY.change}_low"]), float(row[f"{ACCURACY.change}_high"])),
+            articles.get(str(row["group"])),
+            interval=(float(row[f"{change}_low"]), float(row[f"{change}_high"])),
             is_collapsed=bool(has_collapsed),
         )
-        for (_, row), has_collapsed in zip(rows.iterrows(), select.collapsed(rows), strict=True)
+        for (_, row), has_collapsed in zip(rows.iterrows(), collapsed, strict=True)
     ]
 
 
-def random_changes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Defined accuracy changes of random groups, and whether each has collapsed: change, is_collapsed."""
-    changes = pd.DataFrame({"change": rows[ACCURACY.change], "is_collapsed": select.collapsed(rows)})
+def random_changes(rows: pd.DataFrame, measures: MeasureSet) -> pd.DataFrame:
+    """Defined headline changes of random groups, and whether each has collapsed: change, is_collapsed."""
+    collapsed = select.collapsed(rows, measures.collapse_by)
+    changes = pd.DataFrame({"change": rows[measures.headline.change], "is_collapsed": collapsed})
     return changes.dropna(subset=["change"])
 
 
@@ -106,21 +127,23 @@ def _random_bar(label: str, random: pd.DataFrame, theirs: float | None = None) -
     return [Bar(name, float(random["change"].median()), GREY, theirs, random)] if len(random) else []
 
 
-def _function_bars(groups: pd.DataFrame) -> list[Bar]:
+def _function_bars(results: Results) -> list[Bar]:
     """Each function's best heads, and the random groups matched to them where there are any."""
-    functions, matched = (select.select_rows(groups, group_type) for group_type in ("function", "layer_matched"))
+    functions, matched = (select.select_rows(results.groups, kind) for kind in ("function", "layer_matched"))
     bars = []
-    for bar in _bars(functions, "{}", BLUE, {"term_match": article.TERM_MATCH_FIVE}):
-        random = random_changes(matched[matched["group"] == bar.label])
+    for bar in _bars(results, functions, "{}", BLUE, {"term_match": article.TERM_MATCH_FIVE}):
+        random = random_changes(matched[matched["group"] == bar.label], results.measures)
         bars += [bar, *_random_bar("layer-matched random", random)]
     return bars
 
 
-def _lower_bars(groups: pd.DataFrame) -> list[Bar]:
+def _lower_bars(results: Results) -> list[Bar]:
     """The lower half of the layers, then the same except each function's heads; nothing of a single layer."""
-    halves, spared = (select.select_rows(groups, group_type) for group_type in ("half", "lower_except"))
-    lower = _bars(halves[halves["group"] == "lower"], "{} half", ORANGE, {"lower": article.LOWER_HALF})
-    return lower + _bars(spared, "lower half except {}", GREEN, {"term_match": article.LOWER_HALF_EXCEPT_FIVE})
+    halves, spared = (select.select_rows(results.groups, kind) for kind in ("half", "lower_except"))
+    lower = halves[halves["group"] == "lower"]
+    bars = _bars(results, lower, "{} half", ORANGE, {"lower": article.LOWER_HALF})
+    spared_five = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
+    return bars + _bars(results, spared, "lower half except {}", GREEN, spared_five)
 
 
 def describe_bars(bars: list[Bar]) -> str:
@@ -128,11 +151,10 @@ def describe_bars(bars: list[Bar]) -> str:
     return "; ".join(f"{bar.label}: {percent(bar.change)}" for bar in bars)
 
 
-def bar_chart(bars: list[Bar], constant_grader: float) -> tuple[Figure, Axes]:
+def bar_chart(bars: list[Bar], results: Results) -> tuple[Figure, Axes]:
     """Bar chart from the top down, each bar's value in a column at the right.
 
-    Args:
-        constant_grader: relative accuracy change of the constant grader; NaN where the model is no better.
+    A dotted line is the level of the constant model, where the model is better than that one.
     """
     height = BAR_HEIGHT * len(bars)
     figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, height + 0.8)
@@ -142,12 +164,13 @@ def bar_chart(bars: list[Bar], constant_grader: float) -> tuple[Figure, Axes]:
     axes.use_sticky_edges = False  # leave room next to the longest bar and the diamonds
     axes.axvline(0, color=INK, lw=0.8)
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
-    axes.set(xlabel=canvas.CHANGE_AXIS, ylim=(len(bars) - 0.5, -0.5))
+    axes.set(xlabel=results.words.change_axis, ylim=(len(bars) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
-    if np.isfinite(constant_grader):
-        axes.axvline(100 * constant_grader, color=INK, lw=1, ls=":", zorder=0)
+    level = 100 * results.constant_change
+    if np.isfinite(level):
+        axes.axvline(level, color=INK, lw=1, ls=":", zorder=0)
         top = axes.get_xaxis_transform()
-        axes.text(100 * constant_grader, 1.01, canvas.CONSTANT, transform=top, ha="center", va="bottom", fontsize=8)
+        axes.text(level, 1.01, results.words.constant, transform=top, ha="center", va="bottom", fontsize=8)
     return figure, axes
 
 
@@ -174,20 +197,20 @@ def _by_marker(random: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def random_shares(groups: pd.DataFrame) -> dict[float, pd.DataFrame]:
+def random_shares(results: Results) -> dict[float, pd.DataFrame]:
     """Rising share of all heads masked, in percent -> `random_changes` of its groups; shares without any left out."""
-    masked = select.select_rows(groups, "random_share").groupby("group")
-    changes = {100 * float(str(share)): random_changes(rows) for share, rows in masked}
+    masked = select.select_rows(results.groups, "random_share").groupby("group")
+    changes = {100 * float(str(share)): random_changes(rows, results.measures) for share, rows in masked}
     return {share: random for share, random in sorted(changes.items()) if len(random)}
 
 
 def random_share(results: Results) -> RenderedFigure:
-    """R1: curve of the accuracy change over the share of all heads masked at random."""
-    shares = random_shares(results.groups)
+    """R1: curve of the headline change over the share of all heads masked at random."""
+    shares = random_shares(results)
     lowest, median, highest = (
         [100 * float(edge(random["change"])) for random in shares.values()] for edge in (np.min, np.median, np.max)
     )
-    figure, axes = canvas.change_panel(4.0, "share of all heads masked (%)")
+    figure, axes = canvas.change_panel(4.0, "share of all heads masked (%)", results.words.change_axis)
     axes.axvspan(0, 100 * article.SAFE_SHARE, color=GREY, alpha=0.15, lw=0)
     note = f"article: no loss up to {article.SAFE_SHARE:.0%}"
     axes.text(0, 1.02, note, transform=axes.get_xaxis_transform(), fontsize=8)
@@ -196,50 +219,50 @@ def random_share(results: Results) -> RenderedFigure:
         for marker, groups in _by_marker(random):
             axes.plot([share] * len(groups), 100 * groups, marker, color=BLUE, alpha=0.5, ms=3 if marker == DOT else 5)
     axes.plot(list(shares), median, "o-", color=BLUE, ms=4, label="median")
-    _draw_constant_grader(axes, results.constant_grader)
+    _draw_constant_model(axes, results)
     axes.set_xlim(0, 100)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     medians = ", ".join(f"{share:.0f}%: {change:.1f}%" for share, change in zip(shares, median, strict=True))
     text = FigureText(
         name="random_share",
         title="Random heads masked",
-        alt=f"Curve of the median accuracy change by share of heads masked: {medians}.",
-        caption=f"Change of accuracy when a random share of all heads is masked, {results.unit}. Each dot is one "
-        "random group, the line their median, the shade their range. Grey: shares at which the article reports no "
-        f"loss. Crosses are groups that have collapsed: by {QWK.label} they are {select.COLLAPSED:.0%} or more of the "
-        "way to the constant grader, which knows how common each grade is and nothing of the pair.",
+        alt=f"Curve of the median {results.headline.label} change by share of heads masked: {medians}.",
+        caption=f"Change of {results.headline.label} when a random share of all heads is masked, {results.unit}. Each "
+        "dot is one random group, the line their median, the shade their range. Grey: shares at which the article "
+        f"reports no loss. Crosses are groups that have {_collapsed(results)}.",
     )
     return render_figure(figure, text)
 
 
-def _draw_constant_grader(axes: Axes, change: float) -> None:
-    """Draw the level of the constant grader across a panel of curves; nothing where it is undefined."""
-    if np.isfinite(change):
-        axes.axhline(100 * change, color=INK, lw=1, ls=":", zorder=0, label=canvas.CONSTANT)
+def _draw_constant_model(axes: Axes, results: Results) -> None:
+    """Draw the level of the constant model across a panel of curves; nothing where it is undefined."""
+    if np.isfinite(results.constant_change):
+        axes.axhline(100 * results.constant_change, color=INK, lw=1, ls=":", zorder=0, label=results.words.constant)
 
 
 TOP_K_MARKERS = "os^"
 
 
 def top_k(results: Results) -> RenderedFigure:
-    """Curves of the accuracy change over the number of heads masked, a line per function, with interval bands."""
-    masked = select.select_rows(results.groups, "top_k").dropna(subset=[ACCURACY.change])
-    figure, axes = canvas.change_panel(3.6, "heads masked, in order of score")
+    """Curves of the headline change over the number of heads masked, a line per function, with interval bands."""
+    change, label = results.headline.change, results.headline.label
+    masked = select.select_rows(results.groups, "top_k").dropna(subset=[change])
+    figure, axes = canvas.change_panel(3.6, "heads masked, in order of score", results.words.change_axis)
     functions = masked.groupby("group", sort=False)
     for (name, rows), colour, marker in zip(functions, canvas.KINDS, TOP_K_MARKERS, strict=False):
-        low, high = (100 * rows[f"{ACCURACY.change}_{end}"] for end in ("low", "high"))
+        low, high = (100 * rows[f"{change}_{end}"] for end in ("low", "high"))
         axes.fill_between(rows["heads_masked"], low, high, color=colour, alpha=0.15, lw=0)
-        axes.plot(rows["heads_masked"], 100 * rows[ACCURACY.change], f"{marker}-", color=colour, ms=4, label=name)
+        axes.plot(rows["heads_masked"], 100 * rows[change], f"{marker}-", color=colour, ms=4, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3)
     most = masked.sort_values("heads_masked").groupby("group", sort=False).tail(1)
-    ends = zip(most["group"], most["heads_masked"], most[ACCURACY.change], strict=True)
-    at_most = [f"{function}, {heads} heads: {percent(change)}" for function, heads, change in ends]
+    ends = zip(most["group"], most["heads_masked"], most[change], strict=True)
+    at_most = [f"{function}, {heads} heads: {percent(value)}" for function, heads, value in ends]
     text = FigureText(
         name="top_k",
         title="Best heads of a function masked, by number",
-        alt=f"Lines of the accuracy change by number of heads masked. {'; '.join(at_most)}.",
-        caption=f"Change of accuracy when a function's best heads are masked, {results.unit}; the heads are ranked on "
+        alt=f"Lines of the {label} change by number of heads masked. {'; '.join(at_most)}.",
+        caption=f"Change of {label} when a function's best heads are masked, {results.unit}; the heads are ranked on "
         "the dev split. The shades are 95% intervals.",
     )
     return render_figure(figure, text)
@@ -251,23 +274,24 @@ REMOVAL_STYLES = {LEAST_FIRST: ("o-", BLUE), MOST_FIRST: ("s-", ORANGE)}
 
 
 def removal_curves(results: Results) -> RenderedFigure:
-    """Curves of the accuracy change over the share of heads removed by importance and at random."""
-    changes = removal_changes(results.groups)
-    return render_figure(removal_chart(changes), removal_text(changes, results.unit))
+    """Curves of the headline change over the share of heads removed by importance and at random."""
+    changes = removal_changes(results.groups, results.measures)
+    figure = removal_chart(changes, results.words.change_axis)
+    return render_figure(figure, removal_text(changes, results.headline.label, results.unit))
 
 
-def removal_changes(groups: pd.DataFrame) -> pd.DataFrame:
+def removal_changes(groups: pd.DataFrame, measures: MeasureSet) -> pd.DataFrame:
     """Changes by order: order (LEAST_FIRST, MOST_FIRST or RANDOM), share (of all heads, 0 to 1), replicate, change."""
     heads = float(select.select_rows(groups, "layer")["heads_masked"].sum())
     ordered = select.select_rows(groups, "removal").assign(order=lambda rows: rows["group"].map(ORDERS))
     random = select.select_rows(groups, "random_share").assign(order=RANDOM)
-    changes = pd.concat([ordered, random], ignore_index=True).rename(columns={ACCURACY.change: "change"})
+    changes = pd.concat([ordered, random], ignore_index=True).rename(columns={measures.headline.change: "change"})
     return changes.assign(share=changes["heads_masked"] / heads)[["order", "share", "replicate", "change"]].dropna()
 
 
-def removal_chart(changes: pd.DataFrame) -> Figure:
+def removal_chart(changes: pd.DataFrame, change_axis: str) -> Figure:
     """Line chart of `removal_changes`, a line per order."""
-    figure, axes = canvas.change_panel(4.2, "share of all heads removed (%)")
+    figure, axes = canvas.change_panel(4.2, "share of all heads removed (%)", change_axis)
     for order, (line, colour) in REMOVAL_STYLES.items():
         medians = _by_share(changes, order)["median"]
         if len(medians):
@@ -289,13 +313,13 @@ def _by_share(changes: pd.DataFrame, order: str) -> pd.DataFrame:
     return (100 * rows["change"]).groupby(100 * rows["share"]).agg(["min", "median", "max"])
 
 
-def removal_text(changes: pd.DataFrame, unit: str) -> FigureText:
+def removal_text(changes: pd.DataFrame, measure: str, unit: str) -> FigureText:
     random_orders = changes.loc[changes["order"] == RANDOM, "replicate"].nunique()
     return FigureText(
         name="removal_curves",
         title="Heads removed by importance",
-        alt=f"Curves of the accuracy change by share of heads removed. {_describe_removal(changes)}.",
-        caption=f"Change of accuracy when a growing share of all heads is removed, {unit}. A useful "
+        alt=f"Curves of the {measure} change by share of heads removed. {_describe_removal(changes)}.",
+        caption=f"Change of {measure} when a growing share of all heads is removed, {unit}. A useful "
         "importance separates the two solid lines; an uninformative one stays within the grey band, the range of "
         f"{random_orders} random orders.",
     )

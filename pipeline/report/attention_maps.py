@@ -85,7 +85,7 @@ def _maps_text(results: Results, index: int, head: Head, change: float) -> Figur
         alt=f"Attention maps of {head.name} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
         "and after fine-tuning, increase and decrease.",
         caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
-        f"“{shortened(pair.title, 300)}”, grade {visible(results.grades[pair.grade])}. Each row is one "
+        f"“{shortened(pair.title, 300)}”, grade {visible(results.grade_text(pair.grade))}. Each row is one "
         f"token's attention distribution over the tokens below (sums to 1). Over the dev split this head's term_match "
         f"changed by {100 * change:+.1f} percentage points.{cut}",
     )

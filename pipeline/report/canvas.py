@@ -25,13 +25,9 @@ KINDS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6
 MARKERS = "osD^v"  # the next one after as many categories as there are colours
 SCORES = "Purples"  # sequential: how much
 CHANGES = "RdBu"  # diverging: red lost, blue gained, white nothing
-SHARES_OF_WAY = "RdBu_r"  # the same of shares of the way to the constant grader, where more is worse
+SHARES_OF_WAY = "RdBu_r"  # the same of shares of the way to the constant model, where more is worse
 GREW, SHRANK = "Blues", "Reds"
 UNDEFINED = "#DDDDDD"
-
-CHANGE_AXIS = "relative accuracy change (%)"
-WAY_AXIS = "way to the constant grader (%)"
-CONSTANT = "constant grader"
 
 LATIN = "DejaVu Sans"  # comes with matplotlib, hence the same everywhere
 CHINESE = (
@@ -164,12 +160,12 @@ def outer_legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, handletextpad=0.3)
 
 
-def change_panel(figure_height: float, across: str) -> tuple[Figure, Axes]:
-    """A figure with one panel for curves of accuracy changes: a line at zero, axis titles, room for a legend above."""
+def change_panel(figure_height: float, across: str, up: str) -> tuple[Figure, Axes]:
+    """A figure with one panel for curves of changes: a line at zero, axis titles, room for a legend above."""
     figure = blank_figure(7.4, figure_height)
     axes = panel(figure, 0.7, 0.5, 6.4, figure_height - 0.9)
     axes.axhline(0, color=GREY, lw=0.8)
-    axes.set(xlabel=across, ylabel=CHANGE_AXIS)
+    axes.set(xlabel=across, ylabel=up)
     return figure, axes
 
 

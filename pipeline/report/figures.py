@@ -17,6 +17,7 @@ from pipeline.report import (
 )
 from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
+from pipeline.stats.measure_sets import GRADER
 
 
 def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
@@ -29,7 +30,7 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
         return {
             "heads": [head_heatmaps.heads_heatmap(results)],
             "slices": _head_slice_charts(results),
-            "random": [ablation_charts.random_share(results)] if ablation_charts.random_shares(results.groups) else [],
+            "random": [ablation_charts.random_share(results)] if ablation_charts.random_shares(results) else [],
             "layers": [ablation_charts.layers_and_halves(results)],
             "functions": [
                 ablation_charts.function_bars(results),
@@ -41,7 +42,7 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
             if len(results.edges)
             else [],
             "similarity": [_head_map(results)],
-            "grades": [model_charts.predicted_grades(results)],
+            "grades": [model_charts.predicted_grades(results)] if results.measures is GRADER else [],
             "profiles": [
                 head_heatmaps.profile_heatmap(results, name) for name in results.profiles["function"].unique()
             ],
@@ -62,21 +63,20 @@ def _head_map(results: Results) -> RenderedFigure:
 
 def _subgroup_charts(results: Results) -> list[RenderedFigure]:
     """Heat maps of the effects of groups on slices, one per slicing of the pairs."""
-    pairs, slicings = f"{results.pairs} pairs of the test split", results.slices.groupby("slice", sort=False)
+    sliced = subgroup_charts.Sliced(f"{results.pairs} pairs of the test split", results.words)
+    slicings = results.slices.groupby("slice", sort=False)
     return [
-        subgroup_charts.subgroup_chart(changes, str(slicing), pairs, results.tables.beside, number)
+        subgroup_charts.subgroup_chart(changes, str(slicing), sliced, results.tables.beside, number)
         for number, (slicing, changes) in enumerate(slicings, start=1)
     ]
 
 
 def _head_slice_charts(results: Results) -> list[RenderedFigure]:
     """Heat maps of the effects of single heads on slices, one per slicing on which some effect is sure."""
-    pairs, slicings = (
-        f"{results.head_pairs} pairs of the test split",
-        results.tables.head_slices.groupby("slice", sort=False),
-    )
+    sliced = subgroup_charts.Sliced(f"{results.head_pairs} pairs of the test split", results.words)
+    slicings = results.tables.head_slices.groupby("slice", sort=False)
     charts = [
-        subgroup_charts.head_slice_chart(changes, str(slicing), results.primary, pairs, number)
+        subgroup_charts.head_slice_chart(changes, str(slicing), results.primary, sliced, number)
         for number, (slicing, changes) in enumerate(slicings, start=1)
     ]
     return [chart for chart in charts if chart is not None]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, UNDECIDED, VERDICTS
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
-from pipeline.report import canvas, heatmaps
+from pipeline.report import heatmaps
 from pipeline.report.canvas import (
     CHANGES,
     SCORES,
@@ -21,7 +21,6 @@ from pipeline.report.canvas import (
     render_figure,
 )
 from pipeline.report.results import Results
-from pipeline.stats.measures import ACCURACY
 
 TARGETS = {
     "term_match": "the same term in the other text",
@@ -36,21 +35,20 @@ TARGETS = {
 
 
 def heads_heatmap(results: Results) -> RenderedFigure:
-    """Heat maps, layer x head: relative accuracy change, and the primary measure's as a share of the way; red is worse.
+    """Heat maps, layer x head: relative headline change, and the primary measure's as a share of the way; red is worse.
 
     The second one's cells carry the verdicts.
     """
-    accuracy, way = (
-        100 * heatmaps.head_matrix(results.heads, column) for column in (ACCURACY.change, results.primary.to_constant)
-    )
-    figure, (left, right) = _two_panels(accuracy)
-    accuracies, shares = (heatmaps.centred_norm(values, least=0.1) for values in (accuracy, way))
-    heatmaps.draw_heatmap(left, accuracy, accuracies, CHANGES, heatmaps.signed)
-    left.set_title(f"single head masked: {ACCURACY.label}")
-    heatmaps.colour_bar(left, accuracies, CHANGES, canvas.CHANGE_AXIS)
+    columns = (results.headline.change, results.primary.to_constant)
+    change, way = (100 * heatmaps.head_matrix(results.heads, column) for column in columns)
+    figure, (left, right) = _two_panels(change)
+    changes, shares = (heatmaps.centred_norm(values, least=0.1) for values in (change, way))
+    heatmaps.draw_heatmap(left, change, changes, CHANGES, heatmaps.signed)
+    left.set_title(f"single head masked: {results.headline.label}")
+    heatmaps.colour_bar(left, changes, CHANGES, results.words.change_axis)
     _draw_verdicts(right, results.heads, way, shares)
     right.set_title(f"{results.primary.label}: needed heads framed, ? undecided")
-    heatmaps.colour_bar(right, shares, SHARES_OF_WAY, canvas.WAY_AXIS)
+    heatmaps.colour_bar(right, shares, SHARES_OF_WAY, results.words.way_axis)
     return render_figure(figure, _heads_text(results))
 
 
@@ -85,20 +83,20 @@ def _decided(value: float, verdict: str) -> str:
 
 
 def _heads_text(results: Results) -> FigureText:
-    layers, heads = results.shape
-    worst = results.heads.sort_values([ACCURACY.change, "layer", "head"]).iloc[0]
+    (layers, heads), headline, words = results.shape, results.headline, results.words
+    worst = results.heads.sort_values([headline.change, "layer", "head"]).iloc[0]
     counts = results.heads["verdict"].value_counts()
     verdicts = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
     margin = results.tables.equivalence_margin
     return FigureText(
         name="heads_heatmap",
         title="Single heads masked",
-        alt=f"Two heat maps of {layers} layers by {heads} heads; largest loss of accuracy: {Head.of_row(worst).name}, "
-        f"{percent(float(worst[ACCURACY.change]))}; by {results.primary.label} {verdicts}.",
-        caption=f"Left: change of accuracy when a single head is masked, {results.head_unit}. Right: change of "
-        f"{results.primary.label} on the same pairs, as a share of the way from the unmasked model (0) to the constant "
-        "grader, which knows how common each grade is and nothing of the pair (100%); above 0 is worse. Red cells are "
-        "worse, blue ones better, in both; each scale is symmetric about 0. A framed head is needed, one in a dashed "
+        alt=f"Two heat maps of {layers} layers by {heads} heads; largest loss of {headline.label}: "
+        f"{Head.of_row(worst).name}, {percent(float(worst[headline.change]))}; by {results.primary.label} {verdicts}.",
+        caption=f"Left: change of {headline.label} when a single head is masked, {results.head_unit}. Right: change of "
+        f"{results.primary.label} on the same pairs, as a share of the way from the unmasked model (0) to the "
+        f"{words.constant}, which {words.knows} (100%); above 0 is worse. Red cells are worse, "
+        "blue ones better, in both; each scale is symmetric about 0. A framed head is needed, one in a dashed "
         f"frame harmful: the change is surely larger than {margin:.0%} of the way. Of a number with a question mark it "
         f"is not decided; one without, unframed, is surely smaller than that. {verdicts}.",
     )

@@ -2,6 +2,7 @@
 
 from itertools import compress
 
+import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
@@ -10,7 +11,6 @@ from pipeline.report import canvas, heatmaps
 from pipeline.report.canvas import BLUE, GREEN, ORANGE, SCORES, FigureText, RenderedFigure, panel, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
-from pipeline.stats.measures import QWK
 
 CURVE_COLOURS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
 NAMED_GROUPS = ("unmasked", "layer", "half", "function", "lower_except", "user")
@@ -46,7 +46,7 @@ def learning_curve(results: Results) -> RenderedFigure:
 def predicted_grades(results: Results) -> RenderedFigure:
     """Heat map of the predicted grades: a row per named group, the share of each grade in percent."""
     groups = results.groups[results.groups["group_type"].isin(NAMED_GROUPS)]
-    shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), select.collapsed(groups).tolist()
+    shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), _collapsed(results, groups).tolist()
     names = [_group_name(row["group_type"], shortened(str(row["group"]), 20)) for _, row in groups.iterrows()]
     width, height = max(2.5, 0.7 * len(results.grades)), 0.24 * len(groups)
     figure = canvas.blank_figure(LEFT_MARGIN + width + 0.2, height + 0.7)
@@ -61,6 +61,10 @@ def predicted_grades(results: Results) -> RenderedFigure:
     return render_figure(figure, _grades_text(results, list(compress(names, collapsed))))
 
 
+def _collapsed(results: Results, groups: pd.DataFrame) -> pd.Series:
+    return select.collapsed(groups, results.measures.collapse_by)
+
+
 def _group_name(group_type: str, group: str) -> str:
     names = {
         "unmasked": "unmasked",
@@ -73,14 +77,14 @@ def _group_name(group_type: str, group: str) -> str:
 
 
 def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
-    random = select.collapsed(results.groups[results.groups["group_type"].isin(RANDOM_GROUPS)])
+    random, words = _collapsed(results, results.groups[results.groups["group_type"].isin(RANDOM_GROUPS)]), results.words
     which = f"collapsed: {', '.join(collapsed)}" if collapsed else "no named group collapsed"
     return FigureText(
         name="predicted_grades",
         title="Grades that the masked model predicts",
         alt=f"Table of the share of each predicted grade by masked group; {which}.",
         caption=f"Share of the {results.pairs} test pairs predicted as each grade, in percent; each row sums "
-        f"to 100. A row in bold has collapsed: by {QWK.label} it is {select.COLLAPSED:.0%} or more of the way to the "
-        f"constant grader, which knows nothing of the pair. {random.sum()} of {len(random)} random groups collapsed "
-        "too.",
+        f"to 100. A row in bold has collapsed: by {words.collapse} it is {select.COLLAPSED:.0%} or more of the way to "
+        f"the {words.constant}, which knows nothing of the pair. {random.sum()} of {len(random)} random groups "
+        "collapsed too.",
     )

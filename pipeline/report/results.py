@@ -13,8 +13,10 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.findings import select
 from pipeline.findings.verdict import VERDICTS, Finding
+from pipeline.findings.wording import Wording
 from pipeline.stats.bootstrap import FEW_QUERIES
-from pipeline.stats.measures import ACCURACY, Measure
+from pipeline.stats.measure_sets import MeasureSet
+from pipeline.stats.measures import Measure
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class ExamplePair:
 
     query: str
     title: str
-    grade: int  # index of the grade
+    grade: float  # index of the grade, or the number that it is
     tokens: list[str]  # one string a position
     before: np.ndarray
     after: np.ndarray
@@ -34,7 +36,8 @@ class Results:
     """Tables, metrics and example pairs that the report is made from."""
 
     setting: list[tuple[str, str]]  # the run's settings, as (name, value) in the order shown
-    grades: list[str]  # labels from worst to best
+    grades: list[str]  # labels from worst to best; none where grades are numbers
+    pairs: int  # number of test pairs on which groups of heads are masked
     tables: select.Tables  # the tables that findings are judged on
     unlabelled_heads: pd.DataFrame  # one row a head masked on pairs without grades, empty where there are none
     head_embedding: pd.DataFrame  # one row per head, with its coordinates (head_embedding.csv)
@@ -66,6 +69,19 @@ class Results:
         return self.tables.slices
 
     @property
+    def measures(self) -> MeasureSet:
+        return self.tables.measures
+
+    @property
+    def headline(self) -> Measure:
+        """The measure by which the article's findings are judged."""
+        return self.tables.headline
+
+    @property
+    def words(self) -> Wording:
+        return self.tables.words
+
+    @property
     def primary(self) -> Measure:
         """The measure that decides verdicts on heads."""
         return self.tables.primary
@@ -74,11 +90,6 @@ class Results:
     def shape(self) -> tuple[int, int]:
         """Layers, and heads per layer."""
         return int(self.heads["layer"].max()) + 1, int(self.heads["head"].max()) + 1
-
-    @property
-    def pairs(self) -> int:
-        """Number of test pairs on which groups of heads are masked."""
-        return select.pair_count(self.groups)
 
     @property
     def head_pairs(self) -> int:
@@ -104,18 +115,26 @@ class Results:
 
     @property
     def unit(self) -> str:
-        """Unit and pairs of a group's accuracy change, as captions say them."""
-        return _unit(self.tables.group_scales, self.pairs)
+        """Unit and pairs of a group's change of the headline measure, as captions say them."""
+        return self._unit(self.tables.group_scales, self.pairs)
 
     @property
     def head_unit(self) -> str:
-        """Unit and pairs of a single head's accuracy change."""
-        return _unit(self.tables.head_scales, self.head_pairs)
+        """Unit and pairs of a single head's change of it."""
+        return self._unit(self.tables.head_scales, self.head_pairs)
+
+    def _unit(self, scales: pd.DataFrame, pairs: int) -> str:
+        unmasked = select.scale(scales, self.headline)["unmasked"]
+        return f"in percent of the unmasked {self.headline.label} ({unmasked:.3f}), on {pairs} pairs of the test split"
 
     @property
-    def constant_grader(self) -> float:
-        """Relative accuracy change from the unmasked model to the constant grader, on the groups' pairs."""
-        return float(select.scale(self.tables.group_scales, ACCURACY)["way"])
+    def constant_change(self) -> float:
+        """Relative change of the headline measure from the unmasked to the constant model, on the groups' pairs."""
+        return float(select.scale(self.tables.group_scales, self.headline)["way"])
+
+    def grade_text(self, grade: float) -> str:
+        """A gold grade as the user wrote it, or as the number that it is."""
+        return self.grades[int(grade)] if self.grades else f"{grade:g}"
 
     def texts(self) -> Iterator[str]:
         """Texts of the user's data and params that the report shows."""
@@ -128,18 +147,13 @@ class Results:
             yield from (example["query"], example["title"], *example["tokens"])
 
 
-def _unit(scales: pd.DataFrame, pairs: int) -> str:
-    accuracy = select.scale(scales, ACCURACY)["unmasked"]
-    return f"in percent of the unmasked accuracy ({accuracy:.3f}), on {pairs} pairs of the test split"
-
-
 def run_setting(params: Params) -> list[tuple[str, str]]:
     """Run settings: data, grades, model and training, for `Results.setting`."""
     source, training = params.data.source, params.training
     rule = f"until {training.patience} epochs bring no better dev kappa, {training.max_epochs} epochs at most"
     return [
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
-        ("Grades, worst to best", ", ".join(params.data.grades)),
+        ("Grades, worst to best", ", ".join(params.data.grade_names)),
         ("Model", params.model.name),
         ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.fine_tuned else rule),
         ("Training of the BiLSTM", rule),

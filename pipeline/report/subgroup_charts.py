@@ -11,20 +11,37 @@ from matplotlib.figure import Figure
 
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
+from pipeline.findings.wording import Wording
 from pipeline.report import canvas, heatmaps
 from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.text import shortened, width
-from pipeline.stats.measures import ACCURACY, Measure
+from pipeline.stats.measures import Measure
 
 COLUMN = 0.5  # inches of a slice
 COUNTS = 0.2  # inches of the line of pair counts
 LETTER = 0.068  # inches a column of a label
 ROW_LABEL, COLUMN_LABEL = 28, 34  # columns of a label
 MOST_HEADS = 25  # heads drawn of those with a sure change
-WHAT_IS_THE_WAY = (
-    "as a share of the way on the whole sample from the unmasked model (0) to the constant grader, which knows how "
-    "common each grade is and nothing of the pair (100%)"
-)
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """What is sliced: which pairs, such as "448 pairs of the test split", and the words of their model."""
+
+    pairs: str
+    words: Wording
+
+    @property
+    def way(self) -> str:
+        return (
+            f"as a share of the way on the whole sample from the unmasked model (0) to the {self.words.constant}, "
+            f"which {self.words.knows} (100%)"
+        )
+
+    @property
+    def counts(self) -> str:
+        """What a slice's number is, and whose changes it has."""
+        return f"The number over a column is the slice's number of pairs.{self.words.slices}"
 
 
 @dataclass(frozen=True)
@@ -55,27 +72,28 @@ class Matrix:
 
 
 def subgroup_chart(
-    changes: pd.DataFrame, slicing: str, pairs: str, beside: Sequence[Measure] = (), number: int = 1
+    changes: pd.DataFrame, slicing: str, sliced: Sliced, beside: Sequence[Measure] = (), number: int = 1
 ) -> RenderedFigure:
-    """Heat maps of the changes of groups of heads (row) on slices (column): of accuracy, and of the measures beside.
+    """Heat maps of the changes of groups of heads (row) on slices (column): of the headline measure and those beside.
 
     Args:
         changes: rows of slices.csv of one slicing; rows and columns keep its order.
         slicing: what the pairs are sliced by.
-        pairs: the pairs that are sliced, such as "448 pairs of the test split".
+        sliced: the pairs.
         number: of the figure among those of other slicings, for its file's name.
     """
-    figure = slices_heatmap(group_matrices(changes, beside), pair_counts(changes))
-    return render_figure(figure, _subgroup_text(changes, slicing, pairs, beside, number))
+    figure = slices_heatmap(group_matrices(changes, sliced.words, beside), pair_counts(changes))
+    return render_figure(figure, _subgroup_text(changes, slicing, sliced, beside, number))
 
 
-def group_matrices(changes: pd.DataFrame, beside: Sequence[Measure]) -> list[Matrix]:
-    """Matrix of the relative accuracy changes of groups, and of the share of the way of each measure beside."""
+def group_matrices(changes: pd.DataFrame, words: Wording, beside: Sequence[Measure]) -> list[Matrix]:
+    """Matrix of the relative headline changes of groups, and of the share of the way of each measure beside."""
+    headline = (words.measures.headline, "change", canvas.CHANGES, words.change_axis)
     sure = changes.assign(is_sure=_excludes_zero(changes))
     shares = [(measure, "to_constant", canvas.SHARES_OF_WAY, f"{measure.label}, % of the way") for measure in beside]
     return [
         Matrix.of(sure[sure["measure"] == measure.name], "group", column, colours, label)
-        for measure, column, colours, label in [(ACCURACY, "change", canvas.CHANGES, canvas.CHANGE_AXIS), *shares]
+        for measure, column, colours, label in [headline, *shares]
     ]
 
 
@@ -104,13 +122,13 @@ def most_affected(changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def head_slice_chart(
-    changes: pd.DataFrame, slicing: str, measure: Measure, pairs: str, number: int = 1
+    changes: pd.DataFrame, slicing: str, measure: Measure, sliced: Sliced, number: int = 1
 ) -> RenderedFigure | None:
     """Heat map of the changes of single heads (row) on slices (column); None where no change is sure.
 
     Args:
         changes: rows of head_slices.csv of one slicing.
-        measure: what changes. slicing, pairs, number: as of `subgroup_chart`.
+        measure: what changes. slicing, sliced, number: as of `subgroup_chart`.
     """
     affected = most_affected(changes)
     heads = affected["name"].unique()
@@ -118,7 +136,7 @@ def head_slice_chart(
         return None
     shown = affected[affected["name"].isin(heads[:MOST_HEADS])]
     figure = slices_heatmap([head_matrix(shown, measure)], pair_counts(shown))
-    return render_figure(figure, _head_slice_text(changes, shown, len(heads), slicing, measure, pairs, number))
+    return render_figure(figure, _head_slice_text(changes, shown, len(heads), slicing, measure, sliced, number))
 
 
 def head_matrix(shown: pd.DataFrame, measure: Measure) -> Matrix:
@@ -175,29 +193,31 @@ def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
 
 
 def _subgroup_text(
-    changes: pd.DataFrame, slicing: str, pairs: str, beside: Sequence[Measure], number: int
+    changes: pd.DataFrame, slicing: str, sliced: Sliced, beside: Sequence[Measure], number: int
 ) -> FigureText:
-    accuracy = changes[changes["measure"] == ACCURACY.name]
-    defined = accuracy.dropna(subset=["change"]).sort_values("change", kind="stable")
+    headline = sliced.words.measures.headline
+    defined = (
+        changes[changes["measure"] == headline.name].dropna(subset=["change"]).sort_values("change", kind="stable")
+    )
     worst = "no change is defined"
     if len(defined):
         row = defined.iloc[0]
         group, name = shortened(str(row["group"]), ROW_LABEL), shortened(str(row["value"]), COLUMN_LABEL)
         worst = f"largest loss: {group} masked on {name}, {percent(float(row['change']))}"
-    below = "".join(f" Below, the change of {measure.label}, {WHAT_IS_THE_WAY}." for measure in beside)
+    below = "".join(f" Below, the change of {measure.label}, {sliced.way}." for measure in beside)
     return FigureText(
         name=f"subgroups_{number}",
         title=f"Groups of heads by {slicing}",
-        alt=f"Table of the accuracy change by group of heads masked and slice of the pairs; {worst}.",
-        caption="Change of accuracy when the named heads are masked, in percent of the unmasked accuracy on the same "
-        f"slice, from {pairs}.{below} Red cells are worse, blue ones better. A framed cell's interval excludes 0 "
-        f"({_excludes_zero(defined).sum()} of {len(defined)} cells of accuracy); other changes are not significant. "
-        "The number over a column is the slice's number of pairs.",
+        alt=f"Table of the {headline.label} change by group of heads masked and slice of the pairs; {worst}.",
+        caption=f"Change of {headline.label} when the named heads are masked, in percent of the unmasked "
+        f"{headline.label} on the same slice, from {sliced.pairs}.{below} Red cells are worse, blue ones better. A "
+        f"framed cell's interval excludes 0 ({_excludes_zero(defined).sum()} of {len(defined)} cells of "
+        f"{headline.label}); other changes are not significant. {sliced.counts}",
     )
 
 
 def _head_slice_text(
-    changes: pd.DataFrame, shown: pd.DataFrame, heads: int, slicing: str, measure: Measure, pairs: str, number: int
+    changes: pd.DataFrame, shown: pd.DataFrame, heads: int, slicing: str, measure: Measure, sliced: Sliced, number: int
 ) -> FigureText:
     sure = shown[shown["is_sure"]]
     drawn, worst = shown["name"].nunique(), sure.iloc[int(sure["to_constant"].abs().to_numpy().argmax())]
@@ -208,9 +228,8 @@ def _head_slice_text(
         alt=f"Table of the change of {measure.label} by head masked and slice of the pairs; largest sure change: "
         f"{Head.of_row(worst).name} on {shortened(str(worst['value']), COLUMN_LABEL)}, "
         f"{percent(float(worst['to_constant']))} of the way.",
-        caption=f"Change of {measure.label} when a single head (layer.head, from 0) is masked, {WHAT_IS_THE_WAY}, from "
-        f"{pairs}: {every} with a sure change on some slice, the most affected first. Red cells are worse, blue ones "
-        f"better. A framed cell is sure: its interval excludes 0, and the intervals of all heads and slices hold "
-        f"together with 95% ({changes['is_sure'].sum()} of {len(changes)} cells). The number over a column is the "
-        "slice's number of pairs.",
+        caption=f"Change of {measure.label} when a single head (layer.head, from 0) is masked, {sliced.way}, from "
+        f"{sliced.pairs}: {every} with a sure change on some slice, the most affected first. Red cells are worse, "
+        "blue ones better. A framed cell is sure: its interval excludes 0, and the intervals of all heads and slices "
+        f"hold together with 95% ({changes['is_sure'].sum()} of {len(changes)} cells). {sliced.counts}",
     )

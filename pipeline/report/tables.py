@@ -12,11 +12,10 @@ from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.functional_heads import PLACES
 from pipeline.findings.verdict import Estimate, percent
-from pipeline.report import canvas
 from pipeline.report.results import Results
 from pipeline.report.text import shortened, visible, width
 from pipeline.stats.bootstrap import SIGNIFICANCE
-from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LABEL_FREE, TESTED, Measure
+from pipeline.stats.measures import Measure
 from pipeline.tables.dependency import ALL_ROWS
 
 SPLITS = ("train", "dev", "test")
@@ -67,10 +66,10 @@ def _verdict_counts(results: Results) -> str:
 
 
 def measure_scales(results: Results) -> Table:
-    """Tested measures: unmasked and of the constant grader, the size that matters, and how many heads each finds."""
-    needed = results.heads["verdict"] == NEEDED
+    """Tested measures: unmasked and of the constant model, the size that matters, and how many heads each finds."""
+    needed, words = results.heads["verdict"] == NEEDED, results.words
     rows = []
-    for measure in TESTED:
+    for measure in results.measures.tested:
         scale, sure = (
             select.scale(results.tables.head_scales, measure),
             results.heads[f"{measure.name}_q"] < SIGNIFICANCE,
@@ -82,12 +81,12 @@ def measure_scales(results: Results) -> Table:
             [measure.label, *values, way, _size(scale["margin"], measure), f"{measure.better} is better", *counts]
         )
     caption = (
-        f"Measures on {results.head_pairs} test pairs. The constant grader knows how common each grade is and nothing "
-        f"of the pair. {results.tables.equivalence_margin:.0%} of the way to it is the size that matters; "
+        f"Measures on {results.head_pairs} test pairs. The {words.constant} {words.knows}. "
+        f"{results.tables.equivalence_margin:.0%} of the way to it is the size that matters; "
         f"{results.primary.label} decides which heads are needed"
     )
     found = ["heads with q < 0.05", f"of them needed by {results.primary.label}"]
-    columns = ["measure", "unmasked", canvas.CONSTANT, "way (95% interval)", "size that matters", "", *found]
+    columns = ["measure", "unmasked", words.constant, "way (95% interval)", "size that matters", "", *found]
     return Table(caption, columns, rows)
 
 
@@ -116,8 +115,9 @@ def most_harmful(results: Results) -> Table:
 
 def active_heads(results: Results) -> Table:
     """Heads that surely change predictions by a size that matters and are neither needed nor harmful."""
-    size = select.size_that_matters(results.tables.head_scales, KL_DIVERGENCE)
-    does_much = results.heads[f"{KL_DIVERGENCE.change}_low"] > size
+    measure = results.measures.rank_by
+    size = select.size_that_matters(results.tables.head_scales, measure)
+    does_much = results.heads[f"{measure.change}_low"] > size
     is_neither = ~results.heads["verdict"].isin([NEEDED, HARMFUL]) & ~results.heads["is_inert"]
     active = results.heads[does_much & is_neither]
     return _extremes("Heads that do much and are neither needed nor harmful", _ranked(active, "rank", True), results)
@@ -125,16 +125,21 @@ def active_heads(results: Results) -> Table:
 
 def inert_heads(results: Results) -> Table:
     """Heads without which predictions surely change less than matters, the least active first."""
+    label_free = results.measures.label_free
     ranked = _ranked(results.heads[results.heads["is_inert"]], "rank", ascending=False)
     rows = [
-        [Head.of_row(row).name, str(row["rank"]), *(_estimated(row, measure) for measure in LABEL_FREE), row["verdict"]]
+        [Head.of_row(row).name, str(row["rank"]), *(_estimated(row, measure) for measure in label_free), row["verdict"]]
         for row in select.records(ranked)
     ]
     caption = (
         f"Inert heads: {len(ranked)} of {len(results.heads)}, the least active first; without one the predictions "
         "surely change less than matters, whatever the gold grades"
     )
-    return Table(caption, ["head", "rank by KL divergence", *map(_with_interval, LABEL_FREE), "verdict"], rows)
+    return Table(
+        caption,
+        ["head", f"rank by {results.measures.rank_by.label}", *map(_with_interval, label_free), "verdict"],
+        rows,
+    )
 
 
 def _ranked(heads: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
@@ -143,16 +148,16 @@ def _ranked(heads: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
 
 def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
     """The first SHOWN of the ranked heads, with all tested measures beside each other."""
-    primary = results.primary
-    others = [measure for measure in TESTED if measure not in (ACCURACY, primary)]
-    whole = list(dict.fromkeys([primary, ACCURACY]))
+    primary, (lost, won) = results.primary, results.words.tallies
+    whole = list(dict.fromkeys([primary, results.headline]))
+    others = [measure for measure in results.measures.tested if measure not in whole]
     rows = [
         [
             Head.of_row(row).short,
             *(row["verdict"], percent(row[primary.to_constant]), *(_estimated(row, measure) for measure in whole)),
             *(_plain(row[f"{primary.name}_q"]), _share(row["detectable_to_constant"]), str(row["rank"])),
             *(_change(row, measure) for measure in others),
-            f"{row['right_to_wrong']} / {row['wrong_to_right']}",
+            f"{row[lost]} / {row[won]}",
         ]
         for row in select.records(ranked.head(SHOWN))
     ]
@@ -165,7 +170,7 @@ def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
         f"detectable, {OF_WAY}",
         "KL rank",
     ]
-    columns += [*map(_heading, others), "pairs lost / won"]
+    columns += [*map(_heading, others), results.words.tallied]
     more = f", {SHOWN} of {len(ranked)}" if len(ranked) > SHOWN else ""
     where = f"on {results.head_pairs} test pairs; heads are named layer.head, from 0"
     return Table(f"{title}{more}: changes against the unmasked model {where}", columns, rows)
@@ -219,40 +224,42 @@ def sure_slices(results: Results) -> Table:
 
 def group_effects(results: Results) -> Table:
     """Named groups by every tested measure, the primary one as a share of the way too."""
-    groups, primary = results.groups, results.primary
+    groups, primary, tested = results.groups, results.primary, results.measures.tested
+    collapse_by = results.measures.collapse_by
     named = groups[groups["group_type"].isin(NAMED)]
     rows = [
         [
             GROUP_NAMES.get(row["group_type"], "{}").format(shortened(str(row["group"]), 20)),
             *(str(row["heads_masked"]), percent(row[primary.to_constant])),
-            *(_change(row, measure) for measure in TESTED),
+            *(_change(row, measure) for measure in tested),
             "collapsed" if has_collapsed else "",
         ]
-        for row, has_collapsed in zip(select.records(named), select.collapsed(named), strict=True)
+        for row, has_collapsed in zip(select.records(named), select.collapsed(named, collapse_by), strict=True)
     ]
     caption = f"Named groups masked, on {results.pairs} test pairs: changes of every measure against the unmasked model"
-    columns = ["heads masked", "number", f"{primary.label}, {OF_WAY}", *map(_heading, TESTED), ""]
+    columns = ["heads masked", "number", f"{primary.label}, {OF_WAY}", *map(_heading, tested), ""]
     return Table(caption, columns, rows)
 
 
 def unlabelled_heads(results: Results) -> Table:
     """Heads that change the predictions of pairs without grades most, with their rank on graded pairs."""
+    rank_by, label_free = results.measures.rank_by, results.measures.label_free
     found = results.unlabelled_heads.merge(results.heads[["layer", "head", "rank"]], on=["layer", "head"])
-    ranked = found.sort_values([KL_DIVERGENCE.change, "layer", "head"], ascending=[False, True, True])
+    ranked = found.sort_values([rank_by.change, "layer", "head"], ascending=[False, True, True])
     rows = [
         [
             Head.of_row(row).name,
-            *(str(place), str(row["rank"]), *(_estimated(row, measure) for measure in LABEL_FREE)),
+            *(str(place), str(row["rank"]), *(_estimated(row, measure) for measure in label_free)),
             "inert" if row["is_inert"] else "",
         ]
         for place, row in enumerate(select.records(ranked.head(SHOWN)), start=1)
     ]
-    agreement = (-found[KL_DIVERGENCE.change]).rank().corr(found["rank"].rank()) if len(found) > 1 else np.nan
+    agreement = (-found[rank_by.change]).rank().corr(found["rank"].rank()) if len(found) > 1 else np.nan
     caption = (
-        f"Heads on pairs without grades, ranked by {KL_DIVERGENCE.label}; rank correlation (Spearman) of all "
+        f"Heads on pairs without grades, ranked by {rank_by.label}; rank correlation (Spearman) of all "
         f"{len(found)} heads with the graded pairs: {_plain(agreement)}; inert: {found['is_inert'].sum()}"
     )
-    return Table(caption, ["head", "rank", "rank on graded pairs", *map(_with_interval, LABEL_FREE), ""], rows)
+    return Table(caption, ["head", "rank", "rank on graded pairs", *map(_with_interval, label_free), ""], rows)
 
 
 def labelled_heads(results: Results) -> Table:
@@ -295,34 +302,35 @@ def _shift(row: pd.Series) -> str:
 
 def worst_slices(results: Results) -> Table:
     """The phenomenon with the largest loss by functional group, and those expected; no row without phenomena."""
-    slices = results.slices[results.slices["measure"] == ACCURACY.name]
+    slices = results.slices[results.slices["measure"] == results.headline.name]
     ranked = slices[slices["slice"] == "phenomenon"].dropna(subset=["change"]).sort_values("change", kind="stable")
     rows = []
     for function, expected in EXPECTED.items():
         for _, worst in ranked[ranked["group"] == function].head(1).iterrows():
             verdict = "as expected" if worst["value"] in expected else "not as expected"
-            change = select.long_estimate(worst).text()
+            change = select.long_estimate(worst, results.headline).text()
             rows.append([function, str(worst["value"]), change, ", ".join(expected), verdict])
-    columns = ["heads masked", "largest loss", "accuracy, relative (95% interval)", "expected", ""]
+    columns = ["heads masked", "largest loss", f"{results.headline.label}, relative (95% interval)", "expected", ""]
     return Table("Phenomenon with the largest loss, by function of the heads masked", columns, rows)
 
 
 def relay_heads(results: Results) -> Table:
     """Relay heads, the strongest first: what their rows cost, and their attention without the term-match heads."""
+    margin = results.measures.margin
     rows = [
         [
             Head.of_row(row).name,
-            _interval(row, "cls_row_logit_margin_change", "{:+z.3f}"),
-            _interval(row, "logit_margin_change", "{:+z.3f}"),
+            _interval(row, f"cls_row_{margin.change}", "{:+z.3f}"),
+            _interval(row, margin.change, "{:+z.3f}"),
             f"{row['share']:.2f} ({row['chance']:.2f})",
             _interval(row, "share_change", "{:+z.2f}"),
             f"{row['p']:.3f}",
             _interval(row, "entropy_change", "{:+z.3f}"),
         ]
-        for _, row in select.relay_heads(results.tables.mediation).iterrows()
+        for _, row in select.relay_heads(results.tables.mediation, margin).iterrows()
     ]
     caption = (
-        "Relay heads, chosen and ordered on dev, measured on test: change of the logit margin with their [CLS] row, "
+        f"Relay heads, chosen and ordered on dev, measured on test: change of the {margin.label} with their [CLS] row, "
         "and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, and of the "
         "row's entropy, with the term-match heads masked (p: against random groups)"
     )
@@ -331,27 +339,28 @@ def relay_heads(results: Results) -> Table:
 
 
 def joint_mediation(results: Results) -> Table:
-    """Joint mediation of the term-match heads' effect on the logit margin."""
-    joint = results.tables.joint_mediation
+    """Joint mediation of the term-match heads' effect on the margin."""
+    joint, headline = results.tables.joint_mediation, results.headline
     rows = [
         [
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
             str(row["heads"]),
             *(_interval(row, name, "{:z.0%}") for name in ("mediated", "restored")),
-            *(percent(row[f"{state}_{ACCURACY.change}"]) for state in ("indirect", "direct", "ablated")),
+            *(percent(row[f"{state}_{headline.change}"]) for state in ("indirect", "direct", "ablated")),
         ]
         for _, row in joint.iterrows()
     ]
     total = "not measured"
     if len(joint):
         first = joint.iloc[0]
-        total = f"{_interval(first, 'total', '{:+.2f}')}; accuracy {percent(first[f'total_{ACCURACY.change}'])}"
+        total = f"{_interval(first, 'total', '{:+.2f}')}; {headline.label} {percent(first[f'total_{headline.change}'])}"
     caption = (
-        f"Where the effect of the term-match heads on the logit margin passes ({total}): the share mediated by these "
-        "outputs, the share restored by them while the term-match heads are masked, and accuracy in either state and "
-        "with the outputs ablated"
+        f"Where the effect of the term-match heads on the {results.measures.margin.label} passes ({total}): the share "
+        "mediated by these outputs, the share restored by them while the term-match heads are masked, and "
+        f"{headline.label} in either state and with the outputs ablated"
     )
-    columns = ["outputs", "heads", "mediated", "restored", "accuracy, mediated", "accuracy, restored", "ablated"]
+    states = [f"{headline.label}, {state}" for state in ("mediated", "restored")]
+    columns = ["outputs", "heads", "mediated", "restored", *states, "ablated"]
     return Table(caption, columns, rows)
 
 

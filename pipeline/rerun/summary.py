@@ -16,12 +16,13 @@ from pipeline.core.config import Limits
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_text
 from pipeline.core.heads import Head
-from pipeline.core.run_names import ACCURACY, QWK
-from pipeline.findings.verdict import CANNOT_TELL
+from pipeline.core.run_names import QUALITY
+from pipeline.findings.verdict import OPEN
 
 KEPT, TO_FIX, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
 SIGNALLED = 128  # plus the signal's number
-ALWAYS = (ACCURACY, QWK)  # metrics that are named whether they changed or not
+ALWAYS = [name for names in QUALITY.values() for name in names[:2]]  # named whether they changed or not
+DROPS = {QUALITY["grader"][0]: "accuracy_drop", QUALITY["ranker"][0]: "ndcg_drop"}  # -> the key of `limits`
 MOST = 10  # params, heads or findings named in a line
 ROUNDING = 1e-9  # 0.85 - 0.83 is a little more than 0.02
 
@@ -68,7 +69,7 @@ class Change:
 def judge_rerun(before: RunResults, after: RunResults, limits: Limits) -> RerunReport:
     """Judge a rerun by its changes, broken limits first.
 
-    What one of the runs does not have (the accuracy, a finding) breaks no limit; a head that only one has counts as not
+    What one of the runs does not have (a metric, a finding) breaks no limit; a head that only one has counts as not
     needed in the other.
     """
     comparison = diff_runs(before, after)
@@ -101,9 +102,10 @@ def _metric_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
     metrics = comparison.metrics
     changes = []
     for row in metrics[metrics["metric"].isin(ALWAYS)].to_dict("records"):
-        fell = row["metric"] == ACCURACY and -row["difference"] > limits.accuracy_drop + ROUNDING  # never where NaN
+        limit = DROPS.get(row["metric"], "")
+        fell = bool(limit) and -row["difference"] > getattr(limits, limit) + ROUNDING  # never where NaN
         text = f"{row['metric']} {row['before']:.4f} -> {row['after']:.4f} ({row['difference']:+.4f})"
-        changes.append(Change(text, "accuracy_drop" if fell else ""))
+        changes.append(Change(text, limit if fell else ""))
     others = int((~comparison.changed_metrics["metric"].isin(ALWAYS)).sum())
     return [*changes, *([Change(f"other metrics that changed: {others}")] if others else [])]
 
@@ -131,7 +133,7 @@ def _turned_heads(heads: pd.DataFrame) -> pd.DataFrame:
 def _verdict_changes(comparison: RunDiff, limits: Limits) -> list[Change]:
     verdicts = comparison.verdicts
     decided = verdicts[["before", "after"]]
-    flips = (decided.notna() & (decided != CANNOT_TELL)).all(axis=1)  # agrees -> differs, or back
+    flips = (decided.notna() & ~decided.isin(OPEN)).all(axis=1)  # agrees -> differs, or back
     lines = [f"{row.finding} {row.before} -> {row.after}" for row in verdicts[flips].itertuples()]
     others = [f"{row.finding} {row.before} -> {row.after}" for row in verdicts[~flips].itertuples()]
     if len(lines) > limits.findings:

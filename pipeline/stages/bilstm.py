@@ -33,7 +33,7 @@ def main(params: Params, record: Record) -> None:
         **scores,
     }
 
-    BILSTM_PREDICTIONS.write(prediction_table(test, logits["test"]))
+    BILSTM_PREDICTIONS["grader"].write(prediction_table(test, logits["test"]))
     formats.write_json(paths.stage_metrics("bilstm"), {**metrics, "undefined": undefined})
     BILSTM_CURVE.write(curve.table())
 

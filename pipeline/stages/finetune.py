@@ -46,7 +46,7 @@ def main(params: Params, record: Record) -> None:
     }
 
     save_tuned(model, tokenizer, paths.MODEL)
-    TEST_PREDICTIONS.write(prediction_table(test, logits["test"]))
+    TEST_PREDICTIONS["grader"].write(prediction_table(test, logits["test"]))
     formats.write_json(paths.stage_metrics("finetune"), {**metrics, "undefined": undefined})
     CURVE.write(curve.table())
 

@@ -11,9 +11,11 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from pipeline.ablation.aligned_donors import AlignedResampleAblation, draw_aligned_donors
+from pipeline.ablation.engine import Replacement
 from pipeline.ablation.head_groups import group_masks, kept_heads, single_head_groups
-from pipeline.ablation.head_importance import gradient_importance
-from pipeline.ablation.patching import pairs_with_donors, replacement_logits
+from pipeline.ablation.head_importance import gradient_importance, ranking_gradient_importance
+from pipeline.ablation.patching import ResampleAblation, draw_donors, pairs_with_donors, replacement_logits
 from pipeline.ablation.sweep import AblationTarget, TunedModel, load_target, load_tuned_model
 from pipeline.analysis.ablation_effects import (
     ZERO,
@@ -29,7 +31,8 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.formats import write_json, write_safetensors
 from pipeline.core.heads import every_head
-from pipeline.stats.measure_sets import MeasureSet, measure_set
+from pipeline.stats.bootstrap import sample_queries
+from pipeline.stats.measure_sets import RANKER, MeasureSet, measure_set
 from pipeline.stats.measures import EvaluationSet, measure_scales
 from pipeline.tables.head_ablation import HEAD_SLICES, HEADS, KEPT_HEADS, LOGITS, SCALES, UNLABELLED_HEADS
 from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
@@ -49,20 +52,20 @@ def main(params: Params, record: Record) -> None:
     raw = test.observed_sweep(masks, "head_ablation")
     result = raw.calibrated(dev.temperature)
     evaluated = test.evaluated(result.unmasked_logits)
-    pairs = pairs_with_donors(test.encoded, params.head_ablation.mean_resample_pairs, seed)
+    pairs, resample = _resampled(test, params.head_ablation.mean_resample_pairs, seed)
     by_type = {ZERO: result.masked_logits[:, pairs]}
-    replaced = replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, seed)
+    replaced = replacement_logits(test.engine, test.encoded.take(pairs), dev.encoded, masks, resample)
     by_type |= {name: logits / np.float32(dev.temperature) for name, logits in replaced.items()}
 
     effects = head_effects(result.masked_logits, evaluated, measures, primary, margin)
     types = compare_ablation_types(by_type, evaluated.subset(pairs), measures, primary, margin)
     heads = pd.concat([names, effects, types], axis=1)
-    heads["gradient_importance"] = gradient_importance(dev.tuned.model, dev.encoded, dev.grades).ravel()
+    heads["gradient_importance"] = _importance(dev).ravel()
     scales = measure_scales(measures.tested, evaluated, margin)
     slices = subgroups(test.table, test.tokens, params.data.slice_columns, params.data.grade_names)
     by_slice = head_slice_effects(names, result.masked_logits, evaluated, slices, primary)
-    few = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
-    kept = _kept_effects(few, dev.temperature, margin)
+    fewer = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
+    kept = _kept_effects(fewer, dev.temperature, margin)
     unlabelled = _unlabelled_effects(params, tuned, masks, measures, dev.temperature)
     metrics = head_metrics(heads, scales, result.masked_logits, evaluated, measures, primary)
     metrics |= result.precision_report
@@ -80,6 +83,23 @@ def main(params: Params, record: Record) -> None:
     record.metrics.update(metrics)
     tables = [paths.HEADS, paths.HEAD_SCALES, paths.HEAD_SLICES, paths.KEPT_HEADS, paths.UNLABELLED_HEADS]
     record.artifacts += [*tables, paths.stage_metrics("head_ablation")]
+
+
+def _resampled(test: AblationTarget, max_pairs: int, seed: int) -> tuple[np.ndarray, Replacement]:
+    """Pairs of mean and resample ablation, by row, and their donors; of a ranker whole queries."""
+    if test.measures is RANKER:
+        pairs = sample_queries(test.sample.query_ids, max_pairs, seed)
+        return pairs, AlignedResampleAblation(draw_aligned_donors(test.encoded.take(pairs), seed))
+    pairs = pairs_with_donors(test.encoded, max_pairs, seed)
+    return pairs, ResampleAblation(draw_donors(test.encoded.take(pairs), seed))
+
+
+def _importance(dev: AblationTarget) -> np.ndarray:
+    """Gradient importance [layer, head] on dev."""
+    model = dev.tuned.model
+    if dev.measures is RANKER:
+        return ranking_gradient_importance(model, dev.encoded, dev.grades, dev.sample.query_ids, dev.temperature)
+    return gradient_importance(model, dev.encoded, dev.grades)
 
 
 def _kept_effects(test: AblationTarget, temperature: float, margin: float) -> pd.DataFrame:

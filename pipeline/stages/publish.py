@@ -33,8 +33,9 @@ def main(params: Params, record: Record) -> None:
 def _publish(params: Params, record: Record, lock: Lock) -> None:
     record.metrics = run_metrics({stage: _json(path) for stage, path in STAGE_METRICS.items() if path.exists()})
     record.tags = fingerprint_tags(lock) | finding_tags(paths.FINDINGS)
-    effects = _effects(paths.HEADS, params.ablation.primary_measure)
-    record.note = describe(flatten_params(params), record.metrics, effects, _findings(paths.FINDINGS))
+    flat = flatten_params(params)
+    effects = _effects(paths.HEADS, flat)
+    record.note = describe(flat, record.metrics, effects, _findings(paths.FINDINGS))
     record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
@@ -51,10 +52,10 @@ def finding_tags(path: Path) -> dict[str, str]:
     return {f"finding.{finding['id']}": finding["verdict"] for finding in _findings(path)}
 
 
-def _effects(path: Path, primary: str) -> list[Effect]:
+def _effects(path: Path, params: dict[str, str]) -> list[Effect]:
     """Effects of single heads masked."""
-    heads = head_effects("this run", path.read_bytes(), primary).itertuples() if path.exists() else []
-    return [(Head.of_row(row).short, row.relative_accuracy_change, row.verdict) for row in heads]
+    heads = head_effects("this run", path.read_bytes(), params).itertuples() if path.exists() else []
+    return [(Head.of_row(row).short, row.change, row.verdict) for row in heads]
 
 
 def _findings(path: Path) -> list[dict[str, str]]:

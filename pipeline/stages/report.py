@@ -7,12 +7,13 @@ from math import nan
 
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
-from pipeline.findings.judge import bert_against_bilstm, judge_findings
-from pipeline.findings.select import Tables
+from pipeline.findings.baselines import graders_compared
+from pipeline.findings.judge import judge_findings
+from pipeline.findings.select import CLS_POOLING, Tables
 from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
 from pipeline.report.results import ExamplePair, Results, headline, run_setting
-from pipeline.stats.measures import BY_NAME
+from pipeline.stats.measure_sets import measure_set
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
@@ -37,17 +38,20 @@ def main(params: Params, record: Record) -> None:
 
 
 def _compare_models(params: Params) -> Finding:
-    bert, bilstm = grading.TEST_PREDICTIONS.read(), grading.BILSTM_PREDICTIONS.read()
-    return bert_against_bilstm(bert, bilstm, params.run.bootstrap_resamples, params.run.seed)
+    kind = measure_set(params.is_ranker).kind
+    bert, bilstm = grading.TEST_PREDICTIONS[kind].read(), grading.BILSTM_PREDICTIONS[kind].read()
+    return graders_compared(bert, bilstm, params.run.bootstrap_resamples, params.run.seed)
 
 
 def read_results(params: Params) -> Results:
     """Read the results that the report shows, from the files of the earlier stages."""
+    kind = measure_set(params.is_ranker).kind
     return Results(
         setting=run_setting(params),
-        grades=params.data.grades,
+        grades=params.data.grade_names,
+        pairs=len(formats.read_safetensors(paths.GROUP_LOGITS, ["pairs"])["pairs"]),
         tables=_read_tables(params),
-        unlabelled_heads=head_ablation.UNLABELLED_HEADS.read(),
+        unlabelled_heads=head_ablation.UNLABELLED_HEADS[kind].read(),
         head_embedding=attention.HEAD_EMBEDDING.read(),
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
@@ -64,24 +68,28 @@ def read_results(params: Params) -> Results:
 
 
 def _read_tables(params: Params) -> Tables:
+    measures = measure_set(params.is_ranker)
     return Tables(
-        heads=head_ablation.HEADS.read(),
+        heads=head_ablation.HEADS[measures.kind].read(),
         head_scales=head_ablation.SCALES.read(),
         head_slices=head_ablation.HEAD_SLICES.read(),
-        groups=group_ablation.GROUPS.read(),
+        groups=group_ablation.GROUPS[measures.kind].read(),
         group_scales=group_ablation.SCALES.read(),
         controls=group_ablation.CONTROLS.read(),
         contrasts=group_ablation.CONTRASTS.read(),
         slices=group_ablation.SLICES.read(),
         labels=attention.LABELS.read(),
         term_match_shift=attention.TERM_MATCH_SHIFT.read(),
-        mediation=dependency.MEDIATION.read(),
-        primary=BY_NAME[params.ablation.primary_measure],
+        mediation=dependency.MEDIATION[measures.kind].read(),
+        measures=measures,
+        primary=measures.primary(params.ablation.primary_measure),
         largest_gains=_largest_gains(),
-        grades=params.data.grades,
+        grades=params.data.grade_names,
         equivalence_margin=params.ablation.equivalence_margin,
         label_threshold=params.attention.label_threshold,
-        joint_mediation=dependency.JOINT_MEDIATION.read(),
+        has_before=params.model.has_before,
+        pooling=schemas.metrics(paths.stage_metrics("finetune")).get("pooling", CLS_POOLING),
+        joint_mediation=dependency.JOINT_MEDIATION[measures.kind].read(),
     )
 
 

@@ -6,12 +6,20 @@ from pipeline.core import paths
 from pipeline.core.schemas import GRADE, POSITIVE, SHARE, Column, Table, integer, number
 from pipeline.tables import prepare
 
+MODELS = "the model (the fine-tuned BERT, the BiLSTM)"
+PREDICTED = integer("predicted", "grade of the highest logit")
+LOGIT = Column(f"logit_{GRADE}", "float32", "logit of the grade")
+SCORE = number("score", "score of the pair, the model's raw logit")
+BM25 = number("bm25", "BM25 of the pair, its documents the titles of test")
 
-def _predictions(path: Path) -> Table:
-    title = "a test pair, graded by the model (the fine-tuned BERT, the BiLSTM)"
-    predicted = integer("predicted", "grade of the highest logit")
-    logit = Column(f"logit_{GRADE}", "float32", "logit of the grade")
-    return Table(path, title, (prepare.QUERY_ID, prepare.GRADE, predicted, logit))
+
+def _predictions(path: Path, *of_ranker: Column) -> dict[str, Table]:
+    """Predictions by kind of model."""
+    graded, scored = f"a test pair, graded by {MODELS}", f"a test pair, scored by {MODELS}"
+    return {
+        "grader": Table(path, graded, (prepare.QUERY_ID, prepare.GRADE, PREDICTED, LOGIT)),
+        "ranker": Table(path, scored, (prepare.QUERY_ID, prepare.GRADE, *of_ranker)),
+    }
 
 
 EPOCH = (
@@ -31,7 +39,7 @@ def _curve(path: Path) -> Table:
     return Table(path, "an epoch of training (fine-tuning BERT, the BiLSTM)", EPOCH)
 
 
-TEST_PREDICTIONS = _predictions(paths.TEST_PREDICTIONS)
-BILSTM_PREDICTIONS = _predictions(paths.BILSTM_PREDICTIONS)
+TEST_PREDICTIONS = _predictions(paths.TEST_PREDICTIONS, SCORE, BM25)
+BILSTM_PREDICTIONS = _predictions(paths.BILSTM_PREDICTIONS, SCORE)
 CURVE = _curve(paths.CURVE)
 BILSTM_CURVE = _curve(paths.BILSTM_CURVE)

@@ -3,10 +3,12 @@
 import csv
 
 from pipeline.core import paths
-from pipeline.core.schemas import Table, integer, text
+from pipeline.core.schemas import Table, integer, integer_or_number, text
 
 QUERY_ID = integer("query_id", "number of the query, the same in every split")
-GRADE = integer("grade", "gold grade as a position in `data.grades`, 0 the worst")
+GRADE = integer_or_number(
+    "grade", "gold grade: its position in `data.grades`, 0 the worst; the number itself where grades are numbers"
+)
 SPLIT_TABLES = {
     path: Table(
         path,
@@ -19,7 +21,7 @@ SPLIT_TABLES = {
 }
 UNLABELLED = Table(
     paths.UNLABELLED,
-    "a pair of `data.unlabelled`, without a grade; none where that names no table",
+    "a pair of `data.unlabelled`, without a grade; none where that is null",
     (
         integer("query_id", "number of the query among those of this table"),
         text("query", "text of the query"),
@@ -30,11 +32,11 @@ REJECTED = Table(
     paths.REJECTED,
     "a pair set aside",
     (
-        integer("line", "line or row of the user's table, from 1", low=1),
+        integer("line", "line or row of the user's table, from 1; of a BEIR folder's run or judgements", low=1),
         text("reason", "why", "empty query", "empty title", "conflicting duplicate", "duplicate"),
         text("query", "text of the query", missing=True),
         text("title", "text of the title", missing=True),
-        text("grade", "the grade's label"),
+        text("grade", "the grade's label, or the number"),
     ),
     quoting=csv.QUOTE_NONNUMERIC,
 )

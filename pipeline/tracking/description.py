@@ -12,10 +12,11 @@ LENGTH = 5000  # characters; what every MLflow of the last years takes in a tag
 HEADS = 24  # named at most
 SPLITS = ("train", "dev", "test")
 GRADERS = {"BERT": "grading", "The BiLSTM": "bilstm"}  # name -> prefix of its metrics
+RANKING_PEERS = {"the BiLSTM": "bilstm", "BM25": "bm25"}  # name -> in its metric's
 MEASURED = 140  # characters of what a finding measured
 
 Numbers = Mapping[str, float | int | None]
-Effect = tuple[str, float, str]  # a head's short name, relative change of accuracy without it, verdict
+Effect = tuple[str, float, str]  # a head's short name, relative headline change without it, verdict
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def ran(stages: Sequence[Stage]) -> str:
 
 
 def _run(params: Mapping[str, str], metrics: Numbers) -> str:
-    here = params.get("model.pretrained_from", "null") == "null"
+    here = params.get("model.fine_tuned", "false") == "false"
     passes = f"fine-tuned{_epochs(metrics)}" if here else "as it is, without fine-tuning"
     source = params.get("data.source", "?")
     language = f" ({params['data.generated.language']})" if source == "generated" else ""
@@ -83,9 +84,13 @@ def _unconverged(metrics: Numbers) -> Iterator[str]:
 
 
 def _quality(metrics: Numbers) -> str:
-    accuracy = metrics.get("grading/test_accuracy")
-    if accuracy is None:
-        return ""
+    accuracy, ndcg = (metrics.get(f"grading/test_{name}") for name in ("accuracy", "ndcg_at_10"))
+    if accuracy is not None:
+        return _grading_quality(accuracy, metrics)
+    return "" if ndcg is None else _ranking_quality(ndcg, metrics)
+
+
+def _grading_quality(accuracy: float, metrics: Numbers) -> str:
     graded = f"Grades **{accuracy:.1%}** of the test pairs right{_qwk(metrics.get('grading/test_qwk'))}"
     peers = {
         "the BiLSTM": (metrics.get("bilstm/test_accuracy"), metrics.get("bilstm/test_qwk")),
@@ -94,6 +99,14 @@ def _quality(metrics: Numbers) -> str:
     }
     others = [f"{name} {share:.1%}{_qwk(kappa)}" for name, (share, kappa) in peers.items() if share is not None]
     return f"{graded}; {', '.join(others)}." if others else f"{graded}."
+
+
+def _ranking_quality(ndcg: float, metrics: Numbers) -> str:
+    mrr = metrics.get("grading/test_mrr_at_10")
+    ranked = f"nDCG@10 **{ndcg:.3f}** on the test queries" + ("" if mrr is None else f" (MRR@10 {mrr:.3f})")
+    peers = {name: metrics.get(f"headline/{peer}_test_ndcg_at_10") for name, peer in RANKING_PEERS.items()}
+    others = [f"{name} {value:.3f}" for name, value in peers.items() if value is not None]
+    return f"{ranked}; {', '.join(others)}." if others else f"{ranked}."
 
 
 def _qwk(kappa: float | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import paths
-from pipeline.core.run_names import ACCURACY, BILSTM_ACCURACY, FINDING_IDS, NEEDED_HEADS, QWK
+from pipeline.core.run_names import FINDING_IDS, NEEDED_HEADS, QUALITY
 from pipeline.tracking.execution import project_root, tracking_lock
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def brief(error: Exception) -> str:
 
 
 VIEW_TAG = "mlflow.sharedViewState.pipeline"
-VIEW_METRICS = (ACCURACY, QWK, BILSTM_ACCURACY, NEEDED_HEADS)
+VIEW_METRICS = (*QUALITY["grader"], *QUALITY["ranker"][:1], NEEDED_HEADS)
 # Column -> its width in pixels, from left to right.
 VIEW_COLUMNS = {
     "params.`model.name`": 90,

@@ -14,8 +14,9 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.errors import InputError
 from pipeline.stages import prepare
-from pipeline.tables.prepare import UNLABELLED
+from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
 from pipeline.tracking import Record
+from tests.support.beir import CORPUS, RUN, beir_files, corpus_lines, query_lines, write_beir
 from tests.support.shell import REPOSITORY
 
 OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.UNLABELLED, paths.REJECTED, paths.stage_metrics("prepare")]
@@ -28,8 +29,20 @@ def project(tmp_path, monkeypatch):
 
 
 def params(**data):
+    return Params.model_validate(param_values(**data))
+
+
+def param_values(**data):
     values = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     values["data"] |= data
+    return values
+
+
+def ranker(given, objective="pairwise", fine_tuned=True):
+    """The params with a model of one score a pair, fine-tuned already or not."""
+    values = given.model_dump()
+    values["finetune"]["objective"] = objective
+    values["model"] |= {"name": "data/checkpoints/mine", "fine_tuned": fine_tuned}
     return Params.model_validate(values)
 
 
@@ -130,6 +143,175 @@ def test_a_table_without_splits_is_split_by_query():
     assert sorted(together["query_id"].unique()) == list(range(40))
     assert (together["query"] == "q" + together["query_id"].astype("str")).all()  # numbered as they first appear
     assert sorted(together["title"]) == sorted(f"title {n}" for n in range(200))
+
+
+NUMBERS = (
+    "query\ttitle\tgrade\tpart\n"
+    "hat\thats\t1\tdev\n"
+    "hat\ta hat\t2.330\tdev\n"
+    "tie\tties\t0\ttest\n"
+    "tie\tTies\t0.0\ttest\n"  # line 5
+    "tie\tbow\t1e-1\ttest\n"
+    "cap\tcap\t2\ttest\n"
+    "cap\tCap\t2.5\ttest\n"
+)
+
+
+def numbers(text=NUMBERS, split="part", **data):
+    return Params.model_validate(
+        param_values(
+            source=str(write_table(text)),
+            columns={"query": "query", "title": "title", "grade": "grade", "split": split},
+            grades="numbers",
+            **data,
+        )
+        | {"finetune": param_values()["finetune"] | {"objective": "regression"}}
+    )
+
+
+def write_table(text):
+    path = paths.RAW / "numbers.tsv"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_grades_that_are_numbers_and_no_training_pairs(capsys):
+    metrics = run(ranker(numbers())).metrics
+    frames = splits()
+    assert [str(frame["grade"].dtype) for frame in frames.values()] == ["float64"] * 3
+    assert frames["train"].empty
+    assert frames["dev"].to_numpy().tolist() == [[0, "hat", "hats", 1.0], [0, "hat", "a hat", 2.33]]
+    assert frames["test"].to_numpy().tolist() == [[1, "tie", "ties", 0.0], [1, "tie", "bow", 0.1]]
+    assert paths.REJECTED.read_text(encoding="utf-8").splitlines()[1:] == [
+        '5,"duplicate","tie","Ties","0"',
+        '7,"conflicting duplicate","cap","cap","2"',
+        '8,"conflicting duplicate","cap","Cap","2.5"',
+    ]
+    assert json.loads(paths.stage_metrics("prepare").read_text(encoding="utf-8")) == metrics
+    assert {name: value for name, value in metrics.items() if name.startswith(("train", "test"))} == {
+        "train_pairs": 0,
+        "train_queries": 0,
+        "train_titles_per_query": None,
+        "train_mean_grade": None,
+        "train_share_of_grades_above_0": None,
+        "train_comparable_queries": 0,
+        "test_pairs": 2,
+        "test_queries": 1,
+        "test_titles_per_query": 2.0,
+        "test_mean_grade": 0.05,
+        "test_share_of_grades_above_0": 0.5,
+        "test_comparable_queries": 1,
+    }
+    few = "few queries with titles of different grades, 1; intervals are over queries, so give it at least 30"
+    assert [line.split(":")[1] for line in capsys.readouterr().err.splitlines()] == [
+        f" dev has {few}",
+        f" test has {few}",
+    ]
+    for table in SPLIT_TABLES.values():
+        pd.testing.assert_frame_equal(table.read(), splits()[table.path.stem])
+
+
+def test_a_model_that_is_trained_needs_training_pairs():
+    with pytest.raises(InputError, match=r"the train split is empty .* or set model\.fine_tuned"):
+        run(numbers())
+    assert files() == set()
+
+
+def test_a_fine_tuned_grader_needs_no_grade_in_train():
+    text = GIVEN.replace("a hat\tbad", "a hat\tgood")
+    with pytest.raises(InputError, match="grade 'bad' does not occur in the train"):
+        run(own(text, split="part"))
+    values = own(text, split="part").model_dump()
+    values["model"] |= {"name": "data/checkpoints/mine", "fine_tuned": True}
+    assert run(Params.model_validate(values)).metrics["train_share_of_grade_bad"] == 0.0
+
+
+@pytest.mark.parametrize("objective", ["regression", "pairwise", "listwise"])
+def test_a_trained_ranker_needs_training_queries_of_several_grades_where_it_learns_order(objective):
+    text = NUMBERS + "bag\tbags\t1\ttrain\nbag\ta bag\t1\ttrain\n"
+    given = ranker(numbers(text), objective, fine_tuned=False)
+    if objective == "regression":
+        assert run(given).metrics["train_comparable_queries"] == 0
+        return
+    with pytest.raises(InputError, match="no query of train has two titles of different grades"):
+        run(given)
+
+
+def test_a_test_split_of_which_nothing_can_be_ranked():
+    with pytest.raises(InputError, match=r"numbers\.tsv: no query of test has two titles of different grades"):
+        run(ranker(numbers(NUMBERS.replace("1e-1", "0"))))
+    assert files() == set()
+
+
+@pytest.mark.parametrize("grade", [lambda n: f"{n % 7 / 3:.2f}", lambda n: str(int(n % 10 == 0))])
+def test_candidates_of_a_query_stay_together_whatever_the_grades(grade):
+    rows = [f"q{n % 40},title {n},{grade(n // 40 * 3 + n)}\n" for n in range(800)]
+    paths.RAW.joinpath("many.csv").write_text("query,title,grade\n" + "".join(rows))
+    given = numbers().model_dump()
+    given["data"] |= {"source": "data/raw/many.csv", "columns": given["data"]["columns"] | {"split": None}}
+    run(ranker(Params.model_validate(given)))
+    queries = [set(frame["query"]) for frame in splits().values()]
+    assert sum(map(len, queries)) == 40
+    assert all((frame.groupby("query").size() == 20).all() for frame in splits().values())
+
+
+def beir_params(**data):
+    return ranker(params(source="data/raw/beir", grades=["0", "1", "2"], **data))
+
+
+def test_a_beir_folder_split_by_query(capsys):
+    names = [f"q{number}" for number in range(20)]
+    changes = {
+        "queries.jsonl": query_lines({name: f"text of {name}" for name in names}),
+        "qrels/test.tsv": "".join(f"{name}\td1\t2\n{name}\td4\t1\n" for name in names),
+        "run.trec": "".join(f"{name} Q0 {text} 1 1 a\n" for name in names[1:] for text in ("d1", "d2", "d3")),
+    }
+    write_beir(paths.RAW / "beir", beir_files(**changes))
+    record = run(beir_params())
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "prepare: 19 of 38 judged titles (19 of 38 above the worst grade) are not in the run and left out: a query's "
+        "titles are the run's",
+        "prepare: judged queries left out because the run lacks them: 1",
+    ]
+    frames = splits()
+    for query_id, group in pd.concat(frames.values()).groupby("query_id"):
+        assert set(group["query"]) == {f"text of q{query_id + 1}"}
+        assert group["title"].tolist() == ["Red shoe A shoe.", "Blue hat", "Tie"]
+        assert group["grade"].tolist() == [2, 0, 0]
+    assert sum(frame["query"].nunique() for frame in frames.values()) == 19
+    assert (record.metrics["judged_titles_not_in_run"], record.metrics["queries_not_in_run"]) == (19, 1)
+    assert files() == set(OUTPUTS)
+
+
+def test_a_beir_folder_with_splits_and_its_rejected_lines():
+    judgements = {"qrels/dev.tsv": "q1\td1\t2\nq1\td2\t0\n", "qrels/test.tsv": "q2\td2\t1\nq2\td4\t2\nq2\td5\t1\n"}
+    corpus = corpus_lines(CORPUS | {"d5": ("blue", "HAT")})
+    write_beir(paths.RAW / "beir", beir_files(**judgements, **{"corpus.jsonl": corpus}))
+    run(beir_params())
+    assert paths.REJECTED.read_text(encoding="utf-8").splitlines()[1:] == ['3,"duplicate","hats","blue HAT","1"']
+    assert {name: len(frame) for name, frame in splits().items()} == {"train": 0, "dev": 2, "test": 2}
+
+
+def test_the_same_query_under_two_ids_in_two_splits():
+    judgements = {"qrels/dev.tsv": "q1\td1\t2\nq1\td2\t0\n", "qrels/test.tsv": "q2\td2\t1\nq2\td4\t2\n"}
+    queries = query_lines({"q1": "shoes", "q2": "Shoes"})
+    write_beir(paths.RAW / "beir", beir_files(**judgements, **{"queries.jsonl": queries}))
+    with pytest.raises(InputError, match=r"'Shoes' is in dev \(line 1\) and in test \(line 1\).*into one file to have"):
+        run(beir_params())
+    assert files() == set()
+
+
+def test_pairs_without_grades_from_a_run():
+    write_beir(paths.RAW / "log", beir_files(**{"qrels/test.tsv": None, "run.trec": RUN.replace("q9", "q3")}))
+    record = run(own(GIVEN, split="part", unlabelled="data/raw/log"))
+    assert UNLABELLED.read().to_numpy().tolist() == [
+        [0, "shoes", "Tie"],
+        [0, "shoes", "Red shoe A shoe."],
+        [1, "hats", "Blue hat"],
+        [1, "hats", "Red shoe A shoe."],
+        [2, "ties", "Red shoe A shoe."],
+    ]
+    assert record.metrics["unlabelled_pairs"] == 5
 
 
 WRONG = {

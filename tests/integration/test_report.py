@@ -13,13 +13,15 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
-from pipeline.stats.measures import ACCURACY, TESTED
+from pipeline.stats.grading_measures import ACCURACY
+from pipeline.stats.measure_sets import GRADER
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 from tests.support import frames
 from tests.support.shell import REPOSITORY
@@ -65,12 +67,12 @@ def write_inputs(folder: Path) -> None:
     results = frames.results(2, 4)
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     written = {
-        head_ablation.HEADS: results.heads,
+        head_ablation.HEADS["grader"]: results.heads,
         head_ablation.SCALES: results.tables.head_scales,
         head_ablation.HEAD_SLICES: results.tables.head_slices,
-        head_ablation.UNLABELLED_HEADS: results.unlabelled_heads,
+        head_ablation.UNLABELLED_HEADS["grader"]: results.unlabelled_heads,
         group_ablation.SCALES: results.tables.group_scales,
-        group_ablation.GROUPS: results.groups,
+        group_ablation.GROUPS["grader"]: results.groups,
         group_ablation.CONTROLS: results.tables.controls,
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
@@ -78,16 +80,17 @@ def write_inputs(folder: Path) -> None:
         attention.TERM_MATCH_SHIFT: results.tables.term_match_shift,
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
-        dependency.MEDIATION: results.tables.mediation,
-        dependency.JOINT_MEDIATION: results.tables.joint_mediation,
+        dependency.MEDIATION["grader"]: results.tables.mediation,
+        dependency.JOINT_MEDIATION["grader"]: results.tables.joint_mediation,
         dependency.EDGES: results.edges,
         grading.CURVE: results.curve,
     }
     for table, frame in written.items():
         frames.write(folder, table, frame)
-    for table in (grading.TEST_PREDICTIONS, grading.BILSTM_PREDICTIONS):
+    for table in (grading.TEST_PREDICTIONS["grader"], grading.BILSTM_PREDICTIONS["grader"]):
         rows = [{"query_id": number, "grade": number, "predicted": 1} for number in range(3)]
         frames.write(folder, table, frames.example(table, rows))
+    formats.write_safetensors(folder / paths.GROUP_LOGITS, {"pairs": np.arange(results.pairs)})
     hostile = frames.example_record(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
     formats.write_json(folder / paths.EXAMPLE_CLS_ATTENTION, [hostile])
     formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
@@ -236,7 +239,7 @@ def test_heads_that_do_much_and_heads_that_do_nothing_are_named():
 
 def test_measures_have_their_scale_and_the_heads_they_find():
     rows = {row[0]: row[1:] for row in tables.measure_scales(frames.results(2, 4)).rows}
-    assert list(rows) == [measure.label for measure in TESTED]
+    assert list(rows) == [measure.label for measure in GRADER.tested]
     way = "-66.7% (-73.3% to -60.0%)"
     assert rows["accuracy"] == ["0.900", "0.300", way, "1.3%", "higher is better", "2", "2"]
     assert rows["log loss"][:4] == ["0.300", "1.500", "+1.200 (+1.080 to +1.320) nats", "0.024 nats"]
@@ -360,7 +363,7 @@ def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     assert all(list(finding) == ["id", "statement", "article", "measured", "verdict", "reason"] for finding in findings)
     headline = json.loads((folder / paths.HEADLINE).read_text(encoding="utf-8"))
     assert (headline["test_accuracy"], headline["bilstm_test_accuracy"], headline["heads"]) == (0.9, 0.875, 8)
-    assert headline["agrees"] + headline["differs"] + headline["cannot_tell"] == len(CLAIMS)
+    assert headline["agrees"] + headline["differs"] + headline["cannot_tell"] + headline["not_judged"] == len(CLAIMS)
     assert headline["report"] == "reports/report.html"
     assert f"'agrees': {headline['agrees']}" in printed
     assert "['reports/report.html', 'reports/figures', 'reports/findings.json', 'reports/headline.json']" in printed

@@ -12,9 +12,20 @@ from hypothesis import strategies as st
 
 from pipeline.core.config import load_params
 from pipeline.core.errors import InputError
-from tests.support.fuzzing import PARAMS, PIECES, YAML_PIECES, mutated, params, read_any_params, read_any_table, tables
+from tests.support.beir import RUN, beir_files, write_beir
+from tests.support.fuzzing import (
+    PARAMS,
+    PIECES,
+    YAML_PIECES,
+    mutated,
+    params,
+    read_any_beir,
+    read_any_params,
+    read_any_table,
+    tables,
+)
 
-SHORT, LONG = 2.0, 75.0  # seconds of each of the four
+SHORT, LONG = 2.0, 75.0  # seconds of each kind of file
 ROUND = 200  # examples between two looks at the clock
 
 
@@ -54,6 +65,16 @@ def table_contents(ending: str) -> st.SearchStrategy[bytes]:
     return mutated(whole, PIECES) | st.binary(max_size=300) | st.binary(max_size=100).map(lambda rest: header + rest)
 
 
+BEIR = beir_files(**{"run.trec": RUN})
+BEIR_PIECES = [*PIECES, b"q1", b"d1", b" ", b"query-id", b"_id", b"-1", b"2,5", b"[]", b"1e9"]
+
+
+def fuzz_beir(seconds: float, name: str, folder: Path) -> None:
+    """Read the folder with other contents of one of its files."""
+    contents = mutated(str(BEIR[name]).encode(), BEIR_PIECES) | st.binary(max_size=200)
+    fuzz(seconds, contents, write_beir(folder, BEIR) / name, read_any_beir)
+
+
 PARAMS_CONTENTS = params() | mutated(PARAMS.read_bytes(), YAML_PIECES) | st.binary(max_size=200)
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -61,6 +82,11 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_any_table_is_read_or_refused(ending: str, tmp_path: Path):
     fuzz(SHORT / len(ENDINGS), table_contents(ending), tmp_path / f"any{ending}", read_any_table)
+
+
+@pytest.mark.parametrize("name", BEIR)
+def test_any_beir_folder_is_read_or_refused(name: str, tmp_path: Path):
+    fuzz_beir(SHORT / len(BEIR), name, tmp_path)
 
 
 def test_any_params_are_read_or_refused(tmp_path: Path):
@@ -71,6 +97,12 @@ def test_any_params_are_read_or_refused(tmp_path: Path):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_any_table_is_read_or_refused_for_long(ending: str, tmp_path: Path):
     fuzz(2 * LONG / len(ENDINGS), table_contents(ending), tmp_path / f"any{ending}", read_any_table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BEIR)
+def test_any_beir_folder_is_read_or_refused_for_long(name: str, tmp_path: Path):
+    fuzz_beir(2 * LONG / len(BEIR), name, tmp_path)
 
 
 @pytest.mark.slow

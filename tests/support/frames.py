@@ -1,22 +1,26 @@
 """Example results of every stage, as the report and the comparison take them.
 
-A frame has the columns of its table in `pipeline.tables`; what an example does not give is filled in by kind.
+A frame has the columns of its table in `pipeline.tables`; what an example does not give is filled in by kind. `of` says
+whose measures, a grader's or a ranker's: a headline change of the one is as large a share of the way as of the other.
 """
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.ablation_effects import CHANGE, HARMFUL, NEEDED, NO_EFFECT, UNDECIDED
-from pipeline.compare.run_results import TO_CONSTANT, RunResults
+from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, NO_EFFECT, UNDECIDED
+from pipeline.compare.run_results import CHANGE, TO_CONSTANT, RunResults
 from pipeline.core.schemas import Column, Table
 from pipeline.findings.select import WHOLE, Tables
+from pipeline.findings.wording import WORDINGS
 from pipeline.report.results import ExamplePair, Results
-from pipeline.stats.measures import ACCURACY, KL_DIVERGENCE, LOG_LOSS, TESTED, Measure
+from pipeline.stats.measure_sets import GRADER, MeasureSet
+from pipeline.stats.measures import Measure
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
 
 FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
@@ -69,8 +73,15 @@ SCALE = {
     "qwk": (0.93, 0.0),
     "kl_divergence": (0.0, 0.9),
     "changed_predictions": (0.0, 0.6),
+    "ndcg_at_10": (BASELINE, 0.3),
+    "mrr_at_10": (0.95, 0.2),
+    "pairwise_accuracy": (0.93, 0.5),
+    "pairwise_log_loss": (0.2, 0.7),
+    "score_margin": (2.0, 0.0),
+    "kendall_distance": (0.0, 0.5),
+    "top_title_changed": (0.0, 0.8),
 }
-WIDTH = 0.015  # of an interval to either side, as a relative accuracy change
+WIDTH = 0.015  # of an interval to either side, as a relative headline change
 NARROW = 0.004  # of a single head's
 
 
@@ -81,12 +92,12 @@ def way(measure: Measure) -> float:
 
 
 def share_of_way(change: float) -> float:
-    """A relative accuracy change as a share of the way."""
-    return change / way(ACCURACY)
+    """A relative headline change as a share of the way, the same of both kinds."""
+    return change / way(GRADER.headline)
 
 
 def change_columns(measure: Measure, name: str, change: float, low: float, high: float) -> dict[str, float]:
-    """Estimate, in the measure's unit, of an intervention that changes accuracy so: as much of every measure's way."""
+    """Estimate, in the measure's unit, of an intervention that changes the headline so: as much of every measure's way."""
     shares = np.array([share_of_way(number) for number in (change, low, high)])
     if measure.is_distance:
         shares = np.abs(shares)
@@ -94,28 +105,29 @@ def change_columns(measure: Measure, name: str, change: float, low: float, high:
     return {name: value, f"{name}_low": min(ends), f"{name}_high": max(ends)}
 
 
-def measures(change: float, width: float = WIDTH, p: float = 0.6, q: float = 0.9) -> dict[str, float]:
-    """The measures of one intervention that changes accuracy relatively by `change`, `width` to either side."""
+def measures(
+    change: float, width: float = WIDTH, p: float = 0.6, q: float = 0.9, of: MeasureSet = GRADER
+) -> dict[str, float]:
+    """The measures of one intervention that changes the headline relatively by `change`, `width` to either side."""
     columns: dict[str, float] = {}
-    for measure in TESTED:
+    for measure in of.tested:
         changed = change_columns(measure, measure.change, change, change - width, change + width)
         share = abs(share_of_way(change)) if measure.is_distance else share_of_way(change)
         unmasked, constant = SCALE[measure.name]
         value = {} if measure.is_distance else {measure.name: unmasked + share * (constant - unmasked)}
         columns |= {**value, **changed, measure.to_constant: share}
         columns |= {f"{measure.name}_p": p, f"{measure.name}_q": q}
-    return columns | {
-        "mae": 0.12 - change,
-        "mae_change": -change,
-        "right_to_wrong": np.maximum(0, np.round(-change * 300)) + 2,
-        "wrong_to_right": np.maximum(0, np.round(change * 300)) + 2,
-    }
+    counts = (np.maximum(0, np.round(-change * 300)) + 2, np.maximum(0, np.round(change * 300)) + 2)
+    columns |= dict(zip(WORDINGS[of.kind].tallies, counts, strict=True))
+    return columns | {"mae": 0.12 - change, "mae_change": -change} if of is GRADER else columns
 
 
-def scales_frame(table: Table = group_ablation.SCALES, beats_constant: bool = True) -> pd.DataFrame:
-    """The measures' scales, of a model that surely beats the constant grader or of one that may not."""
+def scales_frame(
+    table: Table = group_ablation.SCALES, beats_constant: bool = True, of: MeasureSet = GRADER
+) -> pd.DataFrame:
+    """The measures' scales, of a model that surely beats the constant one or of one that may not."""
     rows = []
-    for measure in TESTED:
+    for measure in of.tested:
         unmasked, constant = SCALE[measure.name]
         ends = sorted([0.9 * way(measure), (1.1 if beats_constant else -0.1) * way(measure)])
         named = {name: getattr(measure, name) for name in ("label", "unit", "better", "needs_grades")}
@@ -125,8 +137,10 @@ def scales_frame(table: Table = group_ablation.SCALES, beats_constant: bool = Tr
     return example(table, rows)
 
 
-def head_row(layer: int, head: int, change: float, width: float = NARROW, **given: object) -> dict:
-    """A head that changes accuracy relatively by `change`, and its verdict; `given` replaces columns."""
+def head_row(
+    layer: int, head: int, change: float, width: float = NARROW, of: MeasureSet = GRADER, **given: object
+) -> dict:
+    """A head that changes the headline relatively by `change`, and its verdict; `given` replaces columns."""
     low, high = sorted(share_of_way(end) for end in (change - width, change + width))
     decided = low > MARGIN or high < -MARGIN
     within = max(abs(low), abs(high)) <= MARGIN
@@ -134,7 +148,7 @@ def head_row(layer: int, head: int, change: float, width: float = NARROW, **give
     return {
         "layer": layer,
         "head": head,
-        **(measures(change, width, 0.0001, 0.002) if decided else measures(change, width)),
+        **(measures(change, width, 0.0001, 0.002, of) if decided else measures(change, width, of=of)),
         "verdict": verdict,
         "rank": 1,
         "is_inert": within,
@@ -149,27 +163,28 @@ def head_row(layer: int, head: int, change: float, width: float = NARROW, **give
 ABLATION_TYPES = {"zero": 1.0, "mean": 0.5, "resample": 0.8}  # -> share of a head's effect
 
 
-def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0) -> pd.DataFrame:
+def heads_frame(layers: int = 6, heads: int = 12, seed: int = 0, of: MeasureSet = GRADER) -> pd.DataFrame:
     """Every head about 0, but one that costs 5.2% and one that costs 2.8%."""
     changes = np.random.default_rng(seed).normal(0, 0.003, (layers, heads)).clip(-0.009, 0.009)
     changes[layers // 2, 1], changes[-1, 0] = -0.052, -0.028
-    return ranked_heads(head_row(*head, float(change)) for head, change in np.ndenumerate(changes))
+    return ranked_heads((head_row(*head, float(change), of=of) for head, change in np.ndenumerate(changes)), of)
 
 
-def ranked_heads(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def ranked_heads(rows: Iterable[Mapping[str, object]], of: MeasureSet = GRADER) -> pd.DataFrame:
     """The frame of `head_row`s, with the heads' ranks."""
-    frame = example(head_ablation.HEADS, rows)
-    return frame.assign(rank=frame[KL_DIVERGENCE.change].rank(ascending=False, method="first").astype(int))
+    frame = example(head_ablation.HEADS[of.kind], rows)
+    return frame.assign(rank=frame[of.rank_by.change].rank(ascending=False, method="first").astype(int))
 
 
-def head_slices_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+def head_slices_frame(layers: int = 6, heads: int = 12, of: MeasureSet = GRADER) -> pd.DataFrame:
     """Every head on two slicings: the needed one surely on word_order, the first one surely helped on synonym."""
+    primary = of.default_primary
     slicings = {"phenomenon": ("exact", "synonym", "word_order"), "grade": ("1", "5")}
     sure = {(layers // 2, 1, "word_order"): 0.4, (0, 0, "synonym"): -0.1}
     rows = [
         {"layer": layer, "head": head, "slice": slicing, "value": value, "pairs": 40 + number, "queries": 20}
-        | {"measure": LOG_LOSS.name, "to_constant": share, "is_sure": (layer, head, value) in sure}
-        | {f"change{end}": (share + add) * way(LOG_LOSS) for end, add in (("", 0), ("_low", -0.05), ("_high", 0.05))}
+        | {"measure": primary.name, "to_constant": share, "is_sure": (layer, head, value) in sure}
+        | {f"change{end}": (share + add) * way(primary) for end, add in (("", 0), ("_low", -0.05), ("_high", 0.05))}
         for slicing, values in slicings.items()
         for number, value in enumerate(values)
         for layer, head in np.ndindex(layers, heads)
@@ -178,16 +193,20 @@ def head_slices_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     return example(head_ablation.HEAD_SLICES, rows)
 
 
-def unlabelled_heads_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+def unlabelled_heads_frame(layers: int = 6, heads: int = 12, of: MeasureSet = GRADER) -> pd.DataFrame:
     """The heads of `heads_frame` on pairs without grades, where each does half as much."""
-    graded = heads_frame(layers, heads)
-    names = {column.name for column in head_ablation.UNLABELLED_HEADS.columns}
+    graded, table = heads_frame(layers, heads, of=of), head_ablation.UNLABELLED_HEADS[of.kind]
+    names = {column.name for column in table.columns}
     rows = [
         {"layer": row["layer"], "head": row["head"], "is_inert": row["is_inert"]}
-        | {name: value for name, value in measures(0.5 * row[ACCURACY.change], NARROW).items() if name in names}
+        | {
+            name: value
+            for name, value in measures(0.5 * row[of.headline.change], NARROW, of=of).items()
+            if name in names
+        }
         for row in graded.to_dict("records")
     ]
-    return example(head_ablation.UNLABELLED_HEADS, rows)
+    return example(table, rows)
 
 
 def curve_frame() -> pd.DataFrame:
@@ -204,9 +223,11 @@ def group_row(
     k: int | None = None,
     masked: int = 5,
     width: float = WIDTH,
+    of: MeasureSet = GRADER,
 ) -> dict:
-    """A group that changes accuracy relatively by `change`; where that is 90% of the way, it has collapsed."""
+    """A group that changes the headline relatively by `change`; where that is 90% of the way, it has collapsed."""
     counts = [0, 0, PAIRS, 0, 0] if share_of_way(change) >= 0.9 else [90, 60, 100, 70, 80]
+    predicted = {f"predicted_{grade}": count for grade, count in enumerate(counts)} if of is GRADER else {}
     return {
         "group_type": group_type,
         "group": group,
@@ -214,25 +235,25 @@ def group_row(
         "k": k,
         "heads_masked": masked,
         "members": " ".join(f"1.{head}" for head in range(masked)),
-        **measures(change, width),
-        **{f"predicted_{grade}": count for grade, count in enumerate(counts)},
+        **measures(change, width, of=of),
+        **predicted,
     }
 
 
-def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
+def groups_frame(layers: int = 6, seed: int = 0, of: MeasureSet = GRADER) -> pd.DataFrame:
     """All group types, with changes near those that the article reports."""
     noise = np.random.default_rng(seed).normal
-    rows = [group_row("unmasked", "unmasked", 0.0, masked=0)]
+    row = partial(group_row, of=of)
+    rows = [row("unmasked", "unmasked", 0.0, masked=0)]
     losses = [0.0, 0.01, 0.03, 0.07, 0.14, 0.25, 0.42, 0.6, 0.72]
     for share, loss in enumerate(losses, start=1):
         rows += [
-            group_row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, masked=7 * share)
-            for d in range(5)
+            row("random_share", str(share / 10), -loss + noise(0, 0.1 * loss), d, masked=7 * share) for d in range(5)
         ]
-    rows += [group_row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
+    rows += [row("layer", str(layer), noise(-0.02, 0.01), masked=12) for layer in range(layers)]
     if layers > 1:
-        rows += [group_row("half", "lower", -0.63, masked=36)]
-        rows += [group_row("half", "upper", -0.31, masked=36)]
+        rows += [row("half", "lower", -0.63, masked=36)]
+        rows += [row("half", "upper", -0.31, masked=36)]
     functions = {
         "term_match": -0.455,
         "segmentation": -0.08,
@@ -240,17 +261,17 @@ def groups_frame(layers: int = 6, seed: int = 0) -> pd.DataFrame:
         "next_term": -0.1,
         "word_order": -0.2,
     }
-    rows += [group_row("function", name, change) for name, change in functions.items()]
+    rows += [row("function", name, change) for name, change in functions.items()]
     spared = functions if layers > 1 else {}
-    rows += [group_row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in spared.items()]
-    rows += [group_row("random_k", "random", float(noise(-0.01, 0.01)), number) for number in range(10)]
+    rows += [row("lower_except", name, min(change + 0.4, -0.02) - 0.1) for name, change in spared.items()]
+    rows += [row("random_k", "random", float(noise(-0.01, 0.01)), number) for number in range(10)]
     for name in CONTROLLED:
-        rows += [group_row("layer_matched", name, float(noise(-0.03, 0.02)), number) for number in range(10)]
-        rows += [group_row("top_k", name, functions[name] * k / 5, k=k, masked=k) for k in range(1, 6)]
+        rows += [row("layer_matched", name, float(noise(-0.03, 0.02)), number) for number in range(10)]
+        rows += [row("top_k", name, functions[name] * k / 5, k=k, masked=k) for k in range(1, 6)]
     for name, steepness in (("least_important_first", 0.6), ("most_important_first", 1.2)):
-        rows += [group_row("removal", name, -loss * steepness, masked=7 * step) for step, loss in enumerate(losses, 1)]
-    rows += [group_row("user", "<b>mine</b> & $x$", -0.03)]
-    return example(group_ablation.GROUPS, rows)
+        rows += [row("removal", name, -loss * steepness, masked=7 * step) for step, loss in enumerate(losses, 1)]
+    rows += [row("user", "<b>mine</b> & $x$", -0.03)]
+    return example(group_ablation.GROUPS[of.kind], rows)
 
 
 def controls_frame(
@@ -258,6 +279,7 @@ def controls_frame(
     p: float = 1 / 31,
     median: float = -0.02,
     parts: Sequence[tuple[str, str]] = (),
+    of: MeasureSet = GRADER,
     **given: object,
 ) -> pd.DataFrame:
     """Functional groups beside random ones of either kind, by every measure, on all pairs and on these slices."""
@@ -271,16 +293,16 @@ def controls_frame(
         | given
         for group, change in changes.items()
         for figures in [{"change": change, "median": median, "lowest": median - 0.05, "highest": 0.01}]
-        for measure in TESTED
+        for measure in of.tested
         for kind, spared, part in [*compared, *(("layer_matched", True, part) for part in parts)]
     ]
     return example(group_ablation.CONTROLS, rows)
 
 
 def contrasts_frame(
-    rows: Mapping[str, tuple[float, float, float]] | None = None, random_groups: int = 5
+    rows: Mapping[str, tuple[float, float, float]] | None = None, random_groups: int = 5, of: MeasureSet = GRADER
 ) -> pd.DataFrame:
-    """Averages and differences by every measure: name -> relative accuracy change, low, high."""
+    """Averages and differences by every measure: name -> relative headline change, low, high."""
     rows = rows or {
         "random_share 0.1": (0.0, -0.005, 0.005),
         "random_share 0.5": (-0.14, -0.2, -0.1),
@@ -293,7 +315,7 @@ def contrasts_frame(
         {"name": name, "measure": measure.name, "random_groups": random_groups}
         | {"to_constant": share_of_way(figures[0]), **change_columns(measure, "change", *figures)}
         for name, figures in rows.items()
-        for measure in TESTED
+        for measure in of.tested
     ]
     return example(group_ablation.CONTRASTS, table)
 
@@ -334,22 +356,29 @@ def term_match_shift_frame(
     return example(attention.TERM_MATCH_SHIFT, rows) if rows else pd.DataFrame(columns=names)
 
 
-def slices_frame() -> pd.DataFrame:
+def slices_frame(of: MeasureSet = GRADER) -> pd.DataFrame:
     rows = [
-        slice_rows(group, value, -0.1 * number)
+        slice_rows(group, value, -0.1 * number, of=of)
         for group in CONTROLLED
         for number, value in enumerate(("exact", "synonym", "word_order"))
     ]
     return example(group_ablation.SLICES, itertools.chain.from_iterable(rows))
 
 
-def slice_rows(group: str, value: str, change: float, width: float = WIDTH, slicing: str = "phenomenon") -> list[dict]:
+def slice_rows(
+    group: str,
+    value: str,
+    change: float,
+    width: float = WIDTH,
+    slicing: str = "phenomenon",
+    of: MeasureSet = GRADER,
+) -> list[dict]:
     """A group's effect on the pairs of one slice, by every measure."""
     named = {"group_type": "function", "group": group, "slice": slicing, "value": value, "pairs": 40, "queries": 20}
     return [
         {**named, "measure": measure.name, "to_constant": share_of_way(change)}
         | change_columns(measure, "change", change, change - width, change + width)
-        for measure in TESTED
+        for measure in of.tested
     ]
 
 
@@ -364,9 +393,9 @@ def head_embedding_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
     return example(attention.HEAD_EMBEDDING, rows)
 
 
-def mediation_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
+def mediation_frame(layers: int = 6, heads: int = 12, of: MeasureSet = GRADER) -> pd.DataFrame:
     """The upper half; its first head is a relay head that looks away from shared terms, and all the more masked."""
-    rows = []
+    rows, margin = [], of.margin.change
     for layer, head in np.ndindex(layers, heads):
         if layer >= layers // 2:
             relay = (layer, head) == (layers // 2, 0)
@@ -377,13 +406,15 @@ def mediation_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
                 | {"share_change_low": change - 0.02, "share_change_high": change + 0.02, "random_groups": 30}
                 | {"percentile": 1.0, "p": 1 / 31 if relay else 0.5, "total": -2.0, "indirect": change, "direct": -1.2}
                 | {"mediated": 0.4, "entropy": 0.5, "entropy_change": -change / 4, "random_entropy_median": 0.01}
-                | {"dev_cls_row_logit_margin_change": change, "cls_row_logit_margin_change": change / 2}
-                | {"logit_margin_change": change, "dev_q": 0.001 if relay else 0.5}
+                | {f"dev_cls_row_{margin}": change, f"cls_row_{margin}": change / 2}
+                | {margin: change, "dev_q": 0.001 if relay else 0.5}
             )
-    return example(dependency.MEDIATION, rows)
+    return example(dependency.MEDIATION[of.kind], rows)
 
 
-def joint_mediation_frame(mediated: float = 0.6, above_others: float = 0.5, width: float = 0.1) -> pd.DataFrame:
+def joint_mediation_frame(
+    mediated: float = 0.6, above_others: float = 0.5, width: float = 0.1, of: MeasureSet = GRADER
+) -> pd.DataFrame:
     """One relay head through which most of the effect passes, the other candidates, and their layer."""
     names = [("relay heads", "all", 1), ("relay heads", "[CLS]", 1), ("other candidates", "[CLS]", 7)]
     rows = []
@@ -395,9 +426,9 @@ def joint_mediation_frame(mediated: float = 0.6, above_others: float = 0.5, widt
             | {"direct": -2 * (1 - share), "mediated": share, "restored": share, "above_others": more}
             | {"mediated_low": share - width, "mediated_high": share + width}
             | {"above_others_low": more - width, "above_others_high": more + width}
-            | {"total_relative_accuracy_change": -0.5, "indirect_relative_accuracy_change": -0.5 * share}
+            | {f"total_{of.headline.change}": -0.5, f"indirect_{of.headline.change}": -0.5 * share}
         )
-    return example(dependency.JOINT_MEDIATION, rows)
+    return example(dependency.JOINT_MEDIATION[of.kind], rows)
 
 
 def edges_frame(layers: int = 6, heads: int = 12) -> pd.DataFrame:
@@ -419,23 +450,24 @@ def example_record(tokens: list[str]) -> dict:
     return words | {"tokens": tokens, "kinds": kinds, "unmasked": even.tolist(), "masked": uneven.tolist()}
 
 
-def tables(layers: int = 6, heads: int = 12, /, **changed: object) -> Tables:
+def tables(layers: int = 6, heads: int = 12, /, of: MeasureSet = GRADER, **changed: object) -> Tables:
     frames = {
-        "heads": heads_frame(layers, heads),
-        "head_scales": scales_frame(head_ablation.SCALES),
-        "head_slices": head_slices_frame(layers, heads),
-        "groups": groups_frame(layers),
-        "group_scales": scales_frame(),
-        "controls": controls_frame(),
-        "contrasts": contrasts_frame(),
-        "slices": slices_frame(),
+        "heads": heads_frame(layers, heads, of=of),
+        "head_scales": scales_frame(head_ablation.SCALES, of=of),
+        "head_slices": head_slices_frame(layers, heads, of),
+        "groups": groups_frame(layers, of=of),
+        "group_scales": scales_frame(of=of),
+        "controls": controls_frame(of=of),
+        "contrasts": contrasts_frame(of=of),
+        "slices": slices_frame(of),
         "labels": labels_frame(layers, heads),
         "term_match_shift": term_match_shift_frame(),
-        "mediation": mediation_frame(layers, heads),
-        "joint_mediation": joint_mediation_frame(),
+        "mediation": mediation_frame(layers, heads, of),
+        "joint_mediation": joint_mediation_frame(of=of),
     }
     settings = {
-        "primary": LOG_LOSS,
+        "measures": of,
+        "primary": of.default_primary,
         "largest_gains": (1.5, 3.0),
         "grades": ["1", "2", "3", "4", "5"],
         "label_threshold": 0.05,
@@ -480,13 +512,18 @@ def example_pair(tokens: list[str], layers: int = 6, heads: int = 12, seed: int 
 
 
 def results(
-    layers: int = 6, heads: int = 12, pairs: list[ExamplePair] | None = None, example_heads: int = 1
+    layers: int = 6,
+    heads: int = 12,
+    pairs: list[ExamplePair] | None = None,
+    example_heads: int = 1,
+    of: MeasureSet = GRADER,
 ) -> Results:
     return Results(
         setting=[("Data", "generated, en"), ("Model", "embedded"), ("Fine-tuning", "2 epochs at most")],
         grades=["1", "2", "3", "4", "5"],
-        tables=tables(layers, heads),
-        unlabelled_heads=unlabelled_heads_frame(layers, heads),
+        pairs=PAIRS,
+        tables=tables(layers, heads, of=of),
+        unlabelled_heads=unlabelled_heads_frame(layers, heads, of),
         head_embedding=head_embedding_frame(layers, heads),
         edges=edges_frame(layers, heads),
         example_cls_attention=[example_record(ENGLISH)],
@@ -503,7 +540,7 @@ def results(
 
 
 def run_heads_frame(effects, needed: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
-    """Effects [layer, head] as heads.csv holds them; the primary measure's is the loss of accuracy."""
+    """Effects [layer, head] as `RunResults.heads`; the primary measure's is the loss of the headline one."""
     effects = np.asarray(effects, dtype=float)
     rows = [
         (layer, head, effect, -effect, NEEDED if (layer, head) in needed else NO_EFFECT)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.config import Columns, Params, load_params
 from pipeline.core.errors import InputError
+from pipeline.data.beir import read_beir
 from pipeline.data.table import read_table
 
 COLUMNS = Columns(query="query", title="title", grade="grade", split=None)
@@ -90,6 +91,19 @@ def read_any_table(path: Path) -> None:
     assert len(frame) > 0
     assert frame["grade"].between(0, 2).all()
     for text in [*frame["query"], *frame["title"]]:
+        text.encode("utf-8")
+
+
+def read_any_beir(file: Path) -> None:
+    """Read the BEIR folder that the file is in; whatever is neither a valid result nor an InputError is raised."""
+    folder = file.parent if file.parent.name != "qrels" else file.parent.parent
+    found = said(5000, folder, lambda: read_beir(folder, []))
+    if found is None:
+        return
+    pairs, _ = found
+    assert len(pairs) > 0
+    assert pairs["grade"].between(0, 10).all()
+    for text in [*pairs["query"], *pairs["title"]]:
         text.encode("utf-8")
 
 

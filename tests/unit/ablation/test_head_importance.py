@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from pipeline.ablation.head_importance import gradient_importance
+from pipeline.ablation.head_importance import gradient_importance, ranking_gradient_importance
+from pipeline.core.errors import InputError
 from pipeline.models.checkpoint_files import FAMILIES
 from pipeline.models.tokenization import EncodedPairs
 from tests.support.builders import random_classifier, random_pairs
@@ -50,6 +51,36 @@ def test_is_the_mean_size_of_each_pairs_own_derivative(family):
     np.testing.assert_allclose(found, np.abs(expected).mean(axis=0), rtol=rtol, atol=1e-6)
     # These derivatives have both signs: the size of their mean is something else.
     assert (np.abs(expected.mean(axis=0)) < 0.9 * found).any()
+
+
+QUERIES = np.array([7, 7, 3, 3, 7, 5])  # the last has one title, which nothing orders
+TITLE_GRADES = np.array([0.0, 2.0, 1.5, 0.5, 2.0, 1.0])
+
+
+def ranking_losses(model: PreTrainedModel, pairs: EncodedPairs, mask: np.ndarray) -> np.ndarray:
+    """Pairwise log loss of queries 7 and 3, each pair of titles of different grades written out."""
+    s = torch.from_numpy(reference_logits(model, pairs, mask))[:, 0]
+    seventh = (F.softplus(s[0] - s[1]) + F.softplus(s[0] - s[4])) / 2  # titles 1 and 4 are equally good
+    return torch.stack([seventh, F.softplus(s[3] - s[2])]).numpy()
+
+
+@pytest.mark.parametrize(("family", "max_tokens"), [("bert", 10_000), ("bert", 20), ("deberta-v2", 30)])
+def test_of_a_ranker_is_the_mean_size_of_each_querys_derivative(family, max_tokens):
+    model = random_classifier(family, layers=LAYERS, heads=HEADS, num_labels=1).double()
+    pairs, expected = random_pairs(LENGTHS), np.empty((2, LAYERS, HEADS))
+    for layer, head in np.ndindex(LAYERS, HEADS):
+        step = np.zeros((LAYERS, HEADS))
+        step[layer, head] = STEP
+        up, down = (ranking_losses(model, pairs, 1 + sign * step) for sign in (1, -1))
+        expected[:, layer, head] = (up - down) / (2 * STEP)
+    found = ranking_gradient_importance(model, pairs, TITLE_GRADES, QUERIES, max_tokens)
+    np.testing.assert_allclose(found, np.abs(expected).mean(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_ranker_needs_a_query_with_titles_of_different_grades():
+    model = random_classifier("bert", num_labels=1)
+    with pytest.raises(InputError, match="none of 3 queries has titles of different grades"):
+        ranking_gradient_importance(model, random_pairs(LENGTHS), np.ones(6), QUERIES)
 
 
 @pytest.mark.parametrize("max_tokens", [1, 30, 60])

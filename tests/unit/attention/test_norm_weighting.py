@@ -8,6 +8,9 @@ from pipeline.attention.head_functions import FUNCTIONS, TARGETED, written_weigh
 from pipeline.attention.maps import head_scores
 from pipeline.attention.norm_weighting import norm_weighted_batches, relative_norms
 from pipeline.attention.scoring import AttentionScorer
+from pipeline.models.tokenization import collate
+from tests.support.builders import random_classifier, random_pairs
+from tests.support.reference import output_projections, reference_contexts
 from tests.unit.attention.test_maps import ENCODED, PAD, SIZES, TOKENS, model, scores
 
 EVERY_KEY = len(TARGETED)
@@ -50,6 +53,27 @@ def test_norms_are_those_of_whole_outputs(max_tokens):
     for pair in range(len(SIZES)):
         expected = np.einsum("lhqk,qkf->lhf", reference(of, pair), weigh[pair][0].astype(float))
         np.testing.assert_allclose(found[pair], expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "modernbert", "deberta-v2"])
+def test_norms_of_other_families_are_those_of_outputs_taken_from_hooks(family):
+    """A head's output from a key is what the projection makes of its values there, seen by attending to it alone."""
+    of, pairs, heads = random_classifier(family, layers=2), random_pairs([9]), 3
+    of.set_attn_implementation("eager")
+    inputs = collate(pairs, np.array([0]), PAD, of.device)
+    with torch.no_grad():
+        maps = of.base_model(**inputs, output_attentions=True).attentions
+        contexts = torch.from_numpy(reference_contexts(of, pairs, 0, np.ones((2, heads))))
+    ((_, found),) = norm_weighted_batches(of, pairs, PAD, 100)
+    for projection, attention, context, weighted in zip(
+        output_projections(of), maps, contexts, list(found), strict=True
+    ):
+        # The values are what the contexts are means of: contexts = attention @ values.
+        values = torch.linalg.solve(attention[0].double(), context.transpose(0, 1).double())  # [head, key, head_dim]
+        parts = projection.weight.detach().double().unflatten(1, (heads, -1))
+        written = torch.einsum("hkc,dhc->hkd", values, parts).norm(dim=-1)[:, None] * attention[0]
+        expected = written / written.sum(dim=-1, keepdim=True).mean(dim=0, keepdim=True)
+        np.testing.assert_allclose(weighted[0], expected, rtol=1e-2, atol=1e-4)
 
 
 def test_no_hook_is_left():

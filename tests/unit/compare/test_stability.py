@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.analysis.ablation_effects import CHANGE
+from pipeline.compare.run_results import CHANGE
 from pipeline.compare.stability import stability
 from pipeline.core.errors import InputError
 from tests.support.frames import run_heads_frame, run_results
@@ -70,8 +70,8 @@ def test_params_that_differ_between_any_two():
 
 def test_verdicts_are_counted():
     verdicts = stability(seeds()).verdicts
-    assert verdicts.columns.tolist() == ["finding", "agrees", "differs", "cannot tell"]
-    assert verdicts.to_numpy().tolist() == [["F1", 2, 1, 0], ["D1", 0, 0, 1]]
+    assert verdicts.columns.tolist() == ["finding", "agrees", "differs", "cannot tell", "not judged"]
+    assert verdicts.to_numpy().tolist() == [["F1", 2, 1, 0, 0], ["D1", 0, 0, 1, 0]]
 
 
 def test_an_effect_that_one_run_leaves_undefined_is_undefined():

@@ -46,7 +46,9 @@ def test_the_committed_params_are_valid():
         ("training.max_epochs", 1.5, "training.max_epochs is 1.5; it must be a whole number"),
         ("data.source", "/etc/passwd", "data: source '/etc/passwd' is neither"),
         ("data.source", "data/raw/../x.csv", "data/raw/"),
-        ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet"),
+        ("data.source", "data/raw/x.xlsx", ".csv, .tsv, .jsonl, .parquet file or a BEIR folder"),
+        ("data.source", "data/raw/beir.v1", "a BEIR folder (its name without a dot) below data/raw/"),
+        ("data.source", "data/raw", "data: source 'data/raw' is neither"),
         (
             "data.unlabelled",
             "more.csv",
@@ -94,6 +96,17 @@ def test_a_wrong_value_is_named_with_what_is_allowed(write, key, value, said):
         load_params(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_folder_is_a_source_and_has_no_slices(write):
+    path = write("data.source", "data/raw/scifact")
+    assert load_params(path).data.is_beir_source
+    assert not load_params().data.is_beir_source
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["data"]["slices"] = ["year"]
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(InputError, match=r"data: slices \['year'\]: a BEIR folder has no columns to slice by"):
+        load_params(path)
 
 
 def test_no_message_of_the_checking_library_reaches_the_user(write):

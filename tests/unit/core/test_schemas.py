@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core import formats
 from pipeline.core.errors import InputError
-from pipeline.core.schemas import GRADE, SHARE, Column, Records, Table, estimate
+from pipeline.core.schemas import GRADE, SHARE, Column, Records, Table, estimate, integer_or_number
 from pipeline.tables.head_ablation import UNLABELLED_HEADS
 from pipeline.tables.prepare import UNLABELLED
 
@@ -86,6 +86,22 @@ def test_an_empty_table_is_read_as_one(ending: str):
     assert {name: str(kind) for name, kind in table.read().dtypes.items()} == dict(zip(columns, kinds, strict=True))
     pd.testing.assert_frame_equal(table.read(), table.empty(), check_index_type=False)
     table.check(table.read())
+
+
+@pytest.mark.parametrize("grades", [[0, 2], [0.0, 2.5]])
+def test_a_column_of_integers_or_numbers_is_read_as_the_file_holds_it(grades: list[float]):
+    table = Table(Path("t.parquet"), "a thing", (integer_or_number("grade", "its grade"),))
+    frame = pd.DataFrame({"grade": grades})
+    table.write(frame)
+    pd.testing.assert_frame_equal(table.read(), frame)
+    assert table.empty()["grade"].dtype == "int64"
+    with pytest.raises(TypeError, match="column 'grade' holds bool, not int64 or float64"):
+        table.write(frame > 0)
+    with pytest.raises(ValueError, match="values are in 0 to inf"):
+        table.write(-1 - frame)
+    formats.write_parquet(Path("t.parquet"), frame.astype("str"))
+    with pytest.raises(InputError, match="column 'grade' does not hold int64 or float64 in every row"):
+        table.read()
 
 
 @pytest.mark.parametrize("table", [UNLABELLED, UNLABELLED_HEADS["grader"]], ids=lambda table: table.path.name)

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
 from pipeline.data.deduplication import query_ids
-from pipeline.data.splits import check_complete_splits, check_given_splits, draw_splits
+from pipeline.data.splits import (
+    SPLITS,
+    check_comparable_queries,
+    check_complete_splits,
+    check_given_splits,
+    check_trained_grades,
+    count_comparable_queries,
+    draw_splits,
+    summarize,
+)
 from pipeline.stats.bootstrap import sample_queries
 
 SHARES = (0.65, 0.13, 0.22)
@@ -74,14 +83,16 @@ def table(*rows):
 
 def test_given_splits():
     check_given_splits(
-        table(("a", "train"), ("b", "dev"), ("a", "train"), ("c", "test"), ("", "dev"), (" ", "test")), "t.csv"
+        table(("a", "train"), ("b", "dev"), ("a", "train"), ("c", "test"), ("", "dev"), (" ", "test")),
+        "t.csv",
+        "cut it",
     )
-    with pytest.raises(InputError, match=r"t\.csv: query 'A ' is in train \(line 2\) and in test \(line 4\)"):
-        check_given_splits(table(("a", "train"), ("b", "dev"), ("A ", "test")), "t.csv")
-    with pytest.raises(InputError, match=r"t\.csv, line 3: split 'valid' is none of train, dev, test"):
-        check_given_splits(table(("a", "train"), ("b", "valid")), "t.csv")
+    with pytest.raises(InputError, match=r"t\.csv: query 'A ' is in train \(line 2\) and in test \(line 4\).*cut it"):
+        check_given_splits(table(("a", "train"), ("b", "dev"), ("A ", "test")), "t.csv", "cut it")
+    with pytest.raises(InputError, match=r"t\.csv, line 3: split 'valid' is none of train, dev, test; .* or cut it to"):
+        check_given_splits(table(("a", "train"), ("b", "valid")), "t.csv", "cut it")
     with pytest.raises(InputError, match="line 2: split '' is none of"):
-        check_given_splits(table(("a", "")), "t.csv")
+        check_given_splits(table(("a", "")), "t.csv", "cut it")
 
 
 def split_of(*grades):
@@ -90,11 +101,60 @@ def split_of(*grades):
 
 def test_complete_splits():
     whole = {"train": split_of(0, 1), "dev": split_of(0), "test": split_of(1)}
-    check_complete_splits(whole, ["bad", "good"], "t.csv")
-    with pytest.raises(InputError, match=r"t\.csv: the dev split is empty"):
-        check_complete_splits(whole | {"dev": split_of()}, ["bad", "good"], "t.csv")
+    check_complete_splits(whole, SPLITS, "t.csv")
+    with pytest.raises(InputError, match=r"t\.csv: the dev split is empty \(pairs: train 2, dev 0, test 1\)"):
+        check_complete_splits(whole | {"dev": split_of()}, SPLITS, "t.csv")
+    untrained = whole | {"train": split_of()}
+    check_complete_splits(untrained, ("dev", "test"), "t.csv")
+    with pytest.raises(InputError, match=r"the train split is empty .*or set model\.fine_tuned"):
+        check_complete_splits(untrained, SPLITS, "t.csv")
+
+
+def test_every_grade_is_trained():
+    whole = {"train": split_of(0, 1), "dev": split_of(0), "test": split_of(1)}
+    check_trained_grades(whole, ["bad", "good"], "t.csv")
     with pytest.raises(InputError, match=r"t\.csv: grade 'good' does not occur in the training split"):
-        check_complete_splits(whole | {"train": split_of(0, 0)}, ["bad", "good"], "t.csv")
+        check_trained_grades(whole | {"train": split_of(0, 0)}, ["bad", "good"], "t.csv")
+
+
+def graded(*rows):
+    return pd.DataFrame(rows, columns=["query_id", "grade"])
+
+
+def test_queries_whose_titles_can_be_ordered():
+    splits = {
+        "train": graded(),
+        "dev": graded((0, 1.0), (0, 1.0), (1, 0.0)),
+        "test": graded((2, 0.5), (2, 0.0), (3, 1), (3, 1), (4, 2), (4, 2), (4, 0)),
+    }
+    comparable = count_comparable_queries(splits)
+    assert comparable == {"train": 0, "dev": 0, "test": 2}
+    check_comparable_queries(comparable, ("test",), "t.csv")
+    with pytest.raises(InputError, match=r"t\.csv: no query of dev has two titles of different grades"):
+        check_comparable_queries(comparable, ("dev", "test"), "t.csv")
+
+
+def test_summary_of_grades_that_are_numbers_and_of_no_pairs():
+    splits = {"train": graded().astype(float), "dev": graded((0, 2.5), (0, 0.0), (1, 0.5))}
+    assert summarize(splits, pd.Series(["", "", "", "duplicate"]), []) == {
+        "pairs_read": 4,
+        "rejected": 1,
+        "rejected_empty_query": 0,
+        "rejected_empty_title": 0,
+        "rejected_conflicting_duplicate": 0,
+        "rejected_duplicate": 1,
+        "train_pairs": 0,
+        "train_queries": 0,
+        "train_titles_per_query": None,
+        "train_mean_grade": None,
+        "train_share_of_grades_above_0": None,
+        "dev_pairs": 3,
+        "dev_queries": 2,
+        "dev_titles_per_query": 1.5,
+        "dev_mean_grade": 1.0,
+        "dev_share_of_grades_above_0": pytest.approx(2 / 3),
+    }
+    assert summarize({"train": graded()}, pd.Series([""]), ["bad", "good"])["train_share_of_grade_good"] is None
 
 
 @given(

@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.findings import functional_heads, redundancy
 from pipeline.findings.article import CLAIMS
-from pipeline.findings.judge import bert_against_bilstm, judge_findings
+from pipeline.findings.baselines import graders_compared
+from pipeline.findings.judge import judge_findings
 from pipeline.findings.select import Tables
 from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS, VERDICTS, Estimate, Finding, percent
-from pipeline.stats.measures import ACCURACY
+from pipeline.stats.grading_measures import ACCURACY
 from pipeline.tables import group_ablation
 from tests.support import frames
 from tests.support.frames import group_row
@@ -223,6 +224,10 @@ GREW, SHRANK, NEITHER = (0.01, 0.005, 0.015), (-0.01, -0.015, -0.005), (0.0, -0.
 UNDEFINED = (np.nan, np.nan, np.nan)
 
 
+def fine_tuning(shift: pd.DataFrame) -> Finding:
+    return functional_heads.fine_tuning(frames.tables(term_match_shift=shift))
+
+
 @pytest.mark.parametrize(
     ("match", "itself", "sink", "verdict"),
     [
@@ -238,7 +243,7 @@ def test_fine_tuning(match, itself, sink, verdict: str, place: str, other: str):
     """The surest term-match head decides; neither another head nor the special token that is no sink does."""
     surest = {"term_match": match, "self": itself, place: sink, other: GREW}
     weaker = {"term_match": SHRANK, "self": SHRANK, place: GREW, other: GREW}
-    finding = functional_heads.fine_tuning(frames.term_match_shift_frame([surest, weaker], place))
+    finding = fine_tuning(frames.term_match_shift_frame([surest, weaker], place))
     assert finding.verdict == verdict
     assert finding.measured.startswith("layer 0 head 0, share of a matching term's attention: the same term 0.500 -> ")
     assert f"[{place.upper()}] (the sink)" in finding.measured
@@ -247,21 +252,21 @@ def test_fine_tuning(match, itself, sink, verdict: str, place: str, other: str):
 
 def test_fine_tuning_counts_the_heads_in_which_each_part_held():
     weaker = {"term_match": GREW, "self": GREW, "cls": NEITHER, "sep": GREW}
-    measured = functional_heads.fine_tuning(frames.term_match_shift_frame([frames.SHIFT, weaker])).measured
+    measured = fine_tuning(frames.term_match_shift_frame([frames.SHIFT, weaker])).measured
     assert measured.endswith("of 2 term-match heads: the same term grew in 2; itself shrank in 1; [CLS] shrank in 1")
 
 
 def test_without_a_term_match_head_fine_tuning_is_undecided():
-    finding = functional_heads.fine_tuning(frames.term_match_shift_frame([]))
+    finding = fine_tuning(frames.term_match_shift_frame([]))
     assert (finding.verdict, finding.measured) == (CANNOT_TELL, "no term-match head")
 
 
 def test_what_shuffled_grades_move_as_far_is_no_learning():
     moves = frames.term_match_shift_frame([frames.SHIFT]).assign(null_change=[0.2, 0.0, 0.0, 0.0])
-    finding = functional_heads.fine_tuning(moves)
+    finding = fine_tuning(moves)
     assert finding.verdict == CANNOT_TELL
     assert "the same term grew no more than under shuffled grades" in finding.reason
-    assert functional_heads.fine_tuning(moves.assign(null_change=0.001)).verdict == AGREES
+    assert fine_tuning(moves.assign(null_change=0.001)).verdict == AGREES
 
 
 LAYERS, HEADS = 2, 10
@@ -361,13 +366,13 @@ def predictions(right: int, pairs: int = 200) -> pd.DataFrame:
     ("bert", "baseline", "verdict"), [(180, 120, AGREES), (120, 180, DIFFERS), (150, 149, CANNOT_TELL)]
 )
 def test_against_the_baseline(bert: int, baseline: int, verdict: str):
-    finding = bert_against_bilstm(predictions(bert), predictions(baseline), 300, seed=0)
+    finding = graders_compared(predictions(bert), predictions(baseline), 300, seed=0)
     assert finding.verdict == verdict
     assert f"BERT {bert / 200:.3f}, BiLSTM {baseline / 200:.3f}" in finding.measured
 
 
 def baseline_finding():
-    return bert_against_bilstm(predictions(180), predictions(120), 100, seed=0)
+    return graders_compared(predictions(180), predictions(120), 100, seed=0)
 
 
 def test_all_findings_in_the_articles_order():

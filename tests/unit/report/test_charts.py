@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from pipeline.findings.wording import WORDINGS
 from pipeline.report import ablation_charts, canvas, head_map, label_placement, subgroup_charts
 from pipeline.report.canvas import RenderedFigure
-from pipeline.stats.measures import ACCURACY, LOG_LOSS
+from pipeline.stats.grading_measures import ACCURACY, LOG_LOSS
 from tests.support import frames
 from tests.support.svg import svg_texts
 
@@ -46,6 +47,8 @@ SLICES = [
 STYLED_TEXTS = SLICES
 WHERE = "300 pairs of the dev split"
 BESIDE = (LOG_LOSS,)
+WORDS = WORDINGS["grader"]
+SLICED = subgroup_charts.Sliced(WHERE, WORDS)
 UNIT = f"in percent of the unmasked accuracy (0.851), on {WHERE}"
 
 
@@ -82,7 +85,8 @@ def curves_frame(draws: int = 5) -> pd.DataFrame:
 
 
 def removal_figure(changes: pd.DataFrame) -> RenderedFigure:
-    return canvas.render_figure(ablation_charts.removal_chart(changes), ablation_charts.removal_text(changes, UNIT))
+    text = ablation_charts.removal_text(changes, "accuracy", UNIT)
+    return canvas.render_figure(ablation_charts.removal_chart(changes, WORDS.change_axis), text)
 
 
 def slices_frame(groups: list[str], names: list[str], seed: int = 0) -> pd.DataFrame:
@@ -196,7 +200,7 @@ def test_a_name_moves_to_a_free_side_goes_far_or_is_left_out():
 
 
 def test_three_orders_with_the_range_of_the_random_one():
-    figure = ablation_charts.removal_chart(curves_frame())
+    figure = ablation_charts.removal_chart(curves_frame(), WORDS.change_axis)
     assert_legible(figure)
     [axes] = figure.axes
     lines = {str(line.get_label()): line for line in axes.lines}
@@ -240,12 +244,12 @@ def test_undefined_changes_and_missing_orders_are_left_out():
 def test_slices_are_legible_whatever_their_names(groups, names):
     changes = slices_frame(groups, names)
     counts = subgroup_charts.pair_counts(changes)
-    assert_legible(subgroup_charts.slices_heatmap(subgroup_charts.group_matrices(changes, BESIDE), counts))
+    assert_legible(subgroup_charts.slices_heatmap(subgroup_charts.group_matrices(changes, WORDS, BESIDE), counts))
 
 
 def test_every_cell_and_every_count_is_written():
     changes = slices_frame(FUNCTIONS, SLICES)
-    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE, BESIDE)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", SLICED, BESIDE)
     texts = svg_texts(drawn)
     accuracy = changes["measure"] == ACCURACY.name
     for change in 100 * np.concatenate([changes.loc[accuracy, "change"], changes.loc[~accuracy, "to_constant"]]):
@@ -258,7 +262,7 @@ def test_every_cell_and_every_count_is_written():
 
 def test_rows_and_columns_keep_the_frames_order():
     changes = slices_frame(["b", "a"], ["z", "y"])
-    texts = svg_texts(subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE))
+    texts = svg_texts(subgroup_charts.subgroup_chart(changes, "phenomenon", SLICED))
     assert [one for one in texts if one in "abyz"] == ["b", "a", "z", "y"]
 
 
@@ -272,10 +276,10 @@ def test_cells_whose_interval_excludes_zero_are_framed():
     rows = [("a", "x", -0.2, -0.3, -0.1), ("a", "y", -0.2, -0.5, 0.1), ("b", "x", 0.2, 0.1, 0.3)]
     columns = ["group", "value", "change", "change_low", "change_high"]
     changes = pd.DataFrame(rows, columns=columns).assign(pairs=40, measure=ACCURACY.name)
-    matrices = subgroup_charts.group_matrices(changes, ())
+    matrices = subgroup_charts.group_matrices(changes, WORDS, ())
     figure = subgroup_charts.slices_heatmap(matrices, subgroup_charts.pair_counts(changes))
     assert framed(figure) == [pytest.approx((0, 0)), pytest.approx((0, 1))]
-    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", SLICED)
     assert "2 of 3 cells" in drawn.words.caption
     assert "largest loss: a masked on x, -20.0%" in drawn.words.alt
     assert "–" in svg_texts(drawn)
@@ -285,7 +289,7 @@ def test_cells_whose_interval_excludes_zero_are_framed():
 def test_a_table_without_any_change_is_drawn(change):
     undefined = {"change_low": np.nan, "change_high": np.nan}
     changes = slices_frame(["a"], ["x", "y"]).assign(change=change, to_constant=change, **undefined)
-    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", WHERE, BESIDE)
+    drawn = subgroup_charts.subgroup_chart(changes, "phenomenon", SLICED, BESIDE)
     assert "nan" not in drawn.words.alt + drawn.words.caption
 
 
@@ -303,7 +307,7 @@ def test_heads_with_a_sure_change_are_drawn_the_most_affected_first():
     )
     assert_legible(figure)
     assert framed(figure) == [pytest.approx((2, 0)), pytest.approx((1, 1))]  # 3.1 on word_order, 0.0 on synonym
-    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, WHERE)
+    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, SLICED)
     assert drawn is not None
     assert {"+40.0", "-10.0", "3.1", "0.0", "log loss, % of the way"} <= set(svg_texts(drawn))
     assert "the 2 heads with a sure change" in drawn.words.caption
@@ -313,7 +317,7 @@ def test_heads_with_a_sure_change_are_drawn_the_most_affected_first():
 
 def test_many_affected_heads_are_cut_to_the_most_affected_and_none_draws_nothing():
     changes = phenomena().assign(is_sure=True)
-    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, WHERE)
+    drawn = subgroup_charts.head_slice_chart(changes, "phenomenon", LOG_LOSS, SLICED)
     assert drawn is not None
     assert f"the {subgroup_charts.MOST_HEADS} most affected of 72 heads" in drawn.words.caption
-    assert subgroup_charts.head_slice_chart(changes.assign(is_sure=False), "phenomenon", LOG_LOSS, WHERE) is None
+    assert subgroup_charts.head_slice_chart(changes.assign(is_sure=False), "phenomenon", LOG_LOSS, SLICED) is None

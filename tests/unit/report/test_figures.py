@@ -35,6 +35,7 @@ from pipeline.report.canvas import (
     render_figure,
     report_style,
 )
+from pipeline.stats.measure_sets import GRADER
 from tests.support import frames
 from tests.support.svg import svg_texts
 
@@ -129,13 +130,15 @@ def test_bars_show_every_group_with_the_articles_figures():
 
 
 def test_collapsed_groups_are_hatched_beside_the_constant_graders_level():
-    changes = frames.groups_frame(2).query("group_type == 'half'")
-    lower, upper = ablation_charts._bars(changes, "{} half", canvas.ORANGE)
+    results = frames.results(2, 4)
+    results.tables.group_scales.loc[0, "way"] = -0.5
+    changes = results.groups.query("group_type == 'half'")
+    lower, upper = ablation_charts._bars(results, changes, "{} half", canvas.ORANGE)
     assert (lower.is_collapsed, upper.is_collapsed) == (True, False)
-    _, axes = ablation_charts.bar_chart([lower, upper], -0.5)
+    _, axes = ablation_charts.bar_chart([lower, upper], results)
     assert [bool(one.get_hatch()) for one in axes.patches] == [True, False]
     assert [-50, -50] in [list(line.get_xdata()) for line in axes.lines]
-    random = ablation_charts.random_changes(frames.groups_frame().query("group == '0.9'"))
+    random = ablation_charts.random_changes(frames.groups_frame().query("group == '0.9'"), GRADER)
     assert [len(groups) for _, groups in ablation_charts._by_marker(random)] == [
         (random["change"] > -0.6).sum(),
         (random["change"] <= -0.6).sum(),

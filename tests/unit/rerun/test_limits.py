@@ -6,7 +6,7 @@ from pipeline.core.config import Limits
 from pipeline.rerun.summary import judge_rerun
 from tests.support.frames import run_heads_frame, run_results
 
-STRICT = Limits(accuracy_drop=0.02, needed_heads=0, findings=0)
+STRICT = Limits(accuracy_drop=0.02, ndcg_drop=0.02, needed_heads=0, findings=0)
 ZEROS = [[0.0, 0.0], [0.0, 0.0]]
 
 
@@ -43,8 +43,8 @@ def test_heads_that_become_needed_and_those_that_stop_count_alike():
         "needed heads: layer 0 head 0 is no longer needed, layer 1 head 0 became needed, layer 1 head 1 became needed; "
         "limits.needed_heads is 0"
     ]
-    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=2, findings=0)) != []
-    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=3, findings=0)) == []
+    assert broken(before, after, Limits(accuracy_drop=0, ndcg_drop=0, needed_heads=2, findings=0)) != []
+    assert broken(before, after, Limits(accuracy_drop=0, ndcg_drop=0, needed_heads=3, findings=0)) == []
 
 
 def test_a_needed_head_that_the_other_model_has_not_counts():
@@ -61,7 +61,7 @@ def test_only_agrees_to_differs_and_back_is_a_flip():
     assert broken(before, after) == ["findings: R0 agrees -> differs, R1 differs -> agrees; limits.findings is 0"]
     others = "other findings: F1 agrees -> cannot tell, F2 cannot tell -> differs, D1 None -> agrees"
     assert others in judge_rerun(before, after, STRICT).points
-    assert broken(before, after, Limits(accuracy_drop=0, needed_heads=0, findings=2)) == []
+    assert broken(before, after, Limits(accuracy_drop=0, ndcg_drop=0, needed_heads=0, findings=2)) == []
 
 
 def test_what_only_one_run_has_breaks_nothing():
@@ -86,7 +86,7 @@ def test_the_report_says_what_changed():
         labels=[(0, 0, "cls"), (1, 1, "sep")],
         verdicts={"F1": "cannot tell"},
     )
-    report = judge_rerun(before, after, Limits(accuracy_drop=0.02, needed_heads=1, findings=0))
+    report = judge_rerun(before, after, Limits(accuracy_drop=0.02, ndcg_drop=0.02, needed_heads=1, findings=0))
     assert (report.code, report.title) == (0, "within the limits")
     assert report.points == [
         "compared with the run published last",

@@ -41,9 +41,9 @@ def test_a_finished_run():
     ]
 
 
-@pytest.mark.parametrize(("before", "words"), [("scratch", "as it is, without fine-tuning"), ("null", "fine-tuned")])
-def test_a_run_without_results(before, words):
-    params = PARAMS | {"model.pretrained_from": before, "data.source": "data/raw/pairs.tsv"}
+@pytest.mark.parametrize(("done", "words"), [("true", "as it is, without fine-tuning"), ("false", "fine-tuned")])
+def test_a_run_without_results(done, words):
+    params = PARAMS | {"model.fine_tuned": done, "data.source": "data/raw/pairs.tsv"}
     assert describe(params, {}, [], []) == f"`embedded` {words} on `data/raw/pairs.tsv`."
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.compare.run_results import STAGE_METRICS
 from pipeline.core.config import flatten_params, load_params
-from pipeline.core.run_names import run_metrics
+from pipeline.core.run_names import QUALITY, run_metrics
 from pipeline.findings.article import CLAIMS
 from pipeline.tracking import mlflow_client
 from pipeline.tracking.execution import project_root
@@ -57,7 +57,7 @@ def test_the_ui_knows_every_value(ui):
 def test_every_column_is_something_that_a_parent_run_holds():
     read = {stage: json.loads((REPOSITORY / path).read_text()) for stage, path in STAGE_METRICS.items()}
     held = {
-        "metrics": run_metrics(read),
+        "metrics": {**run_metrics(read), **dict.fromkeys(QUALITY["ranker"])},
         "params": flatten_params(load_params(REPOSITORY / "params.yaml")),
         "tags": {"stages.ran", *(f"finding.{name}" for name in CLAIMS)},
     }

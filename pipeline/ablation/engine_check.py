@@ -1,0 +1,39 @@
+"""Check of the engine against the framework on a model's own pairs, before a sweep is built on it."""
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from pipeline.ablation.engine import AblationEngine
+from pipeline.core.errors import InputError
+from pipeline.models.inference import predict
+from pipeline.models.tokenization import EncodedPairs
+
+CHECKED_PAIRS = 8
+TOLERANCE = 1e-5  # of the logits' size: float32 rounds to 6e-8, and every layer adds to that
+
+
+def check_engine(engine: AblationEngine, model: PreTrainedModel, encoded: EncodedPairs) -> None:
+    """Check that the engine gives the logits of the framework's forward, on a few pairs of all lengths.
+
+    Raises:
+        InputError: they differ by more than TOLERANCE of their standard deviation or largest size.
+    """
+    few = encoded.take(pairs_by_length(encoded.lengths, CHECKED_PAIRS))
+    expected = predict(model, few, model.config.pad_token_id)
+    differences = np.abs(engine.unmasked(few).unmasked_logits - expected).max(axis=1)
+    allowed = TOLERANCE * max(expected.std(), np.abs(expected).max())
+    wrong = ~(differences <= allowed)
+    if wrong.any():
+        lengths = ", ".join(str(length) for length in few.lengths[wrong])
+        raise InputError(
+            f"checkpoint {model.name_or_path} (architecture {model.config.model_type!r}): with no head masked the "
+            f"ablation engine's logits are up to {differences.max():.2g} from the framework's, where rounding explains "
+            f"{allowed:.2g}; pairs of {lengths} tokens differ. Its config.json asks for something the engine does not "
+            "compute, so effects of heads would be wrong; name another checkpoint, or report this one's config.json"
+        )
+
+
+def pairs_by_length(lengths: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` pairs, evenly from the shortest to the longest, int64 [pair]."""
+    order = np.argsort(lengths, kind="stable")
+    return order[np.unique(np.linspace(0, len(order) - 1, count).astype(int))]

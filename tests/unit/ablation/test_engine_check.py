@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from pipeline.ablation.engine_check import check_engine, pairs_by_length
+from pipeline.core.errors import InputError
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
+
+PAIRS = random_pairs([9, 5, 30, 14, 9, 22, 70, 8, 6, 12, 11])
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "deberta-v2"])
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_an_engine_of_the_same_model_passes(family, outputs):
+    model = random_classifier(family, num_labels=outputs, max_position_embeddings=80)
+    check_engine(ablation_engine(model, 500), model, PAIRS)
+
+
+def test_an_engine_of_other_weights_is_stopped():
+    model = random_classifier("bert", max_position_embeddings=80)
+    engine = ablation_engine(model, 500)
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight[3, 5] += 0.01
+    with pytest.raises(InputError, match=r"'bert'.*from the framework's.*tokens differ.*name another checkpoint"):
+        check_engine(engine, model, PAIRS)
+
+
+def test_an_engine_that_differs_in_long_texts_alone_is_stopped():
+    model = random_classifier("modernbert", layers=3, local_attention=24, max_position_embeddings=80)
+    engine = ablation_engine(model, 500)
+    for layer in engine.encoder.layers[1:]:
+        object.__setattr__(layer.attention.positions, "window", None)
+    with pytest.raises(InputError, match="pairs of 14, 22, 70 tokens differ"):
+        check_engine(engine, model, PAIRS)
+
+
+def test_pairs_are_spread_over_the_lengths():
+    lengths = np.array([5, 100, 7, 30, 30, 8, 60])
+    np.testing.assert_array_equal(lengths[pairs_by_length(lengths, 3)], [5, 30, 100])
+    np.testing.assert_array_equal(pairs_by_length(lengths[:2], 8), [0, 1])
