@@ -32,7 +32,7 @@ def read_chain(name: str, source: str, config: PretrainedConfig, modules: list[M
             another number of outputs than one.
     """
     kinds = [module.kind for module in modules]
-    if kinds[0] != "Pooling" or "Pooling" in kinds[1:] or kinds[-1] != "Dense":
+    if kinds[0] != "Pooling" or kinds[-1] != "Dense" or not {"Dense", "LayerNorm"}.issuperset(kinds[1:]):
         raise InputError(
             f"checkpoint {name}: modules.json lists Transformer, {', '.join(kinds)}; read are a Transformer alone, or "
             "one with Pooling, then Dense and LayerNorm, a Dense of one output last"

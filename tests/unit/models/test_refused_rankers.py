@@ -109,6 +109,10 @@ CHAIN_DAMAGE = [
     (module_edited(0, path="0_Transformer"), "only a Transformer at path"),
     (module_edited(2, path="../2_Dense"), "path '../2_Dense'; name a folder of the checkpoint"),
     (module_edited(2, path=".."), "name a folder of the checkpoint"),
+    (
+        module_edited(2, type="sentence_transformers.models.Transformer"),
+        "lists Transformer, Pooling, Transformer, LayerNorm, Dense; read are",
+    ),
     (without_module(4), "lists Transformer, Pooling, Dense, LayerNorm; read are"),
     (without_module(1), "lists Transformer, Dense, LayerNorm, Dense; read are"),
     (
