@@ -61,7 +61,7 @@ def check_scores(layout, family, pairs):
     LAYOUTS[layout](CHECKPOINT, family)
     texts = random_texts(pairs)
     expected = cross_encoder_scores(CHECKPOINT, *texts)
-    assert expected.std() > 1
+    assert expected.std() > 0.5
     loaded = load_ranker()
     assert close_scores(raw_scores(loaded, *texts), expected)
     assert isinstance(loaded[0], ScoringChain) == ("chain" in layout)
