@@ -9,10 +9,11 @@ It runs on the CPU: it is small, and LSTMs on a GPU do not repeat bit for bit.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
@@ -24,10 +25,10 @@ from pipeline.models.word_alignment import terms
 
 
 class InteractiveBiLSTM(nn.Module):
-    """BiLSTM with interactive attention that grades pairs of texts, given as word numbers."""
+    """BiLSTM with interactive attention that grades or scores pairs of texts, given as word numbers."""
 
-    def __init__(self, words: int, grades: int, settings: BiLSTM):
-        """words: numbers in the vocabulary, padding included; grades: outputs; settings: sizes and dropout are read."""
+    def __init__(self, words: int, outputs: int, settings: BiLSTM):
+        """words: numbers in the vocabulary, padding included; settings: sizes and dropout are read."""
         super().__init__()
         hidden = settings.hidden
         self.embedding = nn.Embedding(words, settings.embedding, padding_idx=PADDING)
@@ -39,11 +40,11 @@ class InteractiveBiLSTM(nn.Module):
             nn.Linear(2 * 2 * hidden, hidden),
             nn.Tanh(),
             nn.Dropout(settings.dropout),
-            nn.Linear(hidden, grades),
+            nn.Linear(hidden, outputs),
         )
 
     def forward(self, query: Tensor, title: Tensor) -> Tensor:
-        """Logits [pair, grade] of queries and titles, int64 [pair, word] each, padded at the right."""
+        """Logits [pair, output] of queries and titles, int64 [pair, word] each, padded at the right."""
         in_query, in_title = query != PADDING, title != PADDING  # [pair, word]
         queries, titles = self._encode(query, in_query), self._encode(title, in_title)  # [pair, word, 2 hidden]
         scores = queries @ titles.mT  # [pair, query word, title word]
@@ -112,6 +113,7 @@ def _padded(texts: list[torch.Tensor]) -> torch.Tensor:
     return pad_sequence(texts, batch_first=True, padding_value=PADDING)
 
 
+TEXTS = ("query", "title")  # the model's arguments
 MAX_NORM = 10.0  # of a step's gradient
 PREDICTION_BATCH = 256  # pairs a batch
 
@@ -124,7 +126,7 @@ def train_bilstm(
     settings: BiLSTM,
     seed: int,
 ) -> LearningCurve:
-    """Train `model` in place and leave it with the weights of its best epoch.
+    """Train a grader in place and leave it with the weights of its best epoch.
 
     Args:
         model: see `build_bilstm`.
@@ -136,24 +138,53 @@ def train_bilstm(
     Raises:
         InputError: from a `stopping` that takes `bilstm_logits`: they are no longer finite.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     targets = torch.from_numpy(grades.astype(np.int64))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        while not stopping.is_over:
-            stopping.end_epoch(model, _train_epoch(model, optimizer, pairs, targets, settings.batch_size))
-    return stopping.restore_best(model)
+
+    def loss(chosen: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(model(*pairs.batch(chosen.tolist())), targets[chosen])
+
+    return _train(model, loss, len(pairs), settings.batch_size, stopping, settings.learning_rate, seed)
 
 
-def build_bilstm(words: int, grades: int, settings: BiLSTM, seed: int) -> InteractiveBiLSTM:
-    """Build a model with random weights from `seed`, for word numbers below `words`."""
+def train_ranking_bilstm(
+    model: InteractiveBiLSTM,
+    pairs: WordPairs,
+    train: pd.DataFrame,
+    objective: str,
+    stopping: EarlyStopping,
+    settings: BiLSTM,
+    seed: int,
+) -> LearningCurve:
+    """`train_bilstm` of a ranker: of one output, by a finetune.objective's samples and loss.
+
+    Args:
+        train: the training split (columns grade and query_id); pairs: its pairs.
+
+    Raises:
+        InputError: as `train_bilstm`; the pairs have nothing that the objective could learn.
+    """
+    from pipeline.models import ranking_objectives as objectives  # its library takes seconds to import
+
+    grades, query_ids = train["grade"].to_numpy(), train["query_id"].to_numpy()
+    samples = objectives.ranking_samples(objective, query_ids, grades, settings.batch_size, seed)
+    scorer = objectives.PairScorer(model, lambda chosen: dict(zip(TEXTS, pairs.batch(chosen), strict=True)))
+    of_batch = objectives.ranking_loss(objective, objectives.as_cross_encoder(scorer, torch.device("cpu")))
+
+    def loss(chosen: Tensor) -> Tensor:
+        return of_batch(*samples.batch(chosen.tolist()))
+
+    return _train(model, loss, len(samples), samples.per_step, stopping, settings.learning_rate, seed)
+
+
+def build_bilstm(words: int, outputs: int, settings: BiLSTM, seed: int) -> InteractiveBiLSTM:
+    """Build a model with random weights from `seed`, for word numbers below `words`; outputs as a grader or ranker."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return InteractiveBiLSTM(words, grades, settings)
+        return InteractiveBiLSTM(words, outputs, settings)
 
 
 def bilstm_logits(model: InteractiveBiLSTM, pairs: WordPairs) -> np.ndarray:
-    """Predict logits float32 [pair, grade]; the model is left in evaluation mode.
+    """Predict logits float32 [pair, output]; the model is left in evaluation mode.
 
     Raises:
         InputError: a logit is not finite.
@@ -167,14 +198,36 @@ def bilstm_logits(model: InteractiveBiLSTM, pairs: WordPairs) -> np.ndarray:
     return logits
 
 
+def _train(
+    model: InteractiveBiLSTM,
+    loss: Callable[[Tensor], Tensor],
+    samples: int,
+    batch_size: int,
+    stopping: EarlyStopping,
+    learning_rate: float,
+    seed: int,
+) -> LearningCurve:
+    """Train on the loss of batches of samples, given by number."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        while not stopping.is_over:
+            stopping.end_epoch(model, _train_epoch(model, loss, optimizer, samples, batch_size))
+    return stopping.restore_best(model)
+
+
 def _train_epoch(
-    model: InteractiveBiLSTM, optimizer: torch.optim.Optimizer, pairs: WordPairs, targets: torch.Tensor, batch_size: int
+    model: InteractiveBiLSTM,
+    loss_of: Callable[[Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    samples: int,
+    batch_size: int,
 ) -> float:
-    """One pass over the pairs in random order; returns the mean loss of a step."""
+    """One pass over the samples in random order; returns the mean loss of a step."""
     model.train()
     losses = []
-    for chosen in torch.randperm(len(pairs)).split(batch_size):
-        loss = torch.nn.functional.cross_entropy(model(*pairs.batch(chosen.tolist())), targets[chosen])
+    for chosen in torch.randperm(samples).split(batch_size):
+        loss = loss_of(chosen)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)

@@ -14,11 +14,16 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 MAX_FEATURES = 20_000
 
 
-def lexical_baseline_accuracies(train: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """`<split>_majority_accuracy` and `<split>_tfidf_accuracy` of graders fitted on `train` (query, title, grade)."""
+def lexical_baseline_accuracies(train: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> dict[str, float | None]:
+    """`<split>_majority_accuracy` and `<split>_tfidf_accuracy` of graders fitted on `train` (query, title, grade).
+
+    None where there are no training pairs.
+    """
+    if train.empty:
+        return {f"{name}_{grader}_accuracy": None for name in splits for grader in ("majority", "tfidf")}
     most_frequent = np.bincount(train["grade"]).argmax()
     bag = fit_bag_of_words(train)
-    values = {}
+    values: dict[str, float | None] = {}
     for name, split in splits.items():
         values[f"{name}_majority_accuracy"] = float((split["grade"] == most_frequent).mean())
         values[f"{name}_tfidf_accuracy"] = float(bag.score(split[["query", "title"]], split["grade"]))

@@ -28,7 +28,7 @@ class RunDiff:
     params: param, before, after of those that differ; None where a run has it not.
     metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
     heads: layer, head, before, after, difference (relative changes of the headline measure, as shares of its unmasked
-        value), to_constant_before, to_constant_after (see `RunResults.heads`), verdict_before, verdict_after: every head
+        value), to_constant_before and _after (see `RunResults.heads`), verdict_before, verdict_after: every head
         of either run, NaN and None where a run has it not.
     rank_correlation: Spearman's, of the heads' effects by the primary measure, -1 to 1; None where the models' shapes
         differ, or where all effects of a run are equal.

@@ -1,4 +1,4 @@
-"""Early stopping on dev: the one rule by which every grader is trained, and the learning curve it leaves."""
+"""Early stopping on dev: the one rule by which every model is trained, and the learning curve it leaves."""
 
 import math
 import sys
@@ -11,6 +11,8 @@ import torch
 from pipeline.core.config import Training
 
 Scores = dict[str, float | None]
+# Dev score that the best epoch has highest, and the one that it has lowest among those, by kind of model.
+BEST_BY = {"grader": ("qwk", "log_loss"), "ranker": ("ndcg_at_10", "pairwise_log_loss")}
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Learning curve of a grader: its epochs, the number of the best, and how many were allowed.
+    """Learning curve of a model: its epochs, the number of the best, and how many were allowed.
 
-    A grader that was trained elsewhere has one epoch, number 0, and `max_epochs` 0.
+    A model that was trained elsewhere has one epoch, number 0, and `max_epochs` 0; one that there was nothing to train
+    on has none.
     """
 
     epochs: list[Epoch]
@@ -43,7 +46,7 @@ class LearningCurve:
 
     def metrics(self) -> dict[str, float | None]:
         """Epochs trained, the best of them, and converged (0 or 1; None where nothing was trained)."""
-        trained = self.epochs[-1].number
+        trained = self.epochs[-1].number if self.epochs else 0
         return {"epochs": trained, "best_epoch": self.best, "converged": int(self.is_converged) if trained else None}
 
     def table(self) -> pd.DataFrame:
@@ -66,17 +69,19 @@ class EarlyStopping:
     """Early stopping with patience: training ends where dev stops improving, and the best epoch is kept.
 
     The best epoch is the one of highest dev "qwk" (quadratic weighted kappa), then of lowest "log_loss", then the
-    earlier. `settings.patience` epochs in a row without a better one end the training, and so does the
-    `settings.max_epochs`-th.
+    earlier; of a ranker of highest "ndcg_at_10", then of lowest "pairwise_log_loss". `settings.patience` epochs in a
+    row without a better one end the training, and so does the `settings.max_epochs`-th.
 
     Args:
         name: what is trained, before each line of progress.
         judge: scores the model, in its current state, on dev.
-        settings: the same for every grader, so that a comparison of two is no comparison of budgets.
+        settings: the same for every model, so that a comparison of two is no comparison of budgets.
+        kind: of model, "grader" or "ranker".
     """
 
-    def __init__(self, name: str, judge: Callable[[], Scores], settings: Training):
+    def __init__(self, name: str, judge: Callable[[], Scores], settings: Training, kind: str = "grader"):
         self.name, self.judge, self.settings = name, judge, settings
+        self.highest, self.then_lowest = BEST_BY[kind]
         self.epochs: list[Epoch] = []
         self._best: Epoch | None = None
         self._weights: dict[str, torch.Tensor] = {}
@@ -91,7 +96,7 @@ class EarlyStopping:
         """Score an epoch that has ended, and keep the model's weights if it is the best so far."""
         epoch = Epoch(len(self.epochs) + 1, train_loss, self.judge())
         self.epochs.append(epoch)
-        if self._best is None or _rank(epoch) > _rank(self._best):
+        if self._best is None or self._rank(epoch) > self._rank(self._best):
             self._best = epoch
             self._weights = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
         scores = ", ".join(f"{name} {value:.3f}" for name, value in epoch.dev.items() if value is not None)
@@ -114,8 +119,7 @@ class EarlyStopping:
         """Print a line of progress."""
         print(f"{self.name}: {line}", file=sys.stderr, flush=True)
 
-
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    """Rank of an epoch, higher is better; an undefined score is the lowest."""
-    qwk, log_loss = epoch.dev["qwk"], epoch.dev["log_loss"]
-    return -math.inf if qwk is None else qwk, -math.inf if log_loss is None else -log_loss
+    def _rank(self, epoch: Epoch) -> tuple[float, float]:
+        """Rank of an epoch, higher is better; an undefined score is the lowest."""
+        high, low = epoch.dev[self.highest], epoch.dev[self.then_lowest]
+        return -math.inf if high is None else high, -math.inf if low is None else -low

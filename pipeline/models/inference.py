@@ -12,7 +12,7 @@ BATCH_TOKENS = 4096
 
 
 def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.ndarray:
-    """Predict logits float32 [pair, grade] in the order of the pairs; the model is left in evaluation mode.
+    """Predict logits float32 [pair, output] in the order of the pairs; the model is left in evaluation mode.
 
     Raises:
         InputError: a logit is not finite.
@@ -34,9 +34,19 @@ def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.nd
 
 
 def prediction_table(split: pd.DataFrame, logits: np.ndarray) -> pd.DataFrame:
-    """Table of predictions, a row per pair: query_id, grade, predicted, and logit_0.. of `logits` [pair, grade]."""
+    """Table of predictions, a row per pair, of logits [pair, output].
+
+    query_id, grade; then of a grader predicted and logit_0.., of a ranker, which has one output, score.
+    """
     table = split[["query_id", "grade"]].reset_index(drop=True)
+    if logits.shape[1] == 1:
+        return table.assign(score=logits[:, 0])
     table["predicted"] = logits.argmax(axis=1)
     for grade in range(logits.shape[1]):
         table[f"logit_{grade}"] = logits[:, grade]
     return table
+
+
+def pooling(model: PreTrainedModel) -> str:
+    """What the model's classifier reads of the last layer: "cls", its first position, or "mean", that of all."""
+    return getattr(model, "pooling", None) or getattr(model.config, "classifier_pooling", None) or "cls"

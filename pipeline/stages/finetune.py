@@ -1,29 +1,39 @@
 """The prepared splits -> data/model/, data/predictions/test.parquet, reports/finetune/{metrics.json,curve.csv}.
 
-A checkpoint is fine-tuned to grade query-title pairs, or where it is fine-tuned already taken as it is, and evaluated
-with the accuracies that need no model.
+A checkpoint is fine-tuned to grade or to rank query-title pairs, or where it is fine-tuned already taken as it is, and
+evaluated with the baselines that need no neural network: of a grader accuracies of lexical ones, of a ranker BM25's
+NDCG.
 """
 
+import numpy as np
+
+from pipeline.baselines.bm25 import bm25_ndcg, bm25_scores
 from pipeline.baselines.lexical import lexical_baseline_accuracies
 from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import load_start, pick_device, save_tuned
 from pipeline.models.early_stopping import EarlyStopping, Epoch, LearningCurve, Scores
-from pipeline.models.finetuning import fine_tune
-from pipeline.models.inference import predict, prediction_table
+from pipeline.models.finetuning import fine_tune_by_objective
+from pipeline.models.inference import pooling, predict, prediction_table
 from pipeline.models.tokenization import encode_split
-from pipeline.stats.metrics import metrics_by_split, split_metrics
+from pipeline.stats.measure_sets import measure_set
+from pipeline.stats.metrics import UNDEFINED
+from pipeline.stats.split_metrics import metrics_by_split, split_metrics
 from pipeline.tables.grading import CURVE, TEST_PREDICTIONS
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
+NO_TRAINING_PAIRS = "there are no training pairs to fit it on"
+
 
 def main(params: Params, record: Record) -> None:
     train, dev, test = (split.read() for split in SPLIT_TABLES.values())
-    evaluated = {"dev": dev, "test": test}
+    evaluated, kind = {"dev": dev, "test": test}, measure_set(params.is_ranker).kind
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.run.device))
     splits = {"train": train, **evaluated}
-    encoded = {name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items()}
+    encoded = {
+        name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items() if len(split)
+    }
     pad_id = tokenizer.pad_token_id
 
     def judge() -> Scores:
@@ -32,23 +42,32 @@ def main(params: Params, record: Record) -> None:
     if params.model.fine_tuned:
         curve = LearningCurve([Epoch(0, None, judge())], best=0, max_epochs=0)
     else:
-        stopping = EarlyStopping("finetune", judge, params.training)
-        grades = train["grade"].to_numpy()
-        curve = fine_tune(model, encoded["train"], grades, pad_id, stopping, params.finetune, params.run.seed)
+        stopping = EarlyStopping("finetune", judge, params.training, kind)
+        curve = fine_tune_by_objective(model, encoded["train"], train, pad_id, stopping, params)
     logits = {name: predict(model, encoded[name], pad_id) for name in evaluated}
     scores, undefined = metrics_by_split(evaluated, logits)
     metrics: dict[str, float | None] = {
         **curve.metrics(),
         "parameters": model.num_parameters(),
-        **{f"{name}_truncated_pairs": int(pairs.truncated.sum()) for name, pairs in encoded.items()},
+        **{f"{name}_truncated_pairs": int(encoded[name].truncated.sum()) if name in encoded else 0 for name in splits},
         **scores,
-        **lexical_baseline_accuracies(train, evaluated),
     }
+    predictions, described = prediction_table(test, logits["test"]), {}
+    if params.is_ranker:
+        bm25 = bm25_scores(splits)
+        predictions["bm25"] = bm25["test"]
+        baselines, reason = bm25_ndcg(evaluated, bm25), UNDEFINED["ndcg_at_10"]
+        metrics["score_standard_deviation"] = float(logits["test"].std(dtype=np.float64))
+        described["pooling"] = pooling(model)
+    else:
+        baselines, reason = lexical_baseline_accuracies(train, evaluated), NO_TRAINING_PAIRS
+    metrics |= baselines
+    undefined |= {name: reason for name, value in baselines.items() if value is None}
 
     save_tuned(model, tokenizer, paths.MODEL)
-    TEST_PREDICTIONS["grader"].write(prediction_table(test, logits["test"]))
-    formats.write_json(paths.stage_metrics("finetune"), {**metrics, "undefined": undefined})
-    CURVE.write(curve.table())
+    TEST_PREDICTIONS[kind].write(predictions)
+    formats.write_json(paths.stage_metrics("finetune"), {**metrics, **described, "undefined": undefined})
+    CURVE[kind].write(curve.table())
 
     record.metrics = metrics
     record.artifacts = [paths.stage_metrics("finetune"), paths.CURVE]

@@ -21,6 +21,10 @@ from pipeline.tracking import Record
 PAIR_KEYS = ("query", "title", "grade", "tokens")
 
 
+# Of finetune and, the first, of bilstm: what the headline shows.
+HEADLINE_METRICS = {"grader": ("test_accuracy", "test_qwk"), "ranker": ("test_ndcg_at_10", "test_mrr_at_10")}
+
+
 def main(params: Params, record: Record) -> None:
     results = read_results(params)
     if advice := canvas.font_advice(results.texts()):
@@ -56,10 +60,10 @@ def read_results(params: Params) -> Results:
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
         profiles=attention.PROFILES.read(),
-        curve=grading.CURVE.read().dropna(subset=["train_loss"]),
+        curve=grading.CURVE[kind].read().dropna(subset=["train_loss"]),
         prepare=schemas.metrics(paths.stage_metrics("prepare")),
-        finetune=schemas.metrics(paths.stage_metrics("finetune"), ("test_accuracy", "test_qwk")),
-        bilstm=schemas.metrics(paths.stage_metrics("bilstm"), ("test_accuracy",)),
+        finetune=schemas.metrics(paths.stage_metrics("finetune"), HEADLINE_METRICS[kind]),
+        bilstm=schemas.metrics(paths.stage_metrics("bilstm"), HEADLINE_METRICS[kind][:1]),
         attention=schemas.metrics(paths.stage_metrics("attention")),
         head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
         example_pairs=_read_example_pairs(),

@@ -62,22 +62,6 @@ def expected_grades(log_shares: np.ndarray) -> np.ndarray:
     return (np.exp(log_shares) @ np.arange(log_shares.shape[-1])).round(RANKED_DECIMALS)
 
 
-def split_metrics(split: pd.DataFrame, logits: np.ndarray) -> NamedMetrics:
-    """`grade_metrics` of a prepared split (columns grade and query_id) and its logits [pair, grade]."""
-    return grade_metrics(logits, split["grade"].to_numpy(), split["query_id"].to_numpy())
-
-
-def metrics_by_split(splits: dict[str, pd.DataFrame], logits: dict[str, np.ndarray]) -> NamedMetrics:
-    """The metrics of every split as <split>_<metric>, and the reasons of the undefined ones."""
-    scores: dict[str, float | None] = {}
-    undefined: dict[str, str] = {}
-    for name, split in splits.items():
-        values, reasons = split_metrics(split, logits[name])
-        scores |= {f"{name}_{metric}": value for metric, value in values.items()}
-        undefined |= {f"{name}_{metric}": reason for metric, reason in reasons.items()}
-    return scores, undefined
-
-
 def kappa_moments(grades: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Moments whose sums over pairs give `quadratic_weighted_kappa`: 1, g, g^2, p, p^2, gp, float64 [..., pair, 6].
 

@@ -57,7 +57,7 @@ def _filled(column: Column, given: pd.DataFrame) -> pd.Series:
     nothing = {"str": "" if column.missing else (*column.values, "-")[0], "Int64": pd.NA}.get(column.kind, 0)
     name = column.name if column.name in given else column.name.removesuffix("_low").removesuffix("_high")
     values = given[name] if name in given else pd.Series(nothing, index=given.index)
-    return values.astype(column.kind)
+    return values if column.kind == "int64 or float64" else values.astype(column.kind)
 
 
 def write(folder: Path, table: Table, frame: pd.DataFrame) -> None:
@@ -97,7 +97,7 @@ def share_of_way(change: float) -> float:
 
 
 def change_columns(measure: Measure, name: str, change: float, low: float, high: float) -> dict[str, float]:
-    """Estimate, in the measure's unit, of an intervention that changes the headline so: as much of every measure's way."""
+    """Estimate, in the measure's unit, of what changes the headline so: as much of every measure's way."""
     shares = np.array([share_of_way(number) for number in (change, low, high)])
     if measure.is_distance:
         shares = np.abs(shares)

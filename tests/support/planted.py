@@ -333,6 +333,8 @@ def _set_decoy(attention: Any, source: int, head: int, share: float) -> None:
 
 
 HARM = 0.25  # of ANSWER, that a harmful head adds or takes where all words of a query say so
+SPOIL = 0.85  # of ANSWER, that one adds or takes where all words of a title say so
+OF_QUERY, OF_TITLE = 1, -1  # the words of a text, by the sign of their side
 
 
 def planted_harmful(seed: int, pairs: int = 400) -> tuple[Planted, Head]:
@@ -341,26 +343,31 @@ def planted_harmful(seed: int, pairs: int = 400) -> tuple[Planted, Head]:
     What it writes depends on which words the query has and not on the grade, so the model is better without it.
     """
     truth, rng = planted(seed, pairs), np.random.default_rng([seed, 2])
+    return truth, _plant_harm(truth, rng, HARM, OF_QUERY)
+
+
+def _plant_harm(truth: Planted, rng: np.random.Generator, size: float, words: int) -> Head:
+    """Make a free head of the last layer harmful, see `_set_harm`, and return it."""
     codes = truth.model.bert.embeddings.word_embeddings.weight[len(SPECIAL_TOKENS) :].detach().numpy() / CODE
     free = [(LAYERS - 1, head) for head in range(HEADS) if (LAYERS - 1, head) not in truth.readers]
     harmful = free[rng.integers(len(free))]
     half = codes[: len(WORDS) // 2]
-    _set_harm(truth.model, harmful, (rng.choice([-1, 1], len(half))[:, None] * half).sum(axis=0) / CODE)
-    return truth, harmful
+    _set_harm(truth.model, harmful, (rng.choice([-1, 1], len(half))[:, None] * half).sum(axis=0) / CODE, size, words)
+    return harmful
 
 
 @torch.no_grad()
-def _set_harm(model: BertForSequenceClassification, head: Head, noise: np.ndarray) -> None:
-    """[CLS] looks at the query's words as a reader does, and gets HARM of ANSWER times their mean along `noise`."""
+def _set_harm(model: BertForSequenceClassification, head: Head, noise: np.ndarray, size: float, words: int) -> None:
+    """[CLS] looks at one text's words as a reader does, and gets `size` of ANSWER times their mean along `noise`."""
     at_cls = model.bert.embeddings.word_embeddings.weight[SPECIAL_TOKENS.index("[CLS]")].numpy() / CODE
     at_sep = model.bert.embeddings.word_embeddings.weight[SPECIAL_TOKENS.index("[SEP]")].numpy() / CODE
     side = model.bert.embeddings.token_type_embeddings.weight[0].numpy() / SIDE
     answer = model.bert.pooler.dense.weight[0].numpy() / SLOPE
     weights = HeadWeights(
         query=ROOT * _rows([_read(READ * at_cls / CODE)]),
-        key=_rows([_read(side / SIDE - 2 * (at_cls + at_sep) / CODE)]),
+        key=_rows([_read(words * side / SIDE - 2 * (at_cls + at_sep) / CODE)]),
         value=_rows([_read(noise)]),
-        output=_rows([HARM * ANSWER * answer]).T,
+        output=_rows([size * ANSWER * answer]).T,
     )
     _set_head(model.bert.encoder.layer[head[0]].attention, head[1], weights)
 
@@ -434,3 +441,42 @@ def _planted_directions(model: BertForSequenceClassification, low: int) -> Direc
         flag=-step.output.dense.bias.numpy() / FLAG,
         answer=model.bert.pooler.dense.weight[0].numpy() / SLOPE,
     )
+
+
+@dataclass(frozen=True)
+class PlantedRanker:
+    """A model of one score a pair, and what is true of it besides its matchers and readers.
+
+    Attributes:
+        truth: the score is linear in the share of the query's words that the title holds.
+        needs: number of the matcher that each pair needs, [pair]; the others have no word for the other one.
+        harmful: head of the last layer that writes noise of each title, which spoils their order.
+        idle: head of the last layer that attends like it and writes nothing.
+    """
+
+    truth: Planted
+    needs: np.ndarray
+    harmful: Head
+    idle: Head
+
+
+def planted_ranker(seed: int, pairs: int = 400) -> PlantedRanker:
+    """Two matchers, each of one half of the words, one reader, a harmful and an idle head, and one score."""
+    truth, needs = planted_slices(seed, pairs)
+    rng = np.random.default_rng([seed, 4])
+    harmful = _plant_harm(truth, rng, SPOIL, OF_TITLE)
+    free = [head for head in range(HEADS) if (LAYERS - 1, head) not in (harmful, *truth.readers)]
+    idle = int(rng.choice(free))
+    _set_decoy(truth.model.bert.encoder.layer[LAYERS - 1].attention, harmful[1], idle, 0)
+    _set_one_score(truth.model)
+    return PlantedRanker(truth, needs, harmful, (LAYERS - 1, idle))
+
+
+@torch.no_grad()
+def _set_one_score(model: BertForSequenceClassification) -> None:
+    """One output: by how much the logit of grade 1 exceeds that of 0, which is linear in the answer."""
+    weight = model.classifier.weight[1:2] - model.classifier.weight[:1]
+    model.config.num_labels = model.num_labels = 1
+    model.classifier = torch.nn.Linear(SIZE, 1)
+    _set(model.classifier.weight, weight.numpy())
+    _set(model.classifier.bias, np.zeros(1))

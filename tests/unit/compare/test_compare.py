@@ -89,7 +89,7 @@ def test_the_summary_of_three_runs(known, capsys):
     assert ["run.seed", "13", "14", "missing"] in lines
     assert ["headline/test_accuracy", "0.8125", "0.08839", "0.75", "0.875", "2"] in lines
     assert ["layer 0 head 0", "3 of 3", "-33.3%", "14.4 points", "-50.0%", "-25.0%"] in lines
-    assert ["F3", "1", "0", "1"] in lines
+    assert ["F3", "1", "0", "1", "0"] in lines
     assert "needed in every run: 0.0." in printed
     assert printed.splitlines()[-1] == "here/page.html"
     assert "3 runs compared" in (known / "here" / "page.html").read_text()

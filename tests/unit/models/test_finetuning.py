@@ -14,10 +14,11 @@ from pipeline.core.errors import InputError
 from pipeline.models import finetuning
 from pipeline.models.checkpoints import load_before, load_tuned
 from pipeline.models.early_stopping import EarlyStopping
-from pipeline.models.finetuning import LengthGroupedSampler, fine_tune, fine_tune_on_shuffled_grades
+from pipeline.models.finetuning import fine_tune, fine_tune_on_shuffled_grades
 from pipeline.models.inference import predict, prediction_table
 from pipeline.models.onednn_linear import onednn_linears
 from pipeline.models.tokenization import encode_split
+from pipeline.models.trainer_setup import LengthGroupedSampler
 from pipeline.stages import finetune
 from pipeline.stats.metrics import grade_metrics
 from tests.support.builders import (
@@ -34,6 +35,7 @@ from tests.support.builders import (
 
 TRAINING = {"max_epochs": 3, "patience": 3}
 SETTINGS = {
+    "objective": "classes",
     "learning_rate": 0.01,
     "batch_size": 16,
     "warmup_share": 0.1,
@@ -252,6 +254,7 @@ def test_the_stage_evaluates_a_checkpoint_that_is_fine_tuned_already(project):
     save_checkpoint(Path(folder), saved, id2label={0: "a", 1: "b", 2: "c"})
     record = run_finetune(
         model__name=folder,
+        model__fine_tuned=True,
         model__pretrained_from=folder,
         model__label_order=["whole", "no", "half"],
     )
