@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from pipeline.core.formats import write_json, write_text
-from tests.benchmark import limit, scaling
+from tests.benchmark import limit, long_texts, scaling
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
 from tests.support.reference import reference_logits
@@ -26,10 +26,10 @@ def main() -> None:
     seconds, logits = time_methods(workload, masks)
     rates = {name: limit.best_rate(workload, dtype) for name, dtype in DTYPES.items()}
     rows = compare(workload, masks, seconds, logits, rates)
-    grown = scaling.table()
-    print(table(pd.DataFrame(rows)), table(grown), sep="\n\n")
+    longer, grown = long_texts.table(), scaling.table()
+    print(table(pd.DataFrame(rows)), table(longer), table(grown), sep="\n\n")
     write_json(JSON, rows)
-    write_text(PAGE, page(workload, rows, rates, grown))
+    write_text(PAGE, page(workload, rows, rates, {"long_texts": longer, "scaling": grown}))
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -75,14 +75,14 @@ def compare(
     return rows
 
 
-def page(workload: Workload, rows: list[dict], rates: dict[str, float], grown: pd.DataFrame) -> str:
+def page(workload: Workload, rows: list[dict], rates: dict[str, float], tables: dict[str, pd.DataFrame]) -> str:
     lengths = workload.pairs.lengths
     filled = {
         "machine": f"{_processor()}, {torch.get_num_threads()} threads; torch {torch.__version__.split('+')[0]}",
         "pairs": f"{len(lengths)} pairs of {lengths.mean():.1f} tokens on average ({lengths.min()} to {lengths.max()})",
         "rates": ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()),
         "methods": table(pd.DataFrame(rows)),
-        "scaling": table(grown),
+        **{name: table(frame) for name, frame in tables.items()},
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     for name, value in filled.items():

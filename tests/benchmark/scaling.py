@@ -8,6 +8,7 @@ import pandas as pd
 import psutil
 import torch
 
+from tests.benchmark.long_texts import passages
 from tests.benchmark.methods import engine
 from tests.benchmark.workload import Workload, embedded, random_encoder, random_masks, single_heads
 
@@ -40,6 +41,11 @@ def _interventions(count: int) -> tuple[Workload, object]:
     return workload, random_masks(count, 5, *workload.shape)
 
 
+def _tokens(count: int) -> tuple[Workload, object]:
+    workload = passages(2, count, 0)
+    return workload, single_heads(*workload.shape)
+
+
 def _layers(count: int) -> tuple[Workload, object]:
     workload = random_encoder(count, 64)
     return workload, single_heads(*workload.shape)
@@ -50,12 +56,14 @@ SETTINGS = {
     "heads masked together": (1, 5, 36),
     "interventions": (360, 3600),
     "layers": (6, 12),
+    "tokens": (128, 512),
 }
 BUILDERS = {
     "pairs": _pairs,
     "heads masked together": _masked_together,
     "interventions": _interventions,
     "layers": _layers,
+    "tokens": _tokens,
 }
 
 
