@@ -45,8 +45,3 @@ def prediction_table(split: pd.DataFrame, logits: np.ndarray) -> pd.DataFrame:
     for grade in range(logits.shape[1]):
         table[f"logit_{grade}"] = logits[:, grade]
     return table
-
-
-def pooling(model: PreTrainedModel) -> str:
-    """What the model's classifier reads of the last layer: "cls", its first position, or "mean", that of all."""
-    return getattr(model, "pooling", None) or getattr(model.config, "classifier_pooling", None) or "cls"

@@ -6,6 +6,7 @@ NDCG.
 """
 
 import numpy as np
+import pandas as pd
 
 from pipeline.baselines.bm25 import bm25_ndcg, bm25_scores
 from pipeline.baselines.lexical import lexical_baseline_accuracies
@@ -13,8 +14,9 @@ from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import load_start, pick_device, save_tuned
 from pipeline.models.early_stopping import EarlyStopping, Epoch, LearningCurve, Scores
+from pipeline.models.families import family_of
 from pipeline.models.finetuning import fine_tune_by_objective
-from pipeline.models.inference import pooling, predict, prediction_table
+from pipeline.models.inference import predict, prediction_table
 from pipeline.models.tokenization import encode_split
 from pipeline.stats.measure_sets import measure_set
 from pipeline.stats.metrics import UNDEFINED
@@ -24,13 +26,16 @@ from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
 NO_TRAINING_PAIRS = "there are no training pairs to fit it on"
+Splits = dict[str, pd.DataFrame]
+# Metrics of baselines on dev and test, why one would be undefined, and columns of the test predictions.
+Baselines = tuple[dict[str, float | None], str, dict[str, np.ndarray]]
 
 
 def main(params: Params, record: Record) -> None:
     train, dev, test = (split.read() for split in SPLIT_TABLES.values())
-    evaluated, kind = {"dev": dev, "test": test}, measure_set(params.is_ranker).kind
+    kind = measure_set(params.is_ranker).kind
     model, tokenizer = load_start(params, [*train["query"], *train["title"]], pick_device(params.run.device))
-    splits = {"train": train, **evaluated}
+    splits = {"train": train, "dev": dev, "test": test}
     encoded = {
         name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items() if len(split)
     }
@@ -44,28 +49,25 @@ def main(params: Params, record: Record) -> None:
     else:
         stopping = EarlyStopping("finetune", judge, params.training, kind)
         curve = fine_tune_by_objective(model, encoded["train"], train, pad_id, stopping, params)
-    logits = {name: predict(model, encoded[name], pad_id) for name in evaluated}
-    scores, undefined = metrics_by_split(evaluated, logits)
+    logits = {name: predict(model, encoded[name], pad_id) for name in _evaluated(splits)}
+    scores, undefined = metrics_by_split(_evaluated(splits), logits)
+    baselines, reason, columns = (_bm25 if params.is_ranker else _lexical)(splits)
+    truncated = {name: int(encoded[name].truncated.sum()) if name in encoded else 0 for name in splits}
     metrics: dict[str, float | None] = {
         **curve.metrics(),
         "parameters": model.num_parameters(),
-        **{f"{name}_truncated_pairs": int(encoded[name].truncated.sum()) if name in encoded else 0 for name in splits},
+        **{f"{name}_truncated_pairs": pairs for name, pairs in truncated.items()},
         **scores,
+        **baselines,
     }
-    predictions, described = prediction_table(test, logits["test"]), {}
+    described = {}
     if params.is_ranker:
-        bm25 = bm25_scores(splits)
-        predictions["bm25"] = bm25["test"]
-        baselines, reason = bm25_ndcg(evaluated, bm25), UNDEFINED["ndcg_at_10"]
         metrics["score_standard_deviation"] = float(logits["test"].std(dtype=np.float64))
-        described["pooling"] = pooling(model)
-    else:
-        baselines, reason = lexical_baseline_accuracies(train, evaluated), NO_TRAINING_PAIRS
-    metrics |= baselines
+        described["pooling"] = family_of(model).pooling(model)
     undefined |= {name: reason for name, value in baselines.items() if value is None}
 
     save_tuned(model, tokenizer, paths.MODEL)
-    TEST_PREDICTIONS[kind].write(predictions)
+    TEST_PREDICTIONS[kind].write(prediction_table(test, logits["test"]).assign(**columns))
     formats.write_json(paths.stage_metrics("finetune"), {**metrics, **described, "undefined": undefined})
     CURVE[kind].write(curve.table())
 
@@ -74,3 +76,16 @@ def main(params: Params, record: Record) -> None:
     record.curve = curve.points()
     if not params.model.fine_tuned:
         record.model = paths.MODEL
+
+
+def _lexical(splits: Splits) -> Baselines:
+    return lexical_baseline_accuracies(splits["train"], _evaluated(splits)), NO_TRAINING_PAIRS, {}
+
+
+def _bm25(splits: Splits) -> Baselines:
+    scores = bm25_scores(splits)
+    return bm25_ndcg(_evaluated(splits), scores), UNDEFINED["ndcg_at_10"], {"bm25": scores["test"]}
+
+
+def _evaluated(splits: Splits) -> Splits:
+    return {name: split for name, split in splits.items() if name != "train"}

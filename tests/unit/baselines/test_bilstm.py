@@ -15,12 +15,14 @@ from pipeline.baselines.bilstm import (
     build_word_vocabulary,
     encode_words,
     train_bilstm,
+    train_ranking_bilstm,
 )
 from pipeline.core import paths
 from pipeline.core.config import Training
 from pipeline.core.errors import InputError
 from pipeline.models.early_stopping import EarlyStopping
 from pipeline.stages import bilstm as bilstm_stage
+from pipeline.stats.split_metrics import split_metrics
 from tests.support.builders import colour_pairs, file_hashes, params_with, run_stage
 
 SETTINGS = {"learning_rate": 0.01, "batch_size": 32, "embedding": 16, "hidden": 16, "dropout": 0.1}
@@ -154,15 +156,40 @@ def test_logits_that_are_not_finite_are_an_error():
         bilstm_logits(run.model, encoded(overlapping_pairs(3), run.vocabulary))
 
 
+@pytest.mark.parametrize("objective", ["regression", "pairwise", "listwise"])
+def test_it_learns_to_rank_by_every_objective_and_repeats_bit_for_bit(objective):
+    split = overlapping_pairs(90).assign(query_id=np.arange(90) // 15)
+    vocabulary = build_word_vocabulary([*split["query"], *split["title"]])
+    words = encoded(split, vocabulary)
+
+    def trained_scores():
+        model = build_bilstm(len(vocabulary), 1, settings(), 13)
+
+        def judge():
+            return split_metrics(split, bilstm_logits(model, words))[0]
+
+        stopping = EarlyStopping("test", judge, Training(max_epochs=8, patience=8), "ranker")
+        curve = train_ranking_bilstm(model, words, split, objective, stopping, settings(), 13)
+        return bilstm_logits(model, words), curve.epochs
+
+    scores, epochs = trained_scores()
+    assert scores.shape == (90, 1)
+    assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
+    assert max(epoch.dev["pairwise_accuracy"] for epoch in epochs) > 0.75
+    assert np.array_equal(scores, trained_scores()[0])
+
+
 # -- the stage
 
 
-def run_bilstm():
-    grades = ["no", "half", "whole"]
-    params = params_with(
-        data__source="data/raw/pairs.csv", data__grades=grades, bilstm=SETTINGS, training__max_epochs=2
-    )
-    return run_stage(bilstm_stage, params)
+def run_bilstm(**changes):
+    own = {
+        "data__source": "data/raw/pairs.csv",
+        "data__grades": ["no", "half", "whole"],
+        "bilstm": SETTINGS,
+        "training__max_epochs": 2,
+    }
+    return run_stage(bilstm_stage, params_with(**{**own, **changes}))
 
 
 def written():
@@ -211,3 +238,38 @@ def test_the_stage_reports_what_its_predictions_say(prepared):
     assert metrics["undefined"] == {}
     assert record.metrics.items() <= metrics.items()
     assert record.artifacts == [paths.stage_metrics("bilstm"), paths.BILSTM_CURVE]
+
+
+def test_the_stage_trains_a_ranker_by_the_objective(prepared):
+    for path in (paths.TRAIN, paths.DEV, paths.TEST):
+        split = pd.read_parquet(path)
+        split.assign(grade=split["grade"] / 4).to_parquet(path)
+    run_bilstm(data__grades="numbers", finetune__objective="pairwise")
+    predictions = pd.read_parquet(paths.BILSTM_PREDICTIONS)
+    metrics = json.loads(paths.stage_metrics("bilstm").read_text())
+    assert predictions.dtypes.astype(str).to_dict() == {"query_id": "int64", "grade": "float64", "score": "float32"}
+    assert predictions["grade"].equals(prepared["grade"] / 4)
+    expected = split_metrics(predictions, predictions[["score"]].to_numpy())[0]["ndcg_at_10"]
+    assert metrics["test_ndcg_at_10"] == pytest.approx(expected)
+    assert pd.read_csv(paths.BILSTM_CURVE)["dev_pairwise_log_loss"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "measure", "columns"),
+    [
+        ({}, "accuracy", ["query_id", "grade", "predicted", "logit_0", "logit_1", "logit_2"]),
+        ({"finetune__objective": "listwise"}, "ndcg_at_10", ["query_id", "grade", "score"]),
+    ],
+)
+@pytest.mark.usefixtures("prepared")
+def test_without_training_pairs_the_stage_ends_without_rows(changes, measure, columns):
+    pd.read_parquet(paths.TRAIN)[:0].to_parquet(paths.TRAIN)
+    record = run_bilstm(**changes)
+    predictions = pd.read_parquet(paths.BILSTM_PREDICTIONS)
+    assert (list(predictions), len(predictions)) == (columns, 0)
+    assert len(pd.read_csv(paths.BILSTM_CURVE)) == 0
+    metrics = json.loads(paths.stage_metrics("bilstm").read_text())
+    assert metrics["epochs"] == 0
+    assert metrics[f"test_{measure}"] is None
+    assert metrics["undefined"][f"test_{measure}"] == "there are no training pairs"
+    assert record.curve == []

@@ -48,6 +48,20 @@ def test_a_tie_is_broken_by_the_log_loss():
     assert (len(curve.epochs), curve.best) == (4, 2)
 
 
+def test_a_ranker_is_judged_by_its_order_and_then_by_how_sure_it_is_of_it():
+    scores = iter([(0.8, 0.5), (0.9, 0.6), (0.9, 0.4), (None, 0.1), (0.9, None)])
+    stopping = EarlyStopping(
+        "ranker",
+        lambda: dict(zip(("ndcg_at_10", "pairwise_log_loss"), next(scores), strict=True)),
+        Training(max_epochs=5, patience=5),
+        "ranker",
+    )
+    model = torch.nn.Linear(1, 1)
+    while not stopping.is_over:
+        stopping.end_epoch(model, 0.5)
+    assert stopping.restore_best(model).best == 3
+
+
 def test_improving_up_to_the_cap_is_no_convergence(capsys):
     model, curve = train([0.1, 0.2, 0.3, 0.9], max_epochs=3)
     assert curve.metrics() == {"epochs": 3, "best_epoch": 3, "converged": 0}
@@ -66,3 +80,4 @@ def test_of_nothing_trained_convergence_is_not_known():
     assert curve.metrics() == {"epochs": 0, "best_epoch": 0, "converged": None}
     assert curve.table().to_csv(index=False) == "epoch,train_loss,dev_qwk,dev_mae\n0,,,0.5\n"
     assert curve.points() == [("dev_mae", 0.5, 0)]
+    assert LearningCurve([], best=0, max_epochs=0).metrics() == curve.metrics()

@@ -17,10 +17,11 @@ from pipeline.models.early_stopping import EarlyStopping
 from pipeline.models.finetuning import fine_tune, fine_tune_on_shuffled_grades
 from pipeline.models.inference import predict, prediction_table
 from pipeline.models.onednn_linear import onednn_linears
+from pipeline.models.random_init import build_scratch
 from pipeline.models.tokenization import encode_split
 from pipeline.models.trainer_setup import LengthGroupedSampler
 from pipeline.stages import finetune
-from pipeline.stats.metrics import grade_metrics
+from pipeline.stats.metrics import grade_metrics, ndcg
 from tests.support.builders import (
     CPU,
     SCRATCH,
@@ -177,6 +178,12 @@ def test_prediction_table_worked_by_hand():
     }
 
 
+def test_a_rankers_predictions_are_its_scores_and_its_grades_may_be_numbers():
+    split = pd.DataFrame({"query_id": [7, 8], "grade": [1.5, 0.0]}, index=[5, 3])
+    table = prediction_table(split, np.array([[0.5], [-1.0]], dtype=np.float32))
+    assert table.to_dict("list") == {"query_id": [7, 8], "grade": [1.5, 0.0], "score": [0.5, -1.0]}
+
+
 # -- the stage
 
 
@@ -266,6 +273,80 @@ def test_the_stage_evaluates_a_checkpoint_that_is_fine_tuned_already(project):
     assert curve["dev_accuracy"][0] == pytest.approx(metrics["dev_accuracy"], rel=1e-5)
     assert (metrics["epochs"], metrics["best_epoch"], metrics["converged"]) == (0, 0, None)
     assert torch.equal(load_tuned(paths.MODEL, CPU)[0].classifier.weight, saved.classifier.weight[[1, 2, 0]])
+
+
+def test_a_grader_that_is_fine_tuned_needs_no_training_pairs(project):
+    folder = "data/checkpoints/tuned"
+    saved = random_classifier("bert", heads=2)
+    saved.classifier = torch.nn.Linear(16, 3)
+    save_checkpoint(Path(folder), saved, id2label={0: "no", 1: "half", 2: "whole"})
+    colour_pairs(3)[:0].to_parquet(paths.TRAIN)
+    run_finetune(model__name=folder, model__fine_tuned=True, model__pretrained_from=folder)
+    metrics = json.loads(paths.stage_metrics("finetune").read_text())
+    assert metrics["train_truncated_pairs"] == 0
+    assert metrics["test_accuracy"] is not None
+    lexical = [f"{split}_{name}_accuracy" for split in ("dev", "test") for name in ("majority", "tfidf")]
+    assert {name: metrics[name] for name in lexical} == dict.fromkeys(lexical)
+    reasons = {name: reason for name, reason in metrics["undefined"].items() if name in lexical}
+    assert reasons == dict.fromkeys(lexical, "there are no training pairs to fit it on")
+
+
+# Of rankers, which the stage starts from a scratch model of one output.
+
+RANKER = {"data__grades": "numbers", "training": {"max_epochs": 2, "patience": 2}}
+RANKING = ["ndcg_at_10", "mrr_at_10", "pairwise_accuracy", "pairwise_log_loss", "score_margin", "spearman"]
+
+
+@pytest.fixture
+def ranker(project, monkeypatch):
+    """The start of the stage in a project of numbers as grades: a model of one output and its tokenizer."""
+    for path in (paths.TRAIN, paths.DEV, paths.TEST):
+        split = pd.read_parquet(path)
+        split.assign(grade=split["grade"] + 0.5).to_parquet(path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        texts = [*split["query"], *split["title"]]
+        start = build_scratch(three_grades().model.scratch, 16, ["score"], texts)
+    monkeypatch.setattr(finetune, "load_start", lambda *_: start)
+    return start
+
+
+def test_the_stage_trains_a_ranker_and_compares_it_with_bm25(ranker):
+    model, tokenizer = ranker
+    record = run_finetune(**RANKER, finetune={**SETTINGS, "objective": "pairwise"})
+    test, predictions = pd.read_parquet(paths.TEST), pd.read_parquet(paths.TEST_PREDICTIONS)
+    metrics = json.loads(paths.stage_metrics("finetune").read_text())
+    scores = predict(model, encode_split(tokenizer, test, 16), 0)[:, 0]
+    assert predictions.dtypes.astype(str).to_dict() == {
+        "query_id": "int64",
+        "grade": "float64",
+        "score": "float32",
+        "bm25": "float64",
+    }
+    assert np.array_equal(predictions["score"], scores)
+    assert predictions["grade"].equals(test["grade"])
+    grades, query_ids = test["grade"].to_numpy(), test["query_id"].to_numpy()
+    assert metrics["test_ndcg_at_10"] == pytest.approx(ndcg(scores, grades, query_ids), abs=1e-6)
+    assert metrics["test_bm25_ndcg_at_10"] == pytest.approx(ndcg(predictions["bm25"].to_numpy(), grades, query_ids))
+    assert metrics["score_standard_deviation"] == pytest.approx(scores.std(), rel=1e-5)
+    assert (metrics["pooling"], metrics["test_truncated_pairs"], metrics["undefined"]) == ("cls", 1, {})
+    assert set(metrics) >= {f"{split}_{name}" for split in ("dev", "test") for name in RANKING}
+    assert pd.read_csv(paths.CURVE).columns.tolist() == ["epoch", "train_loss", *(f"dev_{name}" for name in RANKING)]
+    assert record.metrics.items() <= metrics.items()
+    assert "pooling" not in record.metrics  # a text is no metric
+    assert record.model == paths.MODEL
+
+
+@pytest.mark.usefixtures("ranker")
+def test_the_stage_evaluates_a_ranker_without_training_pairs():
+    pd.read_parquet(paths.TRAIN)[:0].to_parquet(paths.TRAIN)
+    tuned = {"model__name": "data/checkpoints/tuned", "model__fine_tuned": True}
+    record = run_finetune(**RANKER, **tuned, finetune={**SETTINGS, "objective": "listwise"})
+    metrics = json.loads(paths.stage_metrics("finetune").read_text())
+    assert (metrics["epochs"], metrics["train_truncated_pairs"], metrics["undefined"]) == (0, 0, {})
+    assert metrics["dev_bm25_ndcg_at_10"] is not None
+    assert pd.read_csv(paths.CURVE)["epoch"].tolist() == [0]
+    assert record.model is None
 
 
 def test_batches_hold_like_lengths_in_random_order_and_every_pair_once():
