@@ -18,15 +18,15 @@ METRIC_PREFIXES = {
     "dependency": "mediation",
     "report": "headline",
 }
-# How good a model is, by its kind: the measure that limits judge, another one, and those it is compared with.
+# How good a model is, by its kind, as finetune measures it: by what limits judge, and by another measure.
+MODEL_METRICS = {"grader": ("test_accuracy", "test_qwk"), "ranker": ("test_ndcg_at_10", "test_mrr_at_10")}
+# The same of what it is compared with, as the headline names it.
+PEER_METRICS = {
+    "grader": ("bilstm_test_accuracy",),
+    "ranker": ("bilstm_test_ndcg_at_10", "bm25_test_ndcg_at_10"),
+}
 QUALITY = {
-    "grader": ("headline/test_accuracy", "headline/test_qwk", "headline/bilstm_test_accuracy"),
-    "ranker": (
-        "headline/test_ndcg_at_10",
-        "headline/test_mrr_at_10",
-        "headline/bilstm_test_ndcg_at_10",
-        "headline/bm25_test_ndcg_at_10",
-    ),
+    kind: [f"headline/{name}" for name in (*metrics, *PEER_METRICS[kind])] for kind, metrics in MODEL_METRICS.items()
 }
 NEEDED_HEADS = "headline/needed_heads"
 # The article's findings, in its order; `pipeline.findings.article` says what each claims.

@@ -5,7 +5,7 @@ import pandas as pd
 
 from pipeline.findings.verdict import Estimate, Finding, Part, conclude, not_judged
 from pipeline.stats.bootstrap import QuerySample
-from pipeline.stats.metrics import ndcg_by_query, none_if_nan
+from pipeline.stats.metrics import ndcg_by_query
 
 NO_TRAINING = "there are no training pairs, and so no BiLSTM to compare with"
 NDCG, BM25 = "nDCG@10", "BM25"
@@ -53,12 +53,6 @@ def rankers_compared(model: pd.DataFrame, bilstm: pd.DataFrame, resamples: int, 
     if bilstm.empty:
         return not_judged("R0", measured, f"{NO_TRAINING}; {parts[0].text}")
     return conclude("R0", measured, parts)
-
-
-def bm25_ndcg(model: pd.DataFrame) -> float | None:
-    """BM25's nDCG@10 on test, from predictions as of `rankers_compared`; None where no query defines it."""
-    gains = _gains(model, model["bm25"])
-    return none_if_nan(float(np.nanmean(gains))) if np.isfinite(gains).any() else None
 
 
 def _gains(pairs: pd.DataFrame, scores: pd.Series) -> np.ndarray:

@@ -11,6 +11,7 @@ class Wording:
 
     Attributes:
         measures: the kind's.
+        model: what is fine-tuned. does: what that does, to begin the report with.
         constant: the constant model.
         knows: what that knows or does, behind "which".
         nothing: what that does, in short.
@@ -22,6 +23,8 @@ class Wording:
     """
 
     measures: MeasureSet
+    model: str
+    does: str
     constant: str
     knows: str
     nothing: str
@@ -54,6 +57,8 @@ class Wording:
 WORDINGS = {
     "grader": Wording(
         GRADER,
+        model="BERT",
+        does="A BERT grades how well a title answers a query.",
         constant="constant grader",
         knows="knows how common each grade is and nothing of the pair",
         nothing="knows nothing",
@@ -66,6 +71,8 @@ WORDINGS = {
     ),
     "ranker": Wording(
         RANKER,
+        model="reranker",
+        does="A reranker scores how well a title answers a query, and orders the query's titles by that.",
         constant="constant ranker",
         knows="scores all titles alike",
         nothing="scores all titles alike",

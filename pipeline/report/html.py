@@ -1,6 +1,7 @@
 """The report as one self-contained HTML page: styles, figures and tables are all in the file."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,30 @@ from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.report import canvas, tables
 from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
+from pipeline.report.tables import Table
 from pipeline.report.text import visible
+from pipeline.stats.measure_sets import RANKER
 
 MAX_SVG = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
 
 
-def render_page(results: Results, findings: list[Finding], gallery: dict[str, list[RenderedFigure]]) -> str:
+def render_page(
+    results: Results,
+    findings: list[Finding],
+    gallery: dict[str, list[RenderedFigure]],
+    reordered: Sequence[Table] = (),
+) -> str:
     """Render the report's page; every text is escaped, invisible characters are written as their codes.
 
-    `gallery`: section -> figures, from `figures.draw_figures`.
+    `gallery`: section -> figures, from `figures.draw_figures`; `reordered`: tables of `reordered_queries`.
     """
     return (
         environment()
         .get_template("report.html.jinja")
         .render(
+            words=results.words,
+            is_ranker=results.measures is RANKER,
+            reordered=reordered,
             run=tables.run_table(results),
             measures=tables.measure_scales(results),
             needed=tables.most_needed(results),

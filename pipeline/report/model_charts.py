@@ -1,4 +1,4 @@
-"""Charts of the model as a grader: its learning curve, and the grades it predicts with heads masked."""
+"""Charts of the model itself: its learning curve, and the grades that a grader predicts with heads masked."""
 
 from itertools import compress
 
@@ -11,22 +11,28 @@ from pipeline.report import canvas, heatmaps
 from pipeline.report.canvas import BLUE, GREEN, ORANGE, SCORES, FigureText, RenderedFigure, panel, render_figure
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
+from pipeline.stats.measure_sets import RANKER
 
-CURVE_COLOURS = {"dev_accuracy": BLUE, "dev_qwk": GREEN}
+# Dev scores of the learning curve by kind of model, the one that the best epoch has highest last; what they are.
+CURVES = {
+    "grader": ({"dev_accuracy": BLUE, "dev_qwk": GREEN}, "accuracy and quadratic weighted kappa (qwk)", "qwk"),
+    "ranker": ({"dev_pairwise_accuracy": BLUE, "dev_ndcg_at_10": GREEN}, "pairwise accuracy and nDCG@10", "nDCG@10"),
+}
 NAMED_GROUPS = ("unmasked", "layer", "half", "function", "lower_except", "user")
 RANDOM_GROUPS = ("random_share", "random_k", "layer_matched")
 LEFT_MARGIN = 2.5  # inches for the groups' names
 
 
 def learning_curve(results: Results) -> RenderedFigure:
-    """Learning curve: training loss on the left, dev accuracy and quadratic weighted kappa on the right, by epoch."""
-    curve = results.curve
+    """Learning curve: training loss on the left, dev scores on the right, by epoch."""
+    curve, (colours, scored, best_by) = results.curve, CURVES[results.measures.kind]
+    unit = "" if results.measures is RANKER else ", in nats"
     figure = canvas.blank_figure(7.4, 2.8)
     loss, scores = (panel(figure, left, 0.5, 2.8, 2.1) for left in (0.7, 4.4))
     loss.plot(curve["epoch"], curve["train_loss"], "o-", color=ORANGE, ms=4)
-    loss.set(ylabel="training loss (nats)")
-    for name in filter(curve.columns.__contains__, CURVE_COLOURS):
-        scores.plot(curve["epoch"], curve[name], "o-", color=CURVE_COLOURS[name], ms=4, label=name)
+    loss.set(ylabel="training loss" if results.measures is RANKER else "training loss (nats)")
+    for name in filter(curve.columns.__contains__, colours):
+        scores.plot(curve["epoch"], curve[name], "o-", color=colours[name], ms=4, label=name)
     scores.set(ylabel="dev score")
     scores.legend()
     for axes in (loss, scores):
@@ -37,8 +43,8 @@ def learning_curve(results: Results) -> RenderedFigure:
         title="Learning curve",
         alt=f"Training loss from {curve['train_loss'].iloc[0]:.3f} to {curve['train_loss'].iloc[-1]:.3f} over "
         f"{len(curve)} epochs, and dev scores.",
-        caption="Left: mean training loss of each epoch, in nats. Right: accuracy and quadratic weighted kappa (qwk) "
-        "on the dev split after each epoch, 1 being perfect. The epoch with the best qwk gives the analysed model.",
+        caption=f"Left: mean training loss of each epoch{unit}. Right: {scored} on the dev split after each epoch, 1 "
+        f"being perfect. The epoch with the best {best_by} gives the analysed model.",
     )
     return render_figure(figure, text)
 

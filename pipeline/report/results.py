@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
 from pipeline.core import paths
 from pipeline.core.config import Params
+from pipeline.core.run_names import MODEL_METRICS, PEER_METRICS
 from pipeline.findings import select
 from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.findings.wording import Wording
@@ -104,12 +105,12 @@ class Results:
 
     @property
     def unconverged(self) -> list[str]:
-        """A sentence for each grader whose dev scores were still improving when its training ended."""
-        graders = {"The fine-tuned BERT": self.finetune, "The BiLSTM": self.bilstm}
+        """A sentence for each model whose dev scores were still improving when its training ended."""
+        models = {f"The fine-tuned {self.words.model}": self.finetune, "The BiLSTM": self.bilstm}
         return [
             f"{name} is not trained to convergence: its best epoch, {metrics['best_epoch']}, is the last one allowed. "
             "Raise training.max_epochs."
-            for name, metrics in graders.items()
+            for name, metrics in models.items()
             if metrics.get("converged") == 0
         ]
 
@@ -136,6 +137,13 @@ class Results:
         """A gold grade as the user wrote it, or as the number that it is."""
         return self.grades[int(grade)] if self.grades else f"{grade:g}"
 
+    @property
+    def peers(self) -> dict[str, float | None]:
+        """The headline measure of what the model is compared with, by PEER_METRICS; None where there is none."""
+        own = MODEL_METRICS[self.measures.kind][0]
+        values = (self.bilstm[own], self.finetune.get(own.replace("test", "test_bm25")))
+        return dict(zip(PEER_METRICS[self.measures.kind], values, strict=False))
+
     def texts(self) -> Iterator[str]:
         """Texts of the user's data and params that the report shows."""
         yield from self.grades
@@ -150,30 +158,25 @@ class Results:
 def run_setting(params: Params) -> list[tuple[str, str]]:
     """Run settings: data, grades, model and training, for `Results.setting`."""
     source, training = params.data.source, params.training
-    rule = f"until {training.patience} epochs bring no better dev kappa, {training.max_epochs} epochs at most"
+    score = "nDCG@10" if params.is_ranker else "kappa"
+    rule = f"until {training.patience} epochs bring no better dev {score}, {training.max_epochs} epochs at most"
+    objective = [("Objective", f"{params.finetune.objective}: one score a pair")] if params.is_ranker else []
     return [
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
-        ("Grades, worst to best", ", ".join(params.data.grade_names)),
+        ("Grades, worst to best", ", ".join(params.data.grade_names) or "numbers"),
         ("Model", params.model.name),
         ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.fine_tuned else rule),
+        *objective,
         ("Training of the BiLSTM", rule),
     ]
 
 
-def headline(
-    grading: Mapping[str, Any], bilstm: Mapping[str, Any], heads: pd.DataFrame, findings: Sequence[Finding]
-) -> dict[str, Any]:
-    """A run in eleven values: what `dvc metrics show`, `dvc exp show` and the end of `dvc repro` show.
-
-    Args:
-        grading, bilstm: metrics of the fine-tuned model and of the BiLSTM.
-        heads: heads.csv.
-    """
-    verdicts = Counter(finding.verdict for finding in findings)
+def headline(results: Results, findings: Sequence[Finding]) -> dict[str, Any]:
+    """A run in a dozen values: what `dvc metrics show`, `dvc exp show` and the end of `dvc repro` show."""
+    heads, verdicts = results.heads, Counter(finding.verdict for finding in findings)
     return {
-        "test_accuracy": grading["test_accuracy"],
-        "test_qwk": grading["test_qwk"],
-        "bilstm_test_accuracy": bilstm["test_accuracy"],
+        **{name: results.finetune[name] for name in MODEL_METRICS[results.measures.kind]},
+        **results.peers,
         "heads": len(heads),
         "needed_heads": int((heads["verdict"] == NEEDED).sum()),
         "harmful_heads": int((heads["verdict"] == HARMFUL).sum()),

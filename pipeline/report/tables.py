@@ -9,17 +9,20 @@ import pandas as pd
 
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, VERDICTS
 from pipeline.core.heads import Head
+from pipeline.core.run_names import MODEL_METRICS
 from pipeline.findings import select
 from pipeline.findings.functional_heads import PLACES
 from pipeline.findings.verdict import Estimate, percent
 from pipeline.report.results import Results
 from pipeline.report.text import shortened, visible, width
 from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.measures import Measure
 from pipeline.tables.dependency import ALL_ROWS
 
 SPLITS = ("train", "dev", "test")
 EVALUATED = ("dev", "test")
+PEERS = {"bilstm_test_ndcg_at_10": "BiLSTM", "bm25_test_ndcg_at_10": "BM25"}
 BASELINES = {"majority class": "test_majority_accuracy", "logistic regression on words": "test_tfidf_accuracy"}
 # Function -> the phenomena of the generated corpus that its heads should be needed for most: which words are shared
 # decides the lexical ones.
@@ -41,22 +44,34 @@ class Table:
 
 
 def run_table(results: Results) -> Table:
-    """The run's settings, and the model's accuracy with that of lexical baselines."""
+    """The run's settings, and how good the model is beside simpler ones."""
     layers, heads = results.shape
-    baselines = {name: results.finetune[key] for name, key in BASELINES.items() if key in results.finetune}
     rows = [
         *results.setting,
         ("Pairs", ", ".join(f"{number(results.prepare.get(f'{split}_pairs'))} {split}" for split in SPLITS)),
         ("Attention heads", f"{layers} layers x {heads} heads = {layers * heads}"),
-        ("Accuracy", f"{number(results.finetune.get('test_accuracy'))} of test pairs graded right"),
-        (
-            "Lexical baselines",
-            ", ".join(f"{name} {number(value)}" for name, value in baselines.items()) or "not measured",
-        ),
+        *(_grading_quality(results) if results.measures is GRADER else _ranking_quality(results)),
         ("Ablation sample", f"{results.head_pairs} test pairs for single heads, {results.pairs} for groups of heads"),
         ("Single heads masked", _verdict_counts(results)),
     ]
-    return Table("Run settings, and accuracy compared with lexical baselines", ["", ""], [list(row) for row in rows])
+    beside = "lexical baselines" if results.measures is GRADER else "simpler models"
+    caption = f"Run settings, and {results.headline.label} compared with {beside}"
+    return Table(caption, ["", ""], [list(row) for row in rows])
+
+
+def _grading_quality(results: Results) -> list[tuple[str, str]]:
+    found = {name: results.finetune[key] for name, key in BASELINES.items() if key in results.finetune}
+    baselines = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    return [
+        ("Accuracy", f"{number(results.finetune.get('test_accuracy'))} of test pairs graded right"),
+        ("Lexical baselines", baselines or "not measured"),
+    ]
+
+
+def _ranking_quality(results: Results) -> list[tuple[str, str]]:
+    own, other = (number(results.finetune.get(name)) for name in MODEL_METRICS[results.measures.kind])
+    peers = ", ".join(f"{PEERS[name]} {number(value)}" for name, value in results.peers.items())
+    return [("nDCG@10", f"{own} on test (MRR@10 {other})"), ("nDCG@10 of others", peers)]
 
 
 def _verdict_counts(results: Results) -> str:
@@ -103,8 +118,13 @@ def _size(value: float, measure: Measure) -> str:
 
 def most_needed(results: Results) -> Table:
     """Heads that cost most when masked, by the primary measure."""
+    return _extremes("Most needed heads", most_costly(results), results)
+
+
+def most_costly(results: Results) -> pd.DataFrame:
+    """Heads that cost something when masked, by the primary measure, the most costly first."""
     costly = results.heads[results.heads[results.primary.to_constant] > 0]
-    return _extremes("Most needed heads", _ranked(costly, results.primary.to_constant, ascending=False), results)
+    return _ranked(costly, results.primary.to_constant, ascending=False)
 
 
 def most_harmful(results: Results) -> Table:

@@ -33,6 +33,7 @@ from pipeline.rerun.summary import (
     RerunReport,
     judge_rerun,
 )
+from pipeline.stats.measure_sets import measure_set
 from pipeline.tracking.api import roll_back_model
 from pipeline.tracking.execution import milliseconds, tracking_folder
 from pipeline.tracking.provenance import PUBLISH
@@ -81,7 +82,7 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
     params, start = load_params(), milliseconds()
     before, why_none = None, ""
     try:
-        before = previous_run()
+        before = previous_run(measure_set(params.is_ranker).kind)
     except NothingToCompare as error:
         why_none = str(error)
     if failure := pull(dvc):

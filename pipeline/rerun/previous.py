@@ -49,12 +49,22 @@ class NothingToCompare(Exception):
     """Missing previous run; the message says why."""
 
 
-def previous_run() -> RunResults:
+def previous_run(kind: str) -> RunResults:
     """Results of the last published run, or else of git HEAD.
 
+    Args:
+        kind: of the model that is run now, "grader" or "ranker".
+
     Raises:
-        NothingToCompare: there is neither, or it cannot be read.
+        NothingToCompare: there is neither, it cannot be read, or it is of another kind of model.
     """
+    found = _previous_run()
+    if found.measures.kind != kind:
+        raise NothingToCompare(f"{found.name} is of a {found.measures.kind}, and this one of a {kind}")
+    return found
+
+
+def _previous_run() -> RunResults:
     try:
         if (published_folder() / paths.FINDINGS).is_file():
             return run_in_folder(PUBLISHED, published_folder())

@@ -1,5 +1,5 @@
 """Results of every stage -> report and findings: reports/report.html, reports/figures/,
-reports/findings.json, and the run in eleven values, reports/headline.json.
+reports/findings.json, and the run in a dozen values, reports/headline.json.
 """
 
 from dataclasses import asdict
@@ -7,22 +7,22 @@ from math import nan
 
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
-from pipeline.findings.baselines import graders_compared
+from pipeline.core.run_names import MODEL_METRICS
+from pipeline.findings.baselines import graders_compared, rankers_compared
 from pipeline.findings.judge import judge_findings
 from pipeline.findings.select import CLS_POOLING, Tables
 from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
+from pipeline.report.reordered_queries import reordered_queries
 from pipeline.report.results import ExamplePair, Results, headline, run_setting
-from pipeline.stats.measure_sets import measure_set
+from pipeline.report.tables import Table
+from pipeline.stats.measure_sets import RANKER, measure_set
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
+from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
 
 PAIR_KEYS = ("query", "title", "grade", "tokens")
-
-
-# Of finetune and, the first, of bilstm: what the headline shows.
-HEADLINE_METRICS = {"grader": ("test_accuracy", "test_qwk"), "ranker": ("test_ndcg_at_10", "test_mrr_at_10")}
 
 
 def main(params: Params, record: Record) -> None:
@@ -34,8 +34,8 @@ def main(params: Params, record: Record) -> None:
 
     FINDINGS.write([asdict(finding) for finding in findings])
     figures.write_figures(paths.FIGURES, gallery)
-    formats.write_text(paths.REPORT, html.render_page(results, findings, gallery))
-    values = headline(results.finetune, results.bilstm, results.tables.heads, findings)
+    formats.write_text(paths.REPORT, html.render_page(results, findings, gallery, _reordered_queries(results)))
+    values = headline(results, findings)
     formats.write_json(paths.HEADLINE, values)
     record.metrics = {name: value for name, value in values.items() if name != "report"}
     record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS, paths.HEADLINE]
@@ -44,7 +44,16 @@ def main(params: Params, record: Record) -> None:
 def _compare_models(params: Params) -> Finding:
     kind = measure_set(params.is_ranker).kind
     bert, bilstm = grading.TEST_PREDICTIONS[kind].read(), grading.BILSTM_PREDICTIONS[kind].read()
-    return graders_compared(bert, bilstm, params.run.bootstrap_resamples, params.run.seed)
+    compared = rankers_compared if params.is_ranker else graders_compared
+    return compared(bert, bilstm, params.run.bootstrap_resamples, params.run.seed)
+
+
+def _reordered_queries(results: Results) -> list[Table]:
+    """What breaks where a ranker's needed heads are masked; a grader orders nothing."""
+    if results.measures is not RANKER:
+        return []
+    sweep = formats.read_safetensors(head_ablation.LOGITS.path, list(head_ablation.LOGITS.keys))
+    return reordered_queries(results, sweep, SPLIT_TABLES[paths.TEST].read())
 
 
 def read_results(params: Params) -> Results:
@@ -62,8 +71,8 @@ def read_results(params: Params) -> Results:
         profiles=attention.PROFILES.read(),
         curve=grading.CURVE[kind].read().dropna(subset=["train_loss"]),
         prepare=schemas.metrics(paths.stage_metrics("prepare")),
-        finetune=schemas.metrics(paths.stage_metrics("finetune"), HEADLINE_METRICS[kind]),
-        bilstm=schemas.metrics(paths.stage_metrics("bilstm"), HEADLINE_METRICS[kind][:1]),
+        finetune=schemas.metrics(paths.stage_metrics("finetune"), MODEL_METRICS[kind]),
+        bilstm=schemas.metrics(paths.stage_metrics("bilstm"), MODEL_METRICS[kind][:1]),
         attention=schemas.metrics(paths.stage_metrics("attention")),
         head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
         example_pairs=_read_example_pairs(),

@@ -12,7 +12,7 @@ FINDINGS = Records(
         "statement": "what the article says",
         "article": "its figure",
         "measured": "this run's figure",
-        "verdict": "agrees, differs or cannot tell",
+        "verdict": "agrees, differs, cannot tell, or not judged where the run lacks what it is about",
         "reason": "the numbers that decided the verdict",
     },
 )

@@ -21,15 +21,15 @@ from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
 from pipeline.stats.grading_measures import ACCURACY
-from pipeline.stats.measure_sets import GRADER
-from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
+from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare
 from tests.support import frames
 from tests.support.shell import REPOSITORY
 
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FIGURES = 17
+FIGURES = 17  # of a grader; a ranker's has none of predicted grades
 STAGE = """
 from pipeline.core.config import load_params
 from pipeline.stages import report
@@ -60,19 +60,19 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag in tags]
 
 
-def write_inputs(folder: Path) -> None:
+def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
     """The files that the stages before would have left below `folder`, with texts that try to be more than texts."""
     tokens = ["[CLS]", "<script>", "\u202eabc", "[SEP]", "北", "京", "[SEP]"]
     pair = frames.example_pair(tokens, 2, 4)
-    results = frames.results(2, 4)
+    results, kind = frames.results(2, 4, of=of), of.kind
     shown = results.profiles[results.profiles["function"].isin(["term_match", "self", "sep"])]
     written = {
-        head_ablation.HEADS["grader"]: results.heads,
+        head_ablation.HEADS[kind]: results.heads,
         head_ablation.SCALES: results.tables.head_scales,
         head_ablation.HEAD_SLICES: results.tables.head_slices,
-        head_ablation.UNLABELLED_HEADS["grader"]: results.unlabelled_heads,
+        head_ablation.UNLABELLED_HEADS[kind]: results.unlabelled_heads,
         group_ablation.SCALES: results.tables.group_scales,
-        group_ablation.GROUPS["grader"]: results.groups,
+        group_ablation.GROUPS[kind]: results.groups,
         group_ablation.CONTROLS: results.tables.controls,
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
@@ -80,24 +80,27 @@ def write_inputs(folder: Path) -> None:
         attention.TERM_MATCH_SHIFT: results.tables.term_match_shift,
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
-        dependency.MEDIATION["grader"]: results.tables.mediation,
-        dependency.JOINT_MEDIATION["grader"]: results.tables.joint_mediation,
+        dependency.MEDIATION[kind]: results.tables.mediation,
+        dependency.JOINT_MEDIATION[kind]: results.tables.joint_mediation,
         dependency.EDGES: results.edges,
-        grading.CURVE: results.curve,
+        grading.CURVE[kind]: results.curve,
     }
     for table, frame in written.items():
         frames.write(folder, table, frame)
-    for table in (grading.TEST_PREDICTIONS["grader"], grading.BILSTM_PREDICTIONS["grader"]):
-        rows = [{"query_id": number, "grade": number, "predicted": 1} for number in range(3)]
+    predicted = {"predicted": 1} if of is GRADER else {"score": 1.0}
+    for table in (grading.TEST_PREDICTIONS[kind], grading.BILSTM_PREDICTIONS[kind]):
+        rows = [{"query_id": number, "grade": number} | predicted for number in range(3)]
         frames.write(folder, table, frames.example(table, rows))
     formats.write_safetensors(folder / paths.GROUP_LOGITS, {"pairs": np.arange(results.pairs)})
+    write_sweep(folder)
     hostile = frames.example_record(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
     formats.write_json(folder / paths.EXAMPLE_CLS_ATTENTION, [hostile])
     formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
     formats.write_json(folder / paths.stage_metrics("prepare"), results.prepare)
     formats.write_json(folder / paths.stage_metrics("finetune"), results.finetune)
     formats.write_json(
-        folder / paths.stage_metrics("bilstm"), {"test_accuracy": 0.875, "best_epoch": 12, "converged": 0}
+        folder / paths.stage_metrics("bilstm"),
+        results.bilstm | {"test_accuracy": 0.875, "best_epoch": 12, "converged": 0},
     )
     formats.write_json(folder / paths.stage_metrics("attention"), results.attention)
     formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
@@ -106,7 +109,20 @@ def write_inputs(folder: Path) -> None:
     params = yaml.safe_load((REPOSITORY / paths.PARAMS).read_text(encoding="utf-8"))
     params["data"]["grades"][0] = "<i>worst</i>"
     params["report"]["example_heads"] = 1
+    params["finetune"]["objective"] = "classes" if of is GRADER else "listwise"
     formats.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
+
+
+def write_sweep(folder: Path) -> None:
+    """One query of two titles, whose order turns where a head is masked."""
+    masks = 1 - np.eye(8, dtype=np.float32).reshape(8, 2, 4)
+    unmasked = np.array([[2.0], [1.0]], dtype=np.float32)
+    masked = np.repeat(unmasked[None, ::-1], 8, axis=0)
+    arrays = {"masks": masks, "masked_logits": masked, "unmasked_logits": unmasked, "pairs": np.arange(2)}
+    replace(head_ablation.LOGITS, path=folder / paths.HEAD_LOGITS).write(arrays)
+    rows = [{"query_id": 3, "query": HOSTILE_QUERY, "title": title, "grade": 4 - 4 * n} for n, title in enumerate("ab")]
+    table = prepare.SPLIT_TABLES[paths.TEST]
+    frames.write(folder, table, frames.example(table, rows))
 
 
 @pytest.fixture(scope="module")
@@ -115,19 +131,27 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
     folders = [tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("a second, elsewhere")]
     for folder in folders:
         write_inputs(folder)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", STAGE],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(seed)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed, folder in enumerate(folders, start=1)
-    ]
+    processes = [started(folder, seed) for seed, folder in enumerate(folders, start=1)]
     printed = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     return list(zip(folders, printed, strict=True))
+
+
+def started(folder: Path, seed: int) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(seed)}
+    stage = [sys.executable, "-c", STAGE]
+    return subprocess.Popen(stage, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stage run on a ranker's results."""
+    folder = tmp_path_factory.mktemp("ranker")
+    write_inputs(folder, RANKER)
+    process = started(folder, seed=1)
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +201,38 @@ def test_a_grader_that_is_not_converged_is_named(page: Page):
     said = "The BiLSTM is not trained to convergence: its best epoch, 12, is the last one allowed."
     assert said in " ".join(page.text.split())
     assert "BERT is not trained to convergence" not in page.text
+
+
+OF_GRADERS_ALONE = (
+    *("graded right", "constant grader", "relative accuracy", "unmasked accuracy", "predicted grade", "kappa", "qwk"),
+    *("knows nothing", "common each grade", "Lexical baselines", "article's figures", "pairs lost"),
+)
+
+
+def test_a_rankers_page_names_its_measures_and_shows_the_queries_that_break(ranker: Path):
+    page = Page((ranker / paths.REPORT).read_text(encoding="utf-8"))
+    text = " ".join(page.text.split())
+    assert not [words for words in OF_GRADERS_ALONE if words in text]
+    captions = [words for words in re.split(r"(?<=[.:;]) ", text) if re.search(r"(?<!pairwise )accuracy", words)]
+    assert all("the article's percentages are changes of accuracy" in words for words in captions)
+    for words in (
+        "A reranker scores how well a title answers a query",
+        "0.900 on test (MRR@10 0.950)",
+        "BiLSTM 0.850, BM25 0.700",
+        "by nDCG@10: share masked: mean change",
+        "queries worse / better",
+        "which scores all titles alike",
+        "Changes on a slice are those of the queries with a title in it.",
+        "“<script>alert(1)</script> [U+202E]abc[U+0007]” without layer 1 head 1: nDCG@10 1.000 -> 0.631",
+    ):
+        assert words in text, words
+    assert len(page.all("img")) == FIGURES - 1
+    assert len(page.all("section")) == 17
+    headline = json.loads((ranker / paths.HEADLINE).read_text(encoding="utf-8"))
+    assert list(headline)[:4] == [
+        *("test_ndcg_at_10", "test_mrr_at_10", "bilstm_test_ndcg_at_10", "bm25_test_ndcg_at_10")
+    ]
+    assert list(headline.values())[:4] == [0.9, 0.95, 0.85, 0.7]
 
 
 def test_undefined_metrics_say_why():

@@ -46,7 +46,7 @@ def results(folder: Path, **given) -> Path:
 def test_the_alias_is_taken_back(tmp_path, monkeypatch, stage, accuracy, code, asked):
     before = run_in_folder("before", results(tmp_path / "before", accuracy=0.8))
     monkeypatch.chdir(results(tmp_path / "now", accuracy=accuracy))
-    monkeypatch.setattr(command, "previous_run", lambda: before)
+    monkeypatch.setattr(command, "previous_run", lambda kind: before)
     monkeypatch.setattr(command, "pull", lambda dvc: None)
     calls = []
     monkeypatch.setattr(command, "roll_back_model", lambda name, since: calls.append(name) or "4")

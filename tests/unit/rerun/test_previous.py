@@ -64,13 +64,13 @@ def test_an_experiment_leaves_no_copy(finished, monkeypatch):
 def test_the_previous_run_is_the_one_kept_not_the_one_in_the_working_tree(finished):
     keep_published()
     paths.FINDINGS.write_text("[]")
-    run = previous_run()
+    run = previous_run("grader")
     assert (run.name, run.verdicts) == (PUBLISHED, {"F3": "agrees"})
 
 
 def test_without_any_previous_run_there_is_none(finished):
     with pytest.raises(NothingToCompare, match="no run has been published here, and git has no commit"):
-        previous_run()
+        previous_run("grader")
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_results_of_another_version_are_no_reason_to_stop(finished, path, conten
     path.write_text(content)
     keep_published()
     with pytest.raises(NothingToCompare, match=r"^the run before cannot be read: "):
-        previous_run()
+        previous_run("grader")
