@@ -431,7 +431,7 @@ def test_a_ranker_against_the_bilstm_and_bm25(model, bilstm, bm25, verdict: str)
 def test_what_rankers_are_compared_by_is_said():
     """Right order 1, wrong 1 / log2(3), tied their mean."""
     finding = scored(RIGHT, WRONG, TIED)
-    assert finding.measured == "test nDCG@10: the model 1.000, BiLSTM 0.631, BM25 0.815"
+    assert finding.measured == "test nDCG@10: the model 1.000, the BiLSTM 0.631, BM25 0.815"
     assert "the model ranks better than BM25 (difference of nDCG@10 +0.185, +0.185 to +0.185)" in finding.reason
     untrained = scored(TIED, None, RIGHT)
     assert untrained.measured == "test nDCG@10: the model 0.815, BM25 1.000"
