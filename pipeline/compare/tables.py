@@ -125,7 +125,8 @@ def stability_needed(stability: Stability) -> Table:
         deviation = "undefined" if np.isnan(row["deviation"]) else f"{100 * row['deviation']:.1f} points"
         effect = [percent(row["mean"]), deviation, percent(row["minimum"]), percent(row["maximum"])]
         rows.append([Head.of_row(row).name, f"{row['needed']} of {stability.runs}", *effect])
-    caption = f"Heads needed in at least one run: relative accuracy change over {stability.runs} runs"
+    measure = stability.measures.headline.label
+    caption = f"Heads needed in at least one run: relative {measure} change over {stability.runs} runs"
     return Table(caption, [HEAD_COLUMN, "needed in", *SPREAD_COLUMNS], rows)
 
 

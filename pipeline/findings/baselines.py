@@ -44,7 +44,7 @@ def rankers_compared(model: pd.DataFrame, bilstm: pd.DataFrame, resamples: int, 
             rows of a BiLSTM that was not trained.
         resamples: of the cluster bootstrap by query.
     """
-    scores = {"BiLSTM": bilstm["score"], BM25: model["bm25"]}
+    scores = {"the BiLSTM": bilstm["score"], BM25: model["bm25"]}
     gains = {name: _gains(model, column) for name, column in scores.items() if len(column)}
     own, queries = _gains(model, model["score"]), np.unique(model["query_id"])
     parts = [_ranks_better(name, own, other, queries, resamples, seed) for name, other in gains.items()]

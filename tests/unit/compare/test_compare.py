@@ -211,3 +211,35 @@ def test_plain_tables_align_wide_characters():
     table = Table("A caption", ["name", "x"], [["北京", "1"], ["b\x07", "22"]])
     assert plain_text(table) == "A caption:\n  name        x\n  北京        1\n  b[U+0007]  22"
     assert plain_text(Table("Nothing", ["a"], [])) == "Nothing: none"
+
+
+RANKER = {"finetune.objective": "listwise"}
+
+
+def ranked(run):
+    """The run as a ranker's, which it says by nDCG@10."""
+    metrics = {name.replace("accuracy", "ndcg_at_10"): value for name, value in run.metrics.items()}
+    return replace(run, params={**run.params, **RANKER}, metrics=metrics)
+
+
+def test_two_rankers_are_compared_by_their_measures():
+    summary, page = compare_runs([ranked(FIRST), ranked(SECOND)])
+    assert ["headline/test_ndcg_at_10", "0.75", "0.875", "+0.125"] in words(summary)
+    text = " ".join(Page(page).text.split())
+    assert "relative nDCG@10 change, and the primary measure's share of the way to the constant ranker" in text
+    assert "Change of nDCG@10 when a single head is masked" in text
+    assert "accuracy" not in text + summary
+
+
+def test_three_rankers_are_compared_by_their_measures():
+    summary, page = compare_runs([ranked(run) for run in (FIRST, SECOND, THIRD)])
+    text = " ".join(Page(page).text.split())
+    assert "in percent of each run's unmasked nDCG@10" in text
+    assert "accuracy" not in text + summary
+
+
+@pytest.mark.parametrize("runs", [[FIRST, ranked(SECOND)], [FIRST, SECOND, ranked(THIRD)]])
+def test_a_grader_and_a_ranker_are_not_compared(runs):
+    message = f"first is of a grader, {runs[-1].name} of a ranker: .* accuracy and of nDCG@10, which cannot be compared"
+    with pytest.raises(InputError, match=message):
+        compare_runs(runs)

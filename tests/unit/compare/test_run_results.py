@@ -12,6 +12,7 @@ from pipeline.compare.run_results import STAGE_METRICS, read_run, summary_lines
 from pipeline.core import paths
 from pipeline.core.errors import InputError
 from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
+from pipeline.stats.measure_sets import RANKER
 from tests.support.shell import REPOSITORY
 
 HEADS = b"layer,head,relative_accuracy_change,qwk_to_constant,verdict\n0,0,-0.25,0.5,needed\n0,1,0,0,no effect\n"
@@ -36,6 +37,25 @@ def test_an_outcome_holds_what_the_files_say():
     assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, 0.5, "needed"], [0, 1, 0.0, 0, "no effect"]]
     assert outcome.labels.to_numpy().tolist() == [[0, 0, "term_match"]]
     assert outcome.verdicts == {"F3": "agrees"}
+
+
+RANKER_HEADS = b"layer,head,relative_ndcg_at_10_change,pairwise_log_loss_to_constant,verdict\n0,0,-0.25,0.5,needed\n"
+
+
+def test_a_rankers_effects_are_those_of_its_measures():
+    files = run_files() | {paths.HEADS: RANKER_HEADS}
+    files[paths.PARAMS] = b"finetune: {objective: listwise}\nablation: {primary_measure: default}\n"
+    run = read_run("mine", files.get)
+    assert run.measures is RANKER
+    assert run.heads.to_numpy().tolist() == [[0, 0, -0.25, 0.5, "needed"]]
+    assert list(run.heads) == ["layer", "head", "change", "to_constant", "verdict"]
+
+
+def test_a_primary_measure_of_the_other_kind_is_named():
+    files = run_files() | {paths.HEADS: RANKER_HEADS}
+    files[paths.PARAMS] = b"finetune: {objective: listwise}\nablation: {primary_measure: qwk}\n"
+    with pytest.raises(InputError, match=r"ablation\.primary_measure is 'qwk', which a ranker does not have"):
+        read_run("mine", files.get)
 
 
 def test_metrics_have_the_prefix_of_their_stage():
@@ -102,6 +122,19 @@ def finished_folder(tmp_path: Path) -> Path:
 
 def test_a_run_in_six_lines(finished_folder):
     assert summary_lines(finished_folder) == LINES
+
+
+@pytest.mark.parametrize(("bilstm", "peers"), [(0.9, "0.950, BiLSTM 0.900, BM25 0.712"), (None, "0.950, BM25 0.712")])
+def test_a_ranker_in_six_lines(finished_folder, bilstm, peers):
+    headline = {"test_ndcg_at_10": 0.95, "bilstm_test_ndcg_at_10": bilstm, "bm25_test_ndcg_at_10": 0.7123}
+    headline |= {"heads": 2, "needed_heads": 1, "harmful_heads": 0, "report": "reports/report.html"}
+    headline |= {"agrees": 1, "differs": 0, "cannot_tell": 0, "not_judged": 2}
+    (finished_folder / paths.HEADLINE).write_text(json.dumps(headline))
+    (finished_folder / paths.HEADS).write_bytes(RANKER_HEADS)
+    lines = summary_lines(finished_folder)
+    assert lines[0] == f"test nDCG@10   {peers}"
+    assert lines[3] == "findings       1 agree, 0 cannot tell, 0 differ, 2 not judged"
+    assert lines[1:3] + lines[4:] == LINES[1:3] + LINES[4:]
 
 
 def test_many_needed_heads_are_named_in_part(finished_folder):

@@ -6,13 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.findings import functional_heads, redundancy
+from pipeline.findings import cls_dependence, functional_heads, redundancy
 from pipeline.findings.article import CLAIMS
-from pipeline.findings.baselines import graders_compared
+from pipeline.findings.baselines import graders_compared, rankers_compared
 from pipeline.findings.judge import judge_findings
 from pipeline.findings.select import Tables
-from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS, VERDICTS, Estimate, Finding, percent
+from pipeline.findings.verdict import (
+    AGREES,
+    CANNOT_TELL,
+    DIFFERS,
+    NOT_JUDGED,
+    VERDICTS,
+    Estimate,
+    Finding,
+    percent,
+)
 from pipeline.stats.grading_measures import ACCURACY
+from pipeline.stats.measure_sets import GRADER, RANKER
 from pipeline.tables import group_ablation
 from tests.support import frames
 from tests.support.frames import group_row
@@ -388,6 +398,108 @@ def test_a_model_that_is_no_better_than_the_constant_grader_says_nothing_about_i
     assert {verdict for name, verdict in verdicts.items() if name != "R0"} == {CANNOT_TELL}
     assert verdicts["R0"] == AGREES
     assert "not shown to grade better than one that knows the grades' shares alone" in findings[1].reason
+
+
+def rankers(**changed) -> Tables:
+    return frames.tables(of=RANKER, **changed)
+
+
+def scored(model: list[float], bilstm: list[float] | None, bm25: list[float], queries: int = 40) -> Finding:
+    """R0 of as many queries of two titles, the first the better: scores of both titles, the same of every query."""
+    pairs = pd.DataFrame({"query_id": np.repeat(np.arange(queries), 2), "grade": np.tile([1, 0], queries)})
+    own = pairs.assign(score=np.tile(model, queries), bm25=np.tile(bm25, queries))
+    other = pairs[:0].assign(score=0.0) if bilstm is None else pairs.assign(score=np.tile(bilstm, queries))
+    return rankers_compared(own, other, 100, seed=0)
+
+
+RIGHT, WRONG, TIED = [2.0, 1.0], [1.0, 2.0], [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "bilstm", "bm25", "verdict"),
+    [
+        (RIGHT, WRONG, TIED, AGREES),
+        (RIGHT, RIGHT, TIED, CANNOT_TELL),
+        (TIED, WRONG, RIGHT, DIFFERS),
+        (RIGHT, None, WRONG, NOT_JUDGED),
+    ],
+)
+def test_a_ranker_against_the_bilstm_and_bm25(model, bilstm, bm25, verdict: str):
+    assert scored(model, bilstm, bm25).verdict == verdict
+
+
+def test_what_rankers_are_compared_by_is_said():
+    """Right order 1, wrong 1 / log2(3), tied their mean."""
+    finding = scored(RIGHT, WRONG, TIED)
+    assert finding.measured == "test nDCG@10: the model 1.000, the BiLSTM 0.631, BM25 0.815"
+    assert "the model ranks better than BM25 (difference of nDCG@10 +0.185, +0.185 to +0.185)" in finding.reason
+    untrained = scored(TIED, None, RIGHT)
+    assert untrained.measured == "test nDCG@10: the model 0.815, BM25 1.000"
+    assert untrained.reason == (
+        "There are no training pairs, and so no BiLSTM to compare with; the model ranks worse than BM25 "
+        "(difference of nDCG@10 -0.185, -0.185 to -0.185)."
+    )
+
+
+def test_a_grader_without_training_pairs_has_no_bilstm_to_compare_with():
+    finding = graders_compared(predictions(180), predictions(0)[:0], 100, seed=0)
+    assert (finding.verdict, finding.measured) == (NOT_JUDGED, "test accuracy: BERT 0.900")
+
+
+@pytest.mark.parametrize("of", [GRADER, RANKER])
+def test_without_a_model_before_there_is_no_fine_tuning_to_judge(of):
+    shift = frames.term_match_shift_frame([])
+    finding = functional_heads.fine_tuning(frames.tables(of=of, term_match_shift=shift, has_before=False))
+    assert (finding.verdict, finding.id) == (NOT_JUDGED, "T1")
+    assert finding.reason == "There is no model before fine-tuning to compare with."
+
+
+def test_where_no_cls_is_read_no_head_can_be_judged_by_it():
+    for judged in (cls_dependence.dependence, cls_dependence.direction):
+        assert judged(rankers(pooling="mean")).verdict == NOT_JUDGED
+        assert "reads the mean of all positions" in judged(rankers(pooling="mean")).reason
+        assert judged(rankers()).verdict != NOT_JUDGED
+
+
+def test_a_rankers_findings_have_the_verdicts_of_a_grader_whose_model_changes_as_far():
+    """The frames of both kinds are as large shares of the way; the verdicts are planted by their article's figures."""
+    of_grader, of_ranker = (
+        {finding.id: finding for finding in judge_findings(frames.tables(of=of), baseline_finding())}
+        for of in (GRADER, RANKER)
+    )
+    assert {name: one.verdict for name, one in of_ranker.items()} == {
+        name: one.verdict for name, one in of_grader.items()
+    }
+    for name in ("R1", "R2", "F3"):
+        assert of_ranker[name].measured == f"by nDCG@10: {of_grader[name].measured}"
+        assert of_ranker[name].reason.endswith("changes of accuracy, which these cannot be set beside.")
+        assert "pairwise log loss" in of_ranker[name].reason
+    assert "2% of the way to a model that scores all titles alike" in of_ranker["R1"].reason
+    assert "beyond 20% nDCG@10 falls" in of_ranker["R1"].reason
+    assert "what masking them costs of nDCG@10 is no part of the claim" in of_ranker["F2"].reason
+    assert "by nDCG@10, whatever the size" in of_ranker["S1"].reason
+    judged = [*(one.reason for one in of_ranker.values() if one.id != "R0"), *(of_ranker["S2"].measured,)]
+    said = " ".join(judged).replace("changes of accuracy", "")
+    assert not {word for word in ("accuracy", "knows nothing", "the logit of grade") if word in said}
+
+
+def test_why_a_head_harms_a_ranker_is_told_without_grades():
+    rows = [frames.head_row(*head, 0.05 if head == MATCHER else 0.0, of=RANKER) for head in np.ndindex(LAYERS, HEADS)]
+    slices = frames.head_slices_frame(LAYERS, HEADS, RANKER)
+    found = frames.tables(LAYERS, HEADS, of=RANKER, heads=frames.ranked_heads(rows, RANKER), head_slices=slices)
+    finding = redundancy.harmful_heads(found)
+    assert finding.verdict == AGREES
+    assert "without 0.0 surely better, by share of the way, on phenomenon synonym (10.0%)" in finding.reason
+    assert finding.measured.endswith("nDCG@10 +5.0%")
+
+
+def test_a_ranker_no_better_than_equal_scores_says_nothing_about_its_heads_but_what_it_lacks():
+    scales = frames.scales_frame(beats_constant=False, of=RANKER)
+    findings = judge_findings(rankers(group_scales=scales, has_before=False), scored(RIGHT, None, WRONG))
+    verdicts = {finding.id: finding.verdict for finding in findings}
+    assert [name for name, verdict in verdicts.items() if verdict == NOT_JUDGED] == ["R0", "T1"]
+    assert {verdict for name, verdict in verdicts.items() if name not in ("R0", "T1")} == {CANNOT_TELL}
+    assert "rank better than one that scores all titles alike (pairwise accuracy above 0.5)" in findings[1].reason
 
 
 def test_an_estimate_is_above_or_below_an_edge_only_as_a_whole():

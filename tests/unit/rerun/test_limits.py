@@ -36,6 +36,16 @@ def test_accuracy_may_fall_by_the_limit_and_rise_by_anything(before, after, said
     assert broken(*(run_results("run", metrics={"headline/test_accuracy": value}) for value in (before, after))) == said
 
 
+def test_a_rankers_ndcg_may_fall_by_its_own_limit():
+    before, after = (
+        run_results(name, params={"finetune.objective": "pairwise"}, metrics={"headline/test_ndcg_at_10": value})
+        for name, value in (("before", 0.9), ("after", 0.85))
+    )
+    lenient = Limits(accuracy_drop=0, ndcg_drop=0.05, needed_heads=0, findings=0)
+    assert broken(before, after) == ["headline/test_ndcg_at_10 0.9000 -> 0.8500 (-0.0500); limits.ndcg_drop is 0.02"]
+    assert broken(before, after, lenient) == []
+
+
 def test_heads_that_become_needed_and_those_that_stop_count_alike():
     before = run_results("before", heads=run_heads_frame(ZEROS, needed=[(0, 0), (0, 1)]))
     after = run_results("after", heads=run_heads_frame(ZEROS, needed=[(0, 1), (1, 0), (1, 1)]))
@@ -54,13 +64,23 @@ def test_a_needed_head_that_the_other_model_has_not_counts():
 
 
 def test_only_agrees_to_differs_and_back_is_a_flip():
-    before = run_results("before", verdicts={"R0": "agrees", "R1": "differs", "F1": "agrees", "F2": "cannot tell"})
+    before = run_results(
+        "before", verdicts={"R0": "agrees", "R1": "differs", "F1": "agrees", "F2": "cannot tell", "T1": "agrees"}
+    )
     after = run_results(
-        "after", verdicts={"R0": "differs", "R1": "agrees", "F1": "cannot tell", "F2": "differs", "D1": "agrees"}
+        "after",
+        verdicts={
+            "R0": "differs",
+            "R1": "agrees",
+            "F1": "cannot tell",
+            "F2": "differs",
+            "D1": "agrees",
+            "T1": "not judged",
+        },
     )
     assert broken(before, after) == ["findings: R0 agrees -> differs, R1 differs -> agrees; limits.findings is 0"]
-    others = "other findings: F1 agrees -> cannot tell, F2 cannot tell -> differs, D1 None -> agrees"
-    assert others in judge_rerun(before, after, STRICT).points
+    others = ["F1 agrees -> cannot tell", "F2 cannot tell -> differs", "T1 agrees -> not judged", "D1 None -> agrees"]
+    assert f"other findings: {', '.join(others)}" in judge_rerun(before, after, STRICT).points
     assert broken(before, after, Limits(accuracy_drop=0, ndcg_drop=0, needed_heads=0, findings=2)) == []
 
 

@@ -73,6 +73,12 @@ def test_without_any_previous_run_there_is_none(finished):
         previous_run("grader")
 
 
+def test_a_previous_run_of_another_kind_of_model_is_not_compared_with(finished):
+    keep_published()
+    with pytest.raises(NothingToCompare, match="the run published last is of a grader, and this one of a ranker"):
+        previous_run("ranker")
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [(paths.FINDINGS, "[{}]"), (paths.HEADS, "layer,head,effect\n0,0,0.5\n"), (paths.stage_metrics("finetune"), "{")],

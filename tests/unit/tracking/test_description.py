@@ -41,6 +41,14 @@ def test_a_finished_run():
     ]
 
 
+def test_a_rankers_quality():
+    metrics = {"grading/test_ndcg_at_10": 0.95, "grading/test_mrr_at_10": 0.9, "headline/bm25_test_ndcg_at_10": 0.7}
+    metrics["headline/bilstm_test_ndcg_at_10"] = None  # there were no training pairs
+    assert describe({}, metrics, [], []).split("\n\n")[1] == (
+        "nDCG@10 **0.950** on the test queries (MRR@10 0.900); BM25 0.700."
+    )
+
+
 @pytest.mark.parametrize(("done", "words"), [("true", "as it is, without fine-tuning"), ("false", "fine-tuned")])
 def test_a_run_without_results(done, words):
     params = PARAMS | {"model.fine_tuned": done, "data.source": "data/raw/pairs.tsv"}
