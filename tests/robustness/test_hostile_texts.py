@@ -16,7 +16,8 @@ import pytest
 from pipeline import tracking
 from pipeline.core import paths
 from pipeline.core.config import load_params
-from pipeline.findings.judge import bert_against_bilstm, judge_findings
+from pipeline.findings.baselines import graders_compared
+from pipeline.findings.judge import judge_findings
 from pipeline.findings.verdict import Finding
 from pipeline.report import figures, html
 from pipeline.report.canvas import RenderedFigure
@@ -119,7 +120,7 @@ def test_the_page_holds_the_texts_and_no_tag_of_theirs(results: Results, drawn: 
 
 def example_baseline() -> Finding:
     pairs = pd.DataFrame({"query_id": [0, 1, 2], "grade": [0, 1, 2], "predicted": 1})
-    return bert_against_bilstm(pairs, pairs, 100, 1)
+    return graders_compared(pairs, pairs, 100, 1)
 
 
 def test_mlflow_takes_rows_of_hostile_texts(project: Path):
