@@ -137,6 +137,11 @@ def mass_weights(targets: np.ndarray) -> np.ndarray:
     return np.moveaxis(weights, 0, -1).astype(np.float32)
 
 
+def target_weights(tokens: Tokens) -> np.ndarray:
+    """`mass_weights` of the targets of TARGETED: float32 [query, key, function]."""
+    return mass_weights(targets(tokens))
+
+
 def control_weights(tokens: Tokens) -> np.ndarray:
     """`mass_weights` of the controls of RETARGETED: float32 [query, key, function]."""
     return np.stack([_other_words(tokens), _other_offsets(tokens, -1), _other_offsets(tokens, 1)], axis=-1)
@@ -193,8 +198,8 @@ def entropy_weights(tokens: Tokens) -> np.ndarray:
 
 
 def weights(tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of a pair for FUNCTIONS: `mass_weights` of its targets and its `entropy_weights`."""
-    return mass_weights(targets(tokens)), entropy_weights(tokens)
+    """Weights of a pair for FUNCTIONS: its `target_weights` and its `entropy_weights`."""
+    return target_weights(tokens), entropy_weights(tokens)
 
 
 def chance(mass: np.ndarray, entropy: np.ndarray) -> np.ndarray:

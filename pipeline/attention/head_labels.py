@@ -23,7 +23,7 @@ class Evidence:
     Attributes:
         scores, controls: [pair, layer, head, function].
         shuffled: scores of ORDER_FUNCTIONS on the pairs with their words in random order, [pair, layer, head, 2].
-        writes: relative writes (`AttentionScorer.relative_writes`), [pair, layer, head, function].
+        writes: relative writes (`scoring.relative_writes`), [pair, layer, head, function].
     """
 
     scores: np.ndarray
@@ -120,21 +120,23 @@ def profile_metrics(profiles: pd.DataFrame, chances: np.ndarray) -> dict[str, fl
     """Metrics of the profiles per function; null where no pair defines it, as its `_pairs` shows.
 
     Args:
-        profiles: as `attention_profiles` returns them, of both PHASES.
+        profiles: as `attention_profiles` returns them, of both PHASES or of the second.
         chances: [pair, function].
 
     Returns:
         `dev_pairs`, and for each function its mean over heads `_before` and `_after`, their difference `_change`, the
-        highest head's score after fine-tuning `_strongest`, `_chance`, and the pairs that define it `_pairs`.
+        highest head's score after fine-tuning `_strongest`, `_chance`, and the pairs that define it `_pairs`. Without
+        profiles before fine-tuning `_before` and `_change` are left out.
     """
     heads = profiles.groupby(["function", "phase"])
     mean, strongest = heads["score"].mean(), heads["score"].max()
     expected, defining = nan_mean(chances.astype(np.float64)), (~np.isnan(chances)).sum(axis=0)
     numbers: dict[str, float | int | None] = {"dev_pairs": len(chances)}
     for index, name in enumerate(FUNCTIONS):
-        before, after = mean[name, "before"], mean[name, "after"]
-        values = before, after, after - before, strongest[name, "after"], expected[index]
-        named = dict(zip(("before", "after", "change", "strongest", "chance"), values, strict=True))
+        named = {phase: mean[name, phase] for phase in PHASES if (name, phase) in mean}
+        if "before" in named:
+            named["change"] = named["after"] - named["before"]
+        named |= {"strongest": strongest[name, "after"], "chance": expected[index]}
         numbers |= {f"{name}_{key}": float(value) if defining[index] else None for key, value in named.items()}
         numbers[f"{name}_pairs"] = int(defining[index])
     return numbers

@@ -20,15 +20,26 @@ from pipeline.models.checkpoints import dimensions
 from pipeline.models.tokenization import EncodedPairs
 
 MAX_PAIRS = 300  # pairs that heads are compared on
+MAX_QUERIES = 64  # of a pair: of a longer one, tokens at equal distances
+# Weights of each head, over all queries and keys, that heads are compared on: as of MAX_PAIRS pairs of 59 tokens. The
+# time is this times half the square of the number of heads.
+MAX_WEIGHTS = 2**20
 # Weights of a head's comparison with all others, in float64: 1 MiB stays in a core's cache.
 BLOCK = 2**17
 TINY = torch.finfo(torch.float64).tiny
 
 
-def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int) -> np.ndarray:
-    """Jensen-Shannon distances of all pairs of heads, averaged over a pair's tokens, then over the pairs.
+def compared_pairs(encoded: EncodedPairs) -> EncodedPairs:
+    """The first of the pairs, as many as heads are compared on: at least one, few where texts are long."""
+    weights = np.minimum(encoded.lengths, MAX_QUERIES) * encoded.lengths
+    count = int(np.searchsorted(weights.cumsum(), MAX_WEIGHTS, side="right"))
+    return encoded.take(np.arange(min(max(count, 1), MAX_PAIRS, len(encoded))))
 
-    Every token counts as a query, special ones too; each pair weighs the same, however long.
+
+def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int) -> np.ndarray:
+    """Jensen-Shannon distances of all pairs of heads, averaged over a pair's queries, then over the pairs.
+
+    Every token is a query, special ones too, MAX_QUERIES at most; each pair weighs the same, however long.
 
     Args:
         model: a sequence classifier in eval mode with eager attention; only its encoder runs.
@@ -51,16 +62,23 @@ def head_distances(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, m
 def _blocks(attention: tuple[Tensor, ...], lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Blocks of a batch's attention rows, float64 [key, layer * head, row], and their weights [row].
 
-    Queries that are padding are left out. With rows along the last axis every sum over keys is one of whole vectors.
+    With rows along the last axis every sum over keys is one of whole vectors.
     """
     longest = attention[0].shape[-1]
-    real = torch.arange(longest, device=lengths.device) < lengths[:, None]  # [pair, query]
-    weights = (1 / lengths.double())[:, None].expand_as(real)[real]
-    by_layer = [layer.transpose(1, 2)[real] for layer in attention]  # each [row, head, key]
+    compared = _compared_queries(lengths, longest)  # [pair, query]
+    weights = (1 / compared.sum(dim=1, keepdim=True).double()).expand_as(compared)[compared]
+    by_layer = [layer.transpose(1, 2)[compared] for layer in attention]  # each [row, head, key]
     size = max(1, BLOCK // (longest * len(attention) * by_layer[0].shape[1]))
     for start in range(0, len(weights), size):
         rows = torch.cat([layer[start : start + size] for layer in by_layer], dim=1)
         yield rows.double().permute(2, 1, 0).contiguous(), weights[start : start + size]
+
+
+def _compared_queries(lengths: Tensor, longest: int) -> Tensor:
+    """Which positions are compared as queries, bool [pair, position]: no padding, MAX_QUERIES at equal distances."""
+    places = torch.arange(MAX_QUERIES, device=lengths.device)
+    spread = places * lengths[:, None] // MAX_QUERIES  # [pair, query]; all positions where there are fewer
+    return torch.zeros(len(lengths), longest, dtype=torch.bool, device=lengths.device).scatter_(1, spread, True)
 
 
 def _add_distances(total: Tensor, rows: Tensor, weights: Tensor) -> None:

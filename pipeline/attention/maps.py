@@ -1,6 +1,6 @@
 """Attention maps: reduced to scores batch by batch, or whole for a few pairs; distances of their rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from pipeline.core.errors import InputError
 from pipeline.models.checkpoints import Loaded, dimensions
 from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 
-# Weights of one pair: float32 [query, key, function] for the attention itself, float32 [query] for its rows' entropy.
-PairWeights = Callable[[int], tuple[np.ndarray, np.ndarray]]
-# `attention_batches`, or another reading of them: a batch's pairs, and for each layer [pair, head, query, key].
-Batches = Callable[[PreTrainedModel, EncodedPairs, int, int], Iterator[tuple[np.ndarray, Iterable[Tensor]]]]
+# Weights of the pair of an index: float32 [query, key, function], or float32 [query] of its rows.
+PairWeights = Callable[[int], np.ndarray]
+# A batch's pairs and each layer's attention [pair, head, query, key] -> scores [pair, layer, head, function].
+Reduction = Callable[[list[int], Iterable[Tensor]], Tensor]
 # Attention weights held at a time, over all layers, heads and pairs of a batch: 128 MiB (a longer pair goes alone).
 MAX_WEIGHTS = 2**25
 
@@ -25,7 +25,7 @@ def attention_batches(
 ) -> Iterator[tuple[np.ndarray, tuple[Tensor, ...]]]:
     """Attention of every pair in batches, with a progress bar.
 
-    Args: as of `head_scores`.
+    Args: as of `reduced_attention`.
 
     Yields:
         The batch's pair indices [pair], and for each layer [pair, head, query, key]. Keys that are padding get 0;
@@ -37,36 +37,52 @@ def attention_batches(
             progress.update(len(pairs))
 
 
-def head_scores(
-    model: PreTrainedModel,
-    encoded: EncodedPairs,
-    weigh: PairWeights,
-    pad_id: int,
-    max_tokens: int,
-    batches: Batches = attention_batches,
-) -> np.ndarray:
-    """Scores of every head on every pair: weighted sums of attention, and last of row entropy.
+def reduced_attention(
+    model: PreTrainedModel, encoded: EncodedPairs, reductions: Sequence[Reduction], pad_id: int, max_tokens: int
+) -> list[np.ndarray]:
+    """Scores of every head on every pair by each reduction, from one forward pass a batch.
 
-    Nothing but these scores outlives its batch.
+    Nothing but these scores outlives its batch, and one reduction's weights are held at a time.
 
     Args:
         model: a sequence classifier in eval mode with eager attention; only its encoder runs.
         encoded: the pairs.
-        weigh: the weights of the pair of an index; pairs may differ in length, not in functions.
+        reductions: of a batch's attention.
         pad_id: vocabulary index of the padding token.
         max_tokens: tokens in a batch, padding counted.
-        batches: what is weighed, the attention itself or another reading of it.
 
     Returns:
-        float32 [pair, layer, head, function + 1] in the order of `encoded`; entropy is in nats until weighed.
+        For each reduction float32 [pair, layer, head, function] in the order of `encoded`.
     """
     order: list[np.ndarray] = []
-    parts: list[np.ndarray] = []
-    for pairs, layers in batches(model, encoded, pad_id, max_tokens):
-        mass, rows = _stack([weigh(pair) for pair in pairs.tolist()], model.device)
-        parts.append(torch.stack([_reduce(layer, mass, rows) for layer in layers], dim=1).cpu().numpy())
+    parts: list[list[np.ndarray]] = []
+    for pairs, layers in attention_batches(model, encoded, pad_id, max_tokens):
+        parts.append([reduce(pairs.tolist(), layers).cpu().numpy() for reduce in reductions])
         order.append(pairs)
-    return np.concatenate(parts)[np.argsort(np.concatenate(order))]
+    restored = np.argsort(np.concatenate(order))
+    return [np.concatenate(batches)[restored] for batches in zip(*parts, strict=True)]
+
+
+def attention_mass(weigh: PairWeights, device: torch.device) -> Reduction:
+    """Weighted sums of attention. `weigh`: [query, key, function]; pairs may differ in length, not in functions."""
+
+    def reduce(pairs: list[int], layers: Iterable[Tensor]) -> Tensor:
+        mass = (
+            _padded([weigh(pair) for pair in pairs], axes=2).flatten(1, 2).to(device)
+        )  # [pair, query * key, function]
+        return torch.stack([layer.flatten(2) @ mass for layer in layers], dim=1)
+
+    return reduce
+
+
+def attention_entropy(weigh: PairWeights, device: torch.device) -> Reduction:
+    """Weighted sums of the entropy of attention rows, in nats until weighed. `weigh`: [query]."""
+
+    def reduce(pairs: list[int], layers: Iterable[Tensor]) -> Tensor:
+        rows = _padded([weigh(pair) for pair in pairs], axes=1).unsqueeze(-1).to(device)  # [pair, query, 1]
+        return torch.stack([torch.special.entr(layer).sum(-1) @ rows for layer in layers], dim=1)
+
+    return reduce
 
 
 def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterable[int]) -> list[np.ndarray]:
@@ -127,23 +143,14 @@ def _map(model: PreTrainedModel, inputs: dict[str, Tensor]) -> np.ndarray:
     return torch.cat(_attention(model, inputs)).to(torch.float16).cpu().numpy()  # [layer, head, query, key]
 
 
-def _stack(weights: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Weights of a batch, zero on padding: [pair, query * key, function] and [pair, query, 1]."""
-    width, functions = max(len(rows) for _, rows in weights), weights[0][0].shape[-1]
-    mass = np.zeros((len(weights), width, width, functions), dtype=np.float32)
-    entropy = np.zeros((len(weights), width, 1), dtype=np.float32)
-    for index, (weight, rows) in enumerate(weights):
-        length = len(rows)
-        mass[index, :length, :length] = weight
-        entropy[index, :length, 0] = rows
-    return torch.from_numpy(mass).flatten(1, 2).to(device), torch.from_numpy(entropy).to(device)
-
-
-def _reduce(attention: Tensor, mass: Tensor, rows: Tensor) -> Tensor:
-    """One layer's attention [pair, head, query, key] as scores [pair, head, function + 1]."""
-    shares = attention.flatten(2) @ mass  # [pair, head, function]
-    entropy = torch.special.entr(attention).sum(-1) @ rows  # [pair, head, 1]
-    return torch.cat([shares, entropy], dim=-1)
+def _padded(weights: list[np.ndarray], axes: int) -> Tensor:
+    """Weights of a batch's pairs, their first `axes` axes filled up with 0 to the longest pair's positions."""
+    width = max(map(len, weights))
+    padded = np.zeros((len(weights), *[width] * axes, *weights[0].shape[axes:]), dtype=np.float32)
+    for pair, weight in enumerate(weights):
+        filled: list[int | slice] = [pair, *[slice(len(weight))] * axes]
+        padded[tuple(filled)] = weight
+    return torch.from_numpy(padded)
 
 
 def _decoded(tokenizer: PreTrainedTokenizerFast, token: int) -> str:

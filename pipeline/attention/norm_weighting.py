@@ -7,28 +7,27 @@ average head writes to that query in all, sum_j ||alpha_ij f(x_j)||. A head that
 has norm-weighted attention of the size of its attention, one that writes nothing has none.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pipeline.attention.maps import attention_batches
+from pipeline.attention.maps import Reduction
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.families import family_of
-from pipeline.models.tokenization import EncodedPairs
 
 
-def norm_weighted_batches(
-    model: PreTrainedModel, encoded: EncodedPairs, pad_id: int, max_tokens: int
-) -> Iterator[tuple[np.ndarray, Iterable[Tensor]]]:
-    """`maps.attention_batches` with norm-weighted attention; one layer's at a time is formed."""
+@contextmanager
+def norm_weighted(model: PreTrainedModel, reduce: Reduction) -> Iterator[Reduction]:
+    """The reduction of norm-weighted attention in place of attention, for forward passes of the model meanwhile.
+
+    One layer's norm-weighted attention at a time is formed.
+    """
     with _value_norms(model) as norms:
-        for pairs, layers in attention_batches(model, encoded, pad_id, max_tokens):
-            yield pairs, map(relative_norms, layers, norms)
+        yield lambda pairs, layers: reduce(pairs, map(relative_norms, layers, norms))
 
 
 def relative_norms(attention: Tensor, norms: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -9,8 +10,20 @@ from transformers import PreTrainedModel
 from pipeline.attention import counterfactuals, head_functions, maps
 from pipeline.attention.attention_shift import SHIFTED
 from pipeline.attention.head_functions import FUNCTIONS, REPLACED, RETARGETED, TARGETED, Tokens
-from pipeline.attention.norm_weighting import norm_weighted_batches
+from pipeline.attention.head_labels import ORDER_FUNCTIONS, Evidence
+from pipeline.attention.norm_weighting import norm_weighted
 from pipeline.models.tokenization import EncodedPairs
+
+
+class Scores(NamedTuple):
+    """Scores of a model's heads.
+
+    functions: [pair, layer, head, function].
+    matched: of SHIFTED at the queries that count for term_match, [pair, layer, head, function of SHIFTED].
+    """
+
+    functions: np.ndarray
+    matched: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,56 +42,56 @@ class AttentionScorer:
     tokens: Sequence[Tokens]
     max_tokens: int
 
-    def scores(self) -> np.ndarray:
-        """Scores of the functions [pair, layer, head, function]."""
-        return self._scores(lambda pair: head_functions.weights(self.tokens[pair]))
+    def scores(self) -> Scores:
+        """Scores from one pass over the pairs."""
+        return self._scores()[0]
 
-    def matched_scores(self) -> np.ndarray:
-        """Scores of SHIFTED at the queries that count for term_match, [pair, layer, head, function of SHIFTED]."""
-        return self._masses(_matched_weights)
-
-    def controls(self, chances: np.ndarray, broad: float, seed: int) -> np.ndarray:
-        """Controls of the functions [pair, layer, head, function].
+    def evidence(self, chances: np.ndarray, broad: float, seed: int) -> tuple[Scores, Evidence]:
+        """Scores, and what heads are labelled by, from one pass over the pairs and two over counterfactual ones.
 
         Args:
             chances: [pair, function].
             broad: the normalised entropy that is entropy's control.
-            seed: of the substitutes for shared terms.
+            seed: of the counterfactual pairs.
         """
-        retargeted = self._masses(head_functions.control_weights)
-        controls = np.broadcast_to(chances[:, None, None], (*retargeted.shape[:-1], len(FUNCTIONS))).copy()
-        controls[..., [FUNCTIONS.index(name) for name in RETARGETED]] = retargeted
-        controls[..., FUNCTIONS.index("entropy")] = broad
-        controls[..., FUNCTIONS.index(REPLACED)] = self._replaced(seed)
-        return controls
+        retarget = self.mass(head_functions.control_weights)
+        with norm_weighted(self.model, self.mass(head_functions.written_weights)) as write:
+            scores, (retargeted, written) = self._scores(retarget, write)
+        controls = control_scores(retargeted, self.replaced(seed), chances, broad)
+        writes = relative_writes(written, scores.functions)
+        return scores, Evidence(scores.functions, controls, self.shuffled(ORDER_FUNCTIONS, seed), writes)
 
-    def _replaced(self, seed: int) -> np.ndarray:
+    def replaced(self, seed: int) -> np.ndarray:
         """Attention to the positions of replaced shared terms, [pair, layer, head]; NaN without any."""
         ids = self._ids()
         changed = counterfactuals.replace_terms(ids, self.tokens, seed)
-        scores = self._on(changed, self.tokens)._masses(_function_weights((REPLACED,)))[..., 0]
+        on_changed = self._on(changed, self.tokens)
+        scores = on_changed.read(on_changed.mass(_function_weights((REPLACED,))))[0][..., 0]
         scores[[np.array_equal(before, after) for before, after in zip(ids, changed, strict=True)]] = np.nan
         return scores
 
     def shuffled(self, names: Sequence[str], seed: int) -> np.ndarray:
         """Scores of the named functions on the pairs with their words shuffled, [pair, layer, head, name]."""
         shuffled = self._on(*counterfactuals.shuffle_terms(self._ids(), self.tokens, seed))
-        return shuffled._masses(_function_weights(names))
+        return shuffled.read(shuffled.mass(_function_weights(names)))[0]
 
-    def relative_writes(self, scores: np.ndarray) -> np.ndarray:
-        """What heads write from the functions' targets for their attention on them, [pair, layer, head, function].
+    def mass(self, weigh: Callable[[Tokens], np.ndarray]) -> maps.Reduction:
+        """Sums of attention weighted by float32 [query, key, function] of a pair's tokens."""
+        return maps.attention_mass(lambda pair: weigh(self.tokens[pair]), self.model.device)
 
-        Args:
-            scores: this model's `scores`.
+    def read(self, *reductions: maps.Reduction) -> list[np.ndarray]:
+        """Scores by each reduction, from one pass over the pairs: [pair, layer, head, function]."""
+        pad_id = self.model.config.pad_token_id
+        return maps.reduced_attention(self.model, self.encoded, reductions, pad_id, self.max_tokens)
 
-        Returns:
-            Norm-weighted attention over attention: 1 as an average head of the layer, 0 where it attends to no target.
-        """
-        written = self._masses(head_functions.written_weights, norm_weighted_batches)
-        attended = scores.copy()
-        attended[..., FUNCTIONS.index("entropy")] = 1  # a row in all
-        idle = np.where(np.isnan(written), written, 0)
-        return np.divide(written, attended, out=idle, where=attended > 0)
+    def _scores(self, *others: maps.Reduction) -> tuple[Scores, list[np.ndarray]]:
+        """`scores`, and those by further reductions from the same pass."""
+        entropy = maps.attention_entropy(
+            lambda pair: head_functions.entropy_weights(self.tokens[pair]), self.model.device
+        )
+        target, match = self.mass(head_functions.target_weights), self.mass(_matched_weights)
+        targeted, entropies, matched, *rest = self.read(target, entropy, match, *others)
+        return Scores(np.concatenate([targeted, entropies], axis=-1), matched), rest
 
     def _ids(self) -> list[np.ndarray]:
         return np.split(self.encoded.ids, self.encoded.starts[1:-1])
@@ -87,17 +100,37 @@ class AttentionScorer:
         """Scorer of the same model on pairs with these tokens, lengths unchanged."""
         return replace(self, encoded=replace(self.encoded, ids=np.concatenate(ids)), tokens=tokens)
 
-    def _masses(
-        self, weigh: Callable[[Tokens], np.ndarray], batches: maps.Batches = maps.attention_batches
-    ) -> np.ndarray:
-        def weights(pair: int) -> tuple[np.ndarray, np.ndarray]:
-            return weigh(self.tokens[pair]), head_functions.entropy_weights(self.tokens[pair])
 
-        return self._scores(weights, batches)[..., :-1]
+def control_scores(retargeted: np.ndarray, replaced: np.ndarray, chances: np.ndarray, broad: float) -> np.ndarray:
+    """Controls of the functions [pair, layer, head, function].
 
-    def _scores(self, weigh: maps.PairWeights, batches: maps.Batches = maps.attention_batches) -> np.ndarray:
-        pad_id = self.model.config.pad_token_id
-        return maps.head_scores(self.model, self.encoded, weigh, pad_id, self.max_tokens, batches)
+    Args:
+        retargeted: scores by `control_weights`, [pair, layer, head, function of RETARGETED].
+        replaced: `AttentionScorer.replaced`, [pair, layer, head].
+        chances: [pair, function].
+        broad: the normalised entropy that is entropy's control.
+    """
+    controls = np.broadcast_to(chances[:, None, None], (*retargeted.shape[:-1], len(FUNCTIONS))).copy()
+    controls[..., [FUNCTIONS.index(name) for name in RETARGETED]] = retargeted
+    controls[..., FUNCTIONS.index("entropy")] = broad
+    controls[..., FUNCTIONS.index(REPLACED)] = replaced
+    return controls
+
+
+def relative_writes(written: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """What heads write from the functions' targets for their attention on them: norm-weighted attention over attention.
+
+    Args:
+        written: norm-weighted attention by `written_weights`, [pair, layer, head, function].
+        scores: of the functions, [pair, layer, head, function].
+
+    Returns:
+        [pair, layer, head, function]: 1 as an average head of the layer, 0 where it attends to no target.
+    """
+    attended = scores.copy()
+    attended[..., FUNCTIONS.index("entropy")] = 1  # a row in all
+    idle = np.where(np.isnan(written), written, 0)
+    return np.divide(written, attended, out=idle, where=attended > 0)
 
 
 def _matched_weights(tokens: Tokens) -> np.ndarray:

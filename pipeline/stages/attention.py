@@ -1,5 +1,7 @@
 """Attention of every head before and after fine-tuning: dev pairs -> data/attention/, reports/attention/.
 
+Where no model before fine-tuning is at hand, what would compare with it has no rows, and nothing is said of "before".
+
 Writes profiles.csv (every head's score on each function of `pipeline.attention.head_functions`), labels.csv (the same
 against its control, and what the head writes: what each head does), attention_shift.csv, attention_shift_mean.csv and
 term_match_shift.csv (what fine-tuning changed, per head, averaged over heads, and in the term-match heads),
@@ -12,12 +14,13 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.attention import head_functions, head_labels
-from pipeline.attention.attention_shift import AttentionShift, shift_counts
+from pipeline.attention.attention_shift import AttentionShift, Shifts, shift_counts
 from pipeline.attention.example_pairs import describe_pair, example_pairs
 from pipeline.attention.head_functions import pair_tokens
-from pipeline.attention.head_similarity import MAX_PAIRS, head_embedding
+from pipeline.attention.head_labels import Evidence
+from pipeline.attention.head_similarity import compared_pairs, head_embedding
 from pipeline.attention.maps import attention_maps, check_comparable
-from pipeline.attention.scoring import AttentionScorer
+from pipeline.attention.scoring import AttentionScorer, Scores
 from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models import checkpoints
@@ -47,29 +50,23 @@ def main(params: Params, record: Record) -> None:
     sample = QuerySample(pairs["query_id"].to_numpy(), params.run.bootstrap_resamples, seed)
 
     scorers = {phase: AttentionScorer(model, encoded, tokens, settings.batch_tokens) for phase, model in models.items()}
-    scores = {phase: scorer.scores() for phase, scorer in scorers.items()}
-    matched = {phase: scorer.matched_scores() for phase, scorer in scorers.items()}
     chances = np.stack([head_functions.chance(*head_functions.weights(pair)) for pair in tokens])
-    controls = scorers["after"].controls(chances, settings.broad_entropy, seed)
-    shuffled = scorers["after"].shuffled(head_labels.ORDER_FUNCTIONS, seed)
-    writes = scorers["after"].relative_writes(scores["after"])
-    evidence = head_labels.Evidence(scores["after"], controls, shuffled, writes)
-    profiles = head_labels.attention_profiles(scores, chances)
+    after, evidence = scorers["after"].evidence(chances, settings.broad_entropy, seed)
+    scores = {phase: after if phase == "after" else scorer.scores() for phase, scorer in scorers.items()}
+    profiles = head_labels.attention_profiles({phase: found.functions for phase, found in scores.items()}, chances)
     labels = head_labels.label_heads(evidence, sample, settings.label_threshold)
-    # T1 judges term-match heads on other pairs than those that chose them.
-    half = half_of_queries(sample.query_ids, seed)
-    half_labels = head_labels.label_heads(evidence.subset(half), sample.subset(half), settings.label_threshold)
-    chosen = head_labels.labelled_heads(half_labels, "term_match")
-    shift = AttentionShift(scores["before"], matched["before"], sample, chosen, half)
-    shifts = shift.measure(scores["after"], matched["after"])
     metrics = head_labels.profile_metrics(profiles, chances) | head_labels.label_counts(labels)
-    metrics |= shift_counts(shifts.heads)
-    if settings.drift_null:
-        drifted = AttentionScorer(_drifted(params, train, dev), encoded, tokens, settings.batch_tokens)
-        null = shift.measure(drifted.scores(), drifted.matched_scores())
-        shifts = shifts.with_null(null)
-        metrics |= shift_counts(null.heads, "null_")
-    compared = encoded.take(np.arange(min(len(encoded), MAX_PAIRS)))
+    shifts = Shifts(ATTENTION_SHIFT.empty(), ATTENTION_SHIFT_MEAN.empty(), TERM_MATCH_SHIFT.empty())
+    if "before" in scores:
+        shift = _attention_shift(scores["before"], evidence, sample, params)
+        shifts = shift.measure(*after)
+        metrics |= shift_counts(shifts.heads)
+        if settings.drift_null:
+            drifted = AttentionScorer(_drifted(params, train, dev), encoded, tokens, settings.batch_tokens)
+            null = shift.measure(*drifted.scores())
+            shifts = shifts.with_null(null)
+            metrics |= shift_counts(null.heads, "null_")
+    compared = compared_pairs(encoded)
     metrics["similarity_pairs"] = len(compared)
     embedding = head_embedding(models["after"], compared, settings.batch_tokens)
     embedding = embedding.merge(head_labels.first_label(labels), how="left")
@@ -96,11 +93,20 @@ def main(params: Params, record: Record) -> None:
 
 
 def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
-    """The model of each phase, and the tokenizer they share."""
-    before = _load_before(params, train)
+    """The model of each phase that there is, and the tokenizer they share."""
     after = checkpoints.load_tuned(paths.MODEL, checkpoints.pick_device(params.run.device), "eager")
+    if not params.model.has_before:
+        return {"after": after[0]}, after[1]
+    before = _load_before(params, train)
     check_comparable(before, after)
-    return dict(zip(head_labels.PHASES, (before[0], after[0]), strict=True)), after[1]
+    return {"before": before[0], "after": after[0]}, after[1]
+
+
+def _attention_shift(before: Scores, evidence: Evidence, sample: QuerySample, params: Params) -> AttentionShift:
+    """The measurement of what changed; T1 judges term-match heads on other pairs than those that chose them."""
+    half = half_of_queries(sample.query_ids, params.run.seed)
+    labels = head_labels.label_heads(evidence.subset(half), sample.subset(half), params.attention.label_threshold)
+    return AttentionShift(*before, sample, head_labels.labelled_heads(labels, "term_match"), half)
 
 
 def _drifted(params: Params, train: pd.DataFrame, dev: pd.DataFrame) -> PreTrainedModel:

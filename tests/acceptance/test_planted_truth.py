@@ -125,13 +125,7 @@ def labelled(truth: Planted, pairs: np.ndarray) -> pd.DataFrame:
     scorer = AttentionScorer(truth.model, encoded, tokens, 4096)
     chances = np.stack([chance(*weights(one)) for one in tokens])
     sample = QuerySample(truth.query_ids[pairs], DRAWS, seed=0)
-    scores = scorer.scores()
-    evidence = head_labels.Evidence(
-        scores,
-        scorer.controls(chances, 0.8, 0),
-        scorer.shuffled(head_labels.ORDER_FUNCTIONS, 0),
-        scorer.relative_writes(scores),
-    )
+    _, evidence = scorer.evidence(chances, 0.8, seed=0)
     return head_labels.label_heads(evidence, sample, MARGIN)
 
 

@@ -37,3 +37,10 @@ def test_headline_compares_phases_and_leaves_the_undefined_null():
     assert numbers["segmentation_after"] is None
     assert (numbers["segmentation_pairs"], numbers["term_match_pairs"]) == (0, 1)
     assert not any(value != value for value in numbers.values())
+
+
+def test_headline_without_a_model_before_says_nothing_of_it():
+    scores, chances = np.full((2, 1, 2, len(FUNCTIONS)), 0.2), np.full((2, len(FUNCTIONS)), 0.5)
+    numbers = profile_metrics(attention_profiles({"after": scores}, chances), chances)
+    of_self = {name: value for name, value in numbers.items() if name.startswith("self_")}
+    assert of_self == pytest.approx({"self_after": 0.2, "self_strongest": 0.2, "self_chance": 0.5, "self_pairs": 2})

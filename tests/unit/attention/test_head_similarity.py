@@ -25,11 +25,12 @@ def measured(model: PreTrainedModel, pairs: EncodedPairs, max_tokens: int = 10_0
 
 
 @torch.no_grad()
-def expected(model: PreTrainedModel, pairs: EncodedPairs) -> np.ndarray:
+def expected(model: PreTrainedModel, pairs: EncodedPairs, step: int = 1) -> np.ndarray:
+    """Mean distances, of every token as a query or of every `step`-th."""
     means = []
     for pair in range(len(pairs)):
         output = model(**collate(pairs, np.array([pair]), 0, model.device), output_attentions=True)
-        heads = torch.cat(output.attentions).double().flatten(0, 1).numpy()  # [layer * head, query, key]
+        heads = torch.cat(output.attentions).double().flatten(0, 1).numpy()[:, ::step]  # [layer * head, query, key]
         means.append(jensenshannon(heads[:, None], heads[None], base=2, axis=-1).mean(axis=-1))
     return np.mean(means, axis=0)
 
@@ -44,6 +45,24 @@ def test_equals_scipy_whatever_the_batches_and_their_padding(family, max_tokens)
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(np.diag(found), 0)
     assert found.max() <= 1
+
+
+def test_of_long_pairs_few_queries_count(monkeypatch):
+    model, pairs = eager(), random_pairs([24, 24])
+    monkeypatch.setattr(head_similarity, "MAX_QUERIES", 8)
+    np.testing.assert_allclose(measured(model, pairs), expected(model, pairs, step=3), atol=1e-5)
+
+
+def test_short_pairs_are_all_compared_and_long_ones_up_to_a_bound_of_their_weights(monkeypatch):
+    pairs = random_pairs([10, 50, 10, 10])
+    assert len(head_similarity.compared_pairs(pairs)) == 4
+    monkeypatch.setattr(head_similarity, "MAX_QUERIES", 20)
+    for bound, count in ((1, 1), (10 * 10 + 20 * 50 - 1, 1), (10 * 10 + 20 * 50, 2)):
+        monkeypatch.setattr(head_similarity, "MAX_WEIGHTS", bound)
+        assert len(head_similarity.compared_pairs(pairs)) == count
+    monkeypatch.setattr(head_similarity, "MAX_WEIGHTS", 10**6)
+    monkeypatch.setattr(head_similarity, "MAX_PAIRS", 3)
+    assert head_similarity.compared_pairs(pairs).lengths.tolist() == [10, 50, 10]
 
 
 def test_blocks_of_any_size_add_up_to_the_same(monkeypatch):

@@ -8,7 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from pipeline.attention import maps as attention_module
 from pipeline.attention.head_functions import FUNCTIONS, Tokens, chance, weights
-from pipeline.attention.maps import attention_maps, check_comparable, head_scores, readable_tokens
+from pipeline.attention.maps import attention_maps, check_comparable, readable_tokens
+from pipeline.attention.scoring import AttentionScorer
 from pipeline.core.errors import InputError
 from pipeline.models.tokenization import EncodedPairs
 
@@ -73,7 +74,7 @@ ENCODED, TOKENS = corpus()
 
 
 def scores(of, max_tokens: int) -> np.ndarray:
-    return head_scores(of, ENCODED, lambda pair: weights(TOKENS[pair]), PAD, max_tokens)
+    return AttentionScorer(of, ENCODED, TOKENS, max_tokens).scores().functions
 
 
 def framework_attention(of, pair: int) -> np.ndarray:

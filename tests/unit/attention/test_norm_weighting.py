@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from pipeline.attention.head_functions import FUNCTIONS, TARGETED, written_weights
-from pipeline.attention.maps import head_scores
-from pipeline.attention.norm_weighting import norm_weighted_batches, relative_norms
-from pipeline.attention.scoring import AttentionScorer
+from pipeline.attention.norm_weighting import norm_weighted, relative_norms
+from pipeline.attention.scoring import AttentionScorer, relative_writes
 from pipeline.models.tokenization import collate
 from tests.support.builders import random_classifier, random_pairs
 from tests.support.reference import output_projections, reference_contexts
@@ -45,13 +44,19 @@ def biased_model():
     return of
 
 
+def written(of, max_tokens: int = 10_000) -> np.ndarray:
+    """Norm-weighted attention by function, [pair, layer, head, function]."""
+    scorer = AttentionScorer(of, ENCODED, TOKENS, max_tokens)
+    with norm_weighted(of, scorer.mass(written_weights)) as write:
+        return scorer.read(write)[0]
+
+
 @pytest.mark.parametrize("max_tokens", [1, 40, 10_000])
 def test_norms_are_those_of_whole_outputs(max_tokens):
     of = biased_model()
-    weigh = [(written_weights(tokens), np.zeros(len(tokens.word), np.float32)) for tokens in TOKENS]
-    found = head_scores(of, ENCODED, lambda pair: weigh[pair], PAD, max_tokens, norm_weighted_batches)[..., :-1]
+    found = written(of, max_tokens)
     for pair in range(len(SIZES)):
-        expected = np.einsum("lhqk,qkf->lhf", reference(of, pair), weigh[pair][0].astype(float))
+        expected = np.einsum("lhqk,qkf->lhf", reference(of, pair), written_weights(TOKENS[pair]).astype(float))
         np.testing.assert_allclose(found[pair], expected, atol=1e-5, rtol=1e-4)
 
 
@@ -61,13 +66,11 @@ def test_norms_of_other_families_are_those_of_outputs_taken_from_hooks(family):
     of, pairs, heads = random_classifier(family, layers=2), random_pairs([9]), 3
     of.set_attn_implementation("eager")
     inputs = collate(pairs, np.array([0]), PAD, of.device)
-    with torch.no_grad():
+    with torch.no_grad(), norm_weighted(of, lambda _, layers: list(layers)) as weigh:
         maps = of.base_model(**inputs, output_attentions=True).attentions
+        found = weigh(np.array([0]), maps)
         contexts = torch.from_numpy(reference_contexts(of, pairs, 0, np.ones((2, heads))))
-    ((_, found),) = norm_weighted_batches(of, pairs, PAD, 100)
-    for projection, attention, context, weighted in zip(
-        output_projections(of), maps, contexts, list(found), strict=True
-    ):
+    for projection, attention, context, weighted in zip(output_projections(of), maps, contexts, found, strict=True):
         # The values are what the contexts are means of: contexts = attention @ values.
         values = torch.linalg.solve(attention[0].double(), context.transpose(0, 1).double())  # [head, key, head_dim]
         parts = projection.weight.detach().double().unflatten(1, (heads, -1))
@@ -78,15 +81,14 @@ def test_norms_of_other_families_are_those_of_outputs_taken_from_hooks(family):
 
 def test_no_hook_is_left():
     of = model()
-    scorer = AttentionScorer(of, ENCODED, TOKENS, 40)
-    scorer.relative_writes(scores(of, 40))
+    AttentionScorer(of, ENCODED, TOKENS, 40).evidence(np.zeros((len(TOKENS), len(FUNCTIONS))), 0.8, seed=0)
     assert not any(layer.attention.self.value._forward_hooks for layer in of.bert.encoder.layer)
 
 
 def test_relative_writes_are_means_of_relative_norms_by_attention():
     of = biased_model()
     plain = scores(of, 10_000)
-    found = AttentionScorer(of, ENCODED, TOKENS, 10_000).relative_writes(plain)
+    found = relative_writes(written(of), plain)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(plain))
     own, pair = FUNCTIONS.index("self"), 0
     diagonal = np.diagonal(reference(of, pair), axis1=-2, axis2=-1)[..., TOKENS[pair].text].mean(axis=-1)
@@ -100,7 +102,7 @@ def test_a_head_that_writes_nothing_is_idle_whatever_it_attends_to():
     with torch.no_grad():
         of.bert.encoder.layer[0].attention.output.dense.weight[:, 4:8] = 0  # head 1 of three
     plain = scores(of, 10_000)
-    idle = AttentionScorer(of, ENCODED, TOKENS, 10_000).relative_writes(plain)[:, 0, 1]
+    idle = relative_writes(written(of), plain)[:, 0, 1]
     assert (idle[~np.isnan(idle)] == 0).all()
 
 

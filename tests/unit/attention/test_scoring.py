@@ -8,8 +8,8 @@ import torch
 
 from pipeline.attention import head_labels
 from pipeline.attention.attention_shift import SHIFTED
-from pipeline.attention.head_functions import Tokens, chance, weights
-from pipeline.attention.scoring import AttentionScorer
+from pipeline.attention.head_functions import FUNCTIONS, Tokens, chance, control_weights, weights
+from pipeline.attention.scoring import AttentionScorer, control_scores
 from pipeline.stats.bootstrap import QuerySample
 from tests.unit.attention.test_maps import CLS, ENCODED, PAD, SEP, TOKENS, encode, framework_attention, model
 
@@ -50,12 +50,13 @@ def planted_scorer(pairs: int) -> AttentionScorer:
 
 def controls_of(scorer: AttentionScorer) -> np.ndarray:
     chances = np.stack([chance(*weights(tokens)) for tokens in scorer.tokens])
-    return scorer.controls(chances, 0.8, seed=0)
+    [retargeted] = scorer.read(scorer.mass(control_weights))
+    return control_scores(retargeted, scorer.replaced(seed=0), chances, 0.8)
 
 
 def test_readers_of_neighbours_are_no_segmentation_heads():
     scorer = planted_scorer(200)
-    scores = scorer.scores()
+    scores = scorer.scores().functions
     shuffled = np.zeros((*scores.shape[:-1], len(head_labels.ORDER_FUNCTIONS)))
     evidence = head_labels.Evidence(scores, controls_of(scorer), shuffled, np.ones(scores.shape))
     found = head_labels.label_heads(evidence, QuerySample(np.arange(200), 300, seed=0), margin=0.05)
@@ -79,7 +80,7 @@ def matching_keys(tokens: Tokens, query: int) -> dict[str, list[int]]:
 
 def test_matched_scores_are_of_the_tokens_of_a_match_alone():
     of = model()
-    found = AttentionScorer(of, ENCODED, TOKENS, 40).matched_scores()
+    found = AttentionScorer(of, ENCODED, TOKENS, 40).scores().matched
     undefined = []
     for pair, tokens in enumerate(TOKENS):
         by_query = [matching_keys(tokens, query) for query in np.flatnonzero(tokens.text)]
@@ -91,3 +92,18 @@ def test_matched_scores_are_of_the_tokens_of_a_match_alone():
             np.testing.assert_allclose(found[pair, :, :, place], np.mean(shares, axis=0), atol=1e-6)
     np.testing.assert_array_equal(np.isnan(found).all(axis=(1, 2, 3)), undefined)
     assert 0 < sum(undefined) < len(undefined)
+
+
+def test_evidence_takes_one_pass_and_two_counterfactual_ones():
+    of, passes = model(), []
+    of.base_model.register_forward_pre_hook(lambda _, __, inputs: passes.append(inputs), with_kwargs=True)
+    scorer = AttentionScorer(of, ENCODED, TOKENS, 10_000)
+    chances = np.stack([chance(*weights(tokens)) for tokens in TOKENS])
+    found, evidence = scorer.evidence(chances, 0.75, seed=0)
+    assert len(passes) == 3
+    alone = scorer.scores()
+    np.testing.assert_array_equal(found.functions, alone.functions)
+    np.testing.assert_array_equal(found.matched, alone.matched)
+    np.testing.assert_array_equal(evidence.scores, alone.functions)
+    np.testing.assert_array_equal(evidence.controls[..., FUNCTIONS.index("entropy")], 0.75)
+    np.testing.assert_array_equal(evidence.shuffled, scorer.shuffled(head_labels.ORDER_FUNCTIONS, seed=0))
