@@ -116,7 +116,12 @@ def _enough_changed(changes: Changes) -> np.ndarray:
     """Whether ENOUGH_CHANGED queries change, bool [mask]; so by a measure of pairs, whose intervals need no more."""
     if changes.measure.per != "query":
         return np.ones(len(changes.changes), dtype=bool)
-    return (changes.sums[1:, :, 0] != changes.sums[0, :, 0]).sum(axis=1) >= ENOUGH_CHANGED
+    return changed_queries(changes) >= ENOUGH_CHANGED
+
+
+def changed_queries(changes: Changes) -> np.ndarray:
+    """Number of queries that change, of a mean over queries, [mask]."""
+    return (changes.sums[1:, :, 0] != changes.sums[0, :, 0]).sum(axis=1)
 
 
 def inert(effects: Effects, measures: MeasureSet, margin: float, queries: int) -> np.ndarray:

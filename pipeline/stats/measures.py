@@ -272,17 +272,27 @@ def measure_changes(measure: Measure, logits: np.ndarray, evaluated: EvaluationS
     Intervals are the jackknife's; where few predictions change, the wider of that and the exact one.
     """
     rows = np.concatenate([evaluated.unmasked_logits[None], logits, evaluated.constant_logits[None]])
-    sums = measure.statistics(rows, evaluated)
+    exact = measure.exact_interval(logits, evaluated) if measure.exact_interval else None
+    return changes_of_sums(measure, measure.statistics(rows, evaluated), evaluated.sample, exact)
+
+
+def changes_of_sums(measure: Measure, sums: np.ndarray, sample: QuerySample, exact: Ends | None = None) -> Changes:
+    """`measure_changes` from a measure's statistics.
+
+    Args:
+        sums: by query, of the unmasked model, of every mask and of the constant model, [1 + mask + 1, query, statistic].
+        exact: intervals, see `Measure.exact_interval`.
+    """
     totals = sums.sum(axis=1)
     values, left_out = measure.value(totals), measure.value(totals[:, None] - sums)  # [row], [row, query]
     changes, without = measure.changes(values[1:], values[0]), measure.changes(left_out[1:], left_out[:1])
     way = np.where(measure.harm(changes[-1]) > 0, changes[-1], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares, shares_without = changes[:-1] / way, without[:-1] / np.where(np.isnan(way), np.nan, without[-1])
-    exact = measure.exact_interval(logits, evaluated) if measure.exact_interval else (changes[:-1], changes[:-1])
+    exact = exact or (changes[:-1], changes[:-1])
     exact_shares = np.minimum(*exact / way), np.maximum(*exact / way)
     any_share = POSITIVE if measure.is_distance else ANY
-    drawn = measure.value(evaluated.sample.bootstrap.sums(np.moveaxis(sums[:-1], 1, 0)))  # [resample, 1 + mask]
+    drawn = measure.value(sample.bootstrap.sums(np.moveaxis(sums[:-1], 1, 0)))  # [resample, 1 + mask]
     return Changes(
         measure,
         values[1:-1],
