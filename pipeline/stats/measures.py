@@ -280,7 +280,7 @@ def changes_of_sums(measure: Measure, sums: np.ndarray, sample: QuerySample, exa
     """`measure_changes` from a measure's statistics.
 
     Args:
-        sums: by query, of the unmasked model, of every mask and of the constant model, [1 + mask + 1, query, statistic].
+        sums: by query, of the unmasked model, every mask and the constant model, [1 + mask + 1, query, statistic].
         exact: intervals, see `Measure.exact_interval`.
     """
     totals = sums.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Statistics of rankers where the truth is known, see `tests.support.ranking_calibration`; figures in docs/method.md."""
+"""Statistics of rankers where the truth is known, see `tests.support.ranking_calibration` and docs/method.md."""
 
 import pytest
 

@@ -13,7 +13,6 @@ from pipeline.analysis.ablation_effects import (
     ENOUGH_CHANGED,
     HARMFUL,
     NEEDED,
-    NO_EFFECT,
     SMALL,
     Effects,
     changed_queries,
@@ -117,9 +116,7 @@ def sparse_heads(
     struck = (rng.random((len(shares), queries)) < np.array(shares)[:, None])[:, evaluated.sample.query_ids, None]
     sizes = drop * np.where(np.arange(len(shares)) % 2, 1, -1)[:, None, None]
     noise = rng.normal(0, 0.02, (len(shares), *evaluated.unmasked_logits.shape))
-    return population(
-        evaluated, evaluated.unmasked_logits + sizes * struck * evaluated.gold[:, None] + noise, measures
-    )
+    return population(evaluated, evaluated.unmasked_logits + sizes * struck * evaluated.gold[:, None] + noise, measures)
 
 
 @dataclass(frozen=True)
@@ -182,7 +179,7 @@ def coverage(truth: RankedPopulation, queries: int, repetitions: int) -> pd.Data
         for measure, changes in truth.drawn(queries, seed).items():
             holds = (changes.low <= true[measure]) & (true[measure] <= changes.high)
             many = changed_queries(changes) >= ENOUGH_CHANGED
-            held.append(pd.DataFrame({"measure": measure.name, "mask": np.arange(len(many)), "many": many, "holds": holds}))
+            held.append(pd.DataFrame({"measure": measure.name, "many": many, "holds": holds}))
     found = pd.concat(held)
     by_measure = found.groupby("measure", sort=False)["many"].mean().rename("share_enough").to_frame()
     shares = found.groupby(["measure", "many"])["holds"].mean().unstack("many").reindex(columns=[True, False])
