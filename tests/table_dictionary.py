@@ -46,16 +46,22 @@ def dictionary() -> str:
     """The page: a section a file."""
     alike = [list(tables) for _, tables in groupby(TABLES, lambda table: (table.title, table.columns))]
     sections = [
-        _section([one.path for one in tables], f"One row: {tables[0].title}", _columns(tables[0])) for tables in alike
+        _section(
+            [one.path for one in tables],
+            f"One row: {tables[0].title}",
+            _columns(tables[0]),
+            " (of a ranker)" if tables[0] in OF_RANKERS else "",
+        )
+        for tables in alike
     ]
     sections += [_section([one.path], f"One record: {one.title}", _keys("key", one.keys)) for one in RECORDS]
     sections += [_section([one.path], f"Arrays: {one.title}", _keys("array", one.keys)) for one in ARRAYS]
     return "\n".join([INTRODUCTION, *sections])
 
 
-def _section(files: list[Path], title: str, lines: Iterator[str]) -> str:
+def _section(files: list[Path], title: str, lines: Iterator[str], kind: str = "") -> str:
     names = ", ".join(file.as_posix() for file in files)
-    return f"## {names}\n\n{title}.\n\n" + "".join(f"| {line} |\n" for line in lines)
+    return f"## {names}{kind}\n\n{title}.\n\n" + "".join(f"| {line} |\n" for line in lines)
 
 
 def _columns(table: Table) -> Iterator[str]:

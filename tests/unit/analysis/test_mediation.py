@@ -21,6 +21,7 @@ from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.measures import EvaluationSet
 from pipeline.stats.metrics import logit_margins
+from tests.support import frames
 from tests.support.builders import ablation_engine
 from tests.support.frames import joint_mediation_frame
 from tests.support.planted import (
@@ -116,7 +117,8 @@ def test_a_model_of_one_layer_has_no_edges_but_a_table():
     metrics = relay_heads.dependency_metrics(tables[0], none, joint)
     assert (metrics.pop("relay_heads"), metrics.pop("dependent_relay_heads")) == (0, 0)
     assert set(metrics.values()) == {None}
-    assert dependence(none, joint).verdict == direction(none).verdict == CANNOT_TELL
+    tables = frames.tables(mediation=none, joint_mediation=joint)
+    assert dependence(tables).verdict == direction(tables).verdict == CANNOT_TELL
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -347,7 +349,7 @@ NO_JOINT = pd.DataFrame({"outputs": [], "rows": [], "heads": []})
     ],
 )
 def test_dependence(relays: pd.DataFrame, joint: pd.DataFrame, verdict: str):
-    assert dependence(relays, joint).verdict == verdict
+    assert dependence(frames.tables(mediation=relays, joint_mediation=joint)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -360,8 +362,8 @@ def test_dependence(relays: pd.DataFrame, joint: pd.DataFrame, verdict: str):
     ],
 )
 def test_direction_is_that_of_the_strongest(changed: dict, verdict: str):
-    assert direction(relay_rows(**changed)).verdict == verdict
+    assert direction(frames.tables(mediation=relay_rows(**changed))).verdict == verdict
 
 
 def test_direction_says_how_many_relay_heads_agree():
-    assert direction(relay_rows()).measured.endswith("1 of 3 relay heads above chance")
+    assert direction(frames.tables(mediation=relay_rows())).measured.endswith("1 of 3 relay heads above chance")
