@@ -1,4 +1,7 @@
-"""Attention maps of example pairs, as in the article: before and after fine-tuning, increase and decrease."""
+"""Attention maps of example pairs, as in the article: before and after fine-tuning, increase and decrease.
+
+Where there is no model before fine-tuning, the map of the one there is.
+"""
 
 import numpy as np
 import pandas as pd
@@ -29,21 +32,45 @@ def most_changed(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
     return {Head(*map(int, head)): float(change[head]) for head in order}
 
 
+def strongest(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
+    """Heads with the highest score of term_match after fine-tuning -> the score, without undefined ones."""
+    rows = profiles[(profiles["function"] == "term_match") & (profiles["phase"] == "after")]
+    scores = rows.set_index(["layer", "head"])["score"].dropna()
+    order = scores.sort_values(ascending=False, kind="stable").index[:count]
+    return {Head(*map(int, head)): float(scores[head]) for head in order}
+
+
 def example_maps(results: Results) -> list[RenderedFigure]:
     """Attention maps, one figure per example pair and head."""
-    heads = most_changed(results.profiles, results.example_heads)
+    choose, draw, word = (
+        (most_changed, _four_maps, _maps_text) if results.tables.has_before else (strongest, _one_map, _map_text)
+    )
+    heads = choose(results.profiles, results.example_heads)
     pairs = tqdm(results.example_pairs, desc="maps", unit="pair", delay=1)
     return [
-        render_figure(_four_maps(pair, head), _maps_text(results, index, head, change))
+        render_figure(draw(pair, head), word(results, index, head, number))
         for index, pair in enumerate(pairs)
-        for head, change in heads.items()
+        for head, number in heads.items()
     ]
+
+
+def _one_map(pair: ExamplePair, head: Head) -> Figure:
+    """Attention [query, key] of the model."""
+    labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
+    size = len(labels)
+    values = pair.after[(*head, slice(size), slice(size))].astype(float)
+    margin, side = 0.25 + COLUMN * max(map(width, labels)), CELL * max(size, LEAST_TOKENS)
+    figure = blank_figure(margin + side + heatmaps.SCALE + 0.15, margin + side + heatmaps.TOP + 0.2)
+    axes = panel(figure, margin + 0.15, margin + 0.15, side, side)
+    _draw_map(axes, "attention", values, labels, margin, heatmaps.from_zero_norm(values, least=0.01), SCORES)
+    return figure
 
 
 def _four_maps(pair: ExamplePair, head: Head) -> Figure:
     """Attention [query, key] before and after fine-tuning, its increase and its decrease."""
     labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
     size = len(labels)
+    assert pair.before is not None, "there is a model before fine-tuning"
     before, after = (maps[(*head, slice(size), slice(size))].astype(float) for maps in (pair.before, pair.after))
     margin = 0.25 + COLUMN * max(map(width, labels))
     figure, panels = _four_panels(CELL * max(size, LEAST_TOKENS), margin)
@@ -77,15 +104,24 @@ def _draw_map(
 
 
 def _maps_text(results: Results, index: int, head: Head, change: float) -> FigureText:
+    shown = "before and after fine-tuning, increase and decrease"
+    return _text(results, index, head, shown, f"changed by {100 * change:+.1f} percentage points")
+
+
+def _map_text(results: Results, index: int, head: Head, score: float) -> FigureText:
+    return _text(results, index, head, "as the model has it", f"is {100 * score:.1f}%")
+
+
+def _text(results: Results, index: int, head: Head, shown: str, score: str) -> FigureText:
     pair, tokens = results.example_pairs[index], len(results.example_pairs[index].tokens)
     cut = f" The first {MOST_TOKENS} of {tokens} tokens are shown." if tokens > MOST_TOKENS else ""
     return FigureText(
         name=f"maps_pair_{index}_layer_{head.layer}_head_{head.head}",
         title=f"Pair {index + 1}, {head.name}",
-        alt=f"Attention maps of {head.name} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: before "
-        "and after fine-tuning, increase and decrease.",
+        alt=f"Attention maps of {head.name} on “{shortened(pair.query, 60)}” and “{shortened(pair.title, 80)}”: "
+        f"{shown}.",
         caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
         f"“{shortened(pair.title, 300)}”, grade {visible(results.grade_text(pair.grade))}. Each row is one "
         f"token's attention distribution over the tokens below (sums to 1). Over the dev split this head's term_match "
-        f"changed by {100 * change:+.1f} percentage points.{cut}",
+        f"{score}.{cut}",
     )

@@ -43,12 +43,15 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
             else [],
             "similarity": [_head_map(results)],
             "grades": [model_charts.predicted_grades(results)] if results.measures is GRADER else [],
-            "profiles": [
-                head_heatmaps.profile_heatmap(results, name) for name in results.profiles["function"].unique()
-            ],
+            "profiles": [_profile(results, str(name)) for name in results.profiles["function"].unique()],
             "maps": attention_maps.example_maps(results),
             "learning": [] if results.curve.empty else [model_charts.learning_curve(results)],
         }
+
+
+def _profile(results: Results, function: str) -> RenderedFigure:
+    draw = head_heatmaps.profile_heatmap if results.tables.has_before else head_heatmaps.profile_after
+    return draw(results, function)
 
 
 def _if_ablated(results: Results, group_type: str, draw: Callable[[Results], RenderedFigure]) -> list[RenderedFigure]:

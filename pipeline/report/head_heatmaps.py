@@ -122,6 +122,20 @@ def profile_heatmap(results: Results, function: str) -> RenderedFigure:
     return render_figure(figure, _profile_text(results, function, rows, chance))
 
 
+def profile_after(results: Results, function: str) -> RenderedFigure:
+    """Heat map of one function where there is no model before fine-tuning, in percent."""
+    rows = results.profiles[results.profiles["function"] == function]
+    after, chance = 100 * heatmaps.head_matrix(rows, "score"), 100 * float(rows["chance"].mean())
+    width, height = heatmaps.panel_size(after, column=0.28)
+    figure = blank_figure(heatmaps.LEFT + width + heatmaps.SCALE, heatmaps.BOTTOM + height + 2 * heatmaps.TOP)
+    axes, scores = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height), heatmaps.from_zero_norm(after, least=1)
+    heatmaps.draw_heatmap(axes, after, scores, SCORES, "{:.0f}".format)
+    unit = "% of the maximum entropy" if function == "entropy" else "% of a token's attention"
+    heatmaps.colour_bar(axes, scores, SCORES, unit)
+    figure.text(heatmaps.LEFT / figure.get_figwidth(), 0.96, f"{function}, {_chance(chance)}", va="top", fontsize=10)
+    return render_figure(figure, _score_text(results, function, rows, chance))
+
+
 def _three_panels(values: np.ndarray) -> tuple[Figure, list[Axes]]:
     """A figure with three empty matrices; the last two have room for a colour bar."""
     width, height = heatmaps.panel_size(values, column=0.28)
@@ -138,13 +152,30 @@ def _chance(chance: float) -> str:
     return f"chance {chance:.1f}%" if np.isfinite(chance) else "undefined in this data"
 
 
+def _said(function: str) -> tuple[str, str]:
+    """A function's title, and what its score is."""
+    if function == "entropy":
+        score = "Entropy of each token's attention in percent of the maximum, 0 for a single token"
+        return "entropy of attention", score
+    target = TARGETS.get(function, function)
+    return f"attention to {target}", f"Share of a token's attention, in percent, that falls on {target}"
+
+
+def _score_text(results: Results, function: str, rows: pd.DataFrame, chance: float) -> FigureText:
+    title, score = _said(function)
+    return FigureText(
+        name=f"profile_{function}",
+        title=f"{function}: {title}",
+        alt=f"Heat map of {function}, layer by head; {_chance(chance)}. Mean over heads "
+        f"{_percent(rows['score'].mean())}.",
+        caption=f"{score}, on {_pairs(results, function)} of the dev split. Darker is higher. Chance is the score of "
+        "uniform attention.",
+    )
+
+
 def _profile_text(results: Results, function: str, rows: pd.DataFrame, chance: float) -> FigureText:
     before, after = (rows.loc[rows["phase"] == phase, "score"].mean() for phase in ("before", "after"))
-    target = TARGETS.get(function, function)
-    title, score = f"attention to {target}", f"Share of a token's attention, in percent, that falls on {target}"
-    if function == "entropy":
-        title = "entropy of attention"
-        score = "Entropy of each token's attention in percent of the maximum, 0 for a single token"
+    title, score = _said(function)
     return FigureText(
         name=f"profile_{function}",
         title=f"{function}: {title}",

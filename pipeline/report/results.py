@@ -22,13 +22,13 @@ from pipeline.stats.measures import Measure
 
 @dataclass(frozen=True)
 class ExamplePair:
-    """A pair with its attention maps before and after fine-tuning, [layer, head, query, key]."""
+    """A pair with its attention maps before (if at hand) and after fine-tuning, [layer, head, query, key]."""
 
     query: str
     title: str
     grade: float  # index of the grade, or the number that it is
     tokens: list[str]  # one string a position
-    before: np.ndarray
+    before: np.ndarray | None
     after: np.ndarray
 
 

@@ -2,6 +2,7 @@
 reports/findings.json, and the run in a dozen values, reports/headline.json.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import nan
 
@@ -75,7 +76,7 @@ def read_results(params: Params) -> Results:
         bilstm=schemas.metrics(paths.stage_metrics("bilstm"), MODEL_METRICS[kind][:1]),
         attention=schemas.metrics(paths.stage_metrics("attention")),
         head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
-        example_pairs=_read_example_pairs(),
+        example_pairs=_read_example_pairs(("before", "after") if params.model.has_before else ("after",)),
         example_heads=params.report.example_heads,
     )
 
@@ -113,11 +114,14 @@ def _largest_gains() -> tuple[float, float]:
     return largest, by_chance
 
 
-def _read_example_pairs() -> list[ExamplePair]:
+def _read_example_pairs(phases: Sequence[str]) -> list[ExamplePair]:
+    """Example pairs with their maps in these phases."""
     described = attention.EXAMPLE_PAIRS.read()
-    phases = [(f"before_{index}", f"after_{index}") for index in range(len(described))]
-    maps = formats.read_safetensors(paths.MAPS, [name for pair in phases for name in pair])
+    names = [f"{phase}_{index}" for index in range(len(described)) for phase in phases]
+    maps = formats.read_safetensors(paths.MAPS, names)
     return [
-        ExamplePair(**{key: pair[key] for key in PAIR_KEYS}, before=maps[before], after=maps[after])
-        for pair, (before, after) in zip(described, phases, strict=True)
+        ExamplePair(
+            **{key: pair[key] for key in PAIR_KEYS}, before=maps.get(f"before_{index}"), after=maps[f"after_{index}"]
+        )
+        for index, pair in enumerate(described)
     ]
