@@ -31,7 +31,7 @@ def describe_pair(
         "query_id": int(row["query_id"]),
         "query": row["query"],
         "title": row["title"],
-        "grade": int(row["grade"]),
+        "grade": row["grade"].item(),
         "tokens": readable_tokens(tokenizer, encoded, pair, (row["query"], row["title"])),
         "segment": encoded.segment[encoded.tokens(pair)].tolist(),
     }

@@ -268,6 +268,11 @@ class Params(Section):
                 "data.grades is numbers, but finetune.objective classes needs named grades; list them, or set the "
                 "objective to regression, pairwise or listwise"
             )
+        if self.attention.drift_null and self.model.fine_tuned:
+            raise ValueError(
+                "attention.drift_null trains on shuffled grades, but model.fine_tuned is true, so that nothing is "
+                "trained here; set attention.drift_null to false"
+            )
         order = self.model.label_order
         if order is not None and sorted(order) != sorted(self.data.grade_names):
             raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")

@@ -10,13 +10,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from pipeline.attention.maps import MOST_MAPPED as MOST_TOKENS
 from pipeline.core.heads import Head
 from pipeline.report import heatmaps
 from pipeline.report.canvas import GREW, SCORES, SHRANK, FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.results import ExamplePair, Results
 from pipeline.report.text import shortened, visible, width
 
-MOST_TOKENS = 40  # a longer pair's map is cut here, since its labels could not be read
 LEAST_TOKENS = 14  # a shorter pair's map is drawn as large as one of so many tokens
 CELL = 0.16  # inches a token
 COLUMN = 0.06  # inches a column of a label
@@ -115,6 +115,7 @@ def _map_text(results: Results, index: int, head: Head, score: float) -> FigureT
 def _text(results: Results, index: int, head: Head, shown: str, score: str) -> FigureText:
     pair, tokens = results.example_pairs[index], len(results.example_pairs[index].tokens)
     cut = f" The first {MOST_TOKENS} of {tokens} tokens are shown." if tokens > MOST_TOKENS else ""
+    below = "" if cut else " below (sums to 1)"
     return FigureText(
         name=f"maps_pair_{index}_layer_{head.layer}_head_{head.head}",
         title=f"Pair {index + 1}, {head.name}",
@@ -122,6 +123,6 @@ def _text(results: Results, index: int, head: Head, shown: str, score: str) -> F
         f"{shown}.",
         caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
         f"“{shortened(pair.title, 300)}”, grade {visible(results.grade_text(pair.grade))}. Each row is one "
-        f"token's attention distribution over the tokens below (sums to 1). Over the dev split this head's term_match "
+        f"token's attention distribution over the tokens{below}. Over the dev split this head's term_match "
         f"{score}.{cut}",
     )
