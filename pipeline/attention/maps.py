@@ -16,7 +16,6 @@ from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 PairWeights = Callable[[int], np.ndarray]
 # A batch's pairs and each layer's attention [pair, head, query, key] -> scores [pair, layer, head, function].
 Reduction = Callable[[list[int], Iterable[Tensor]], Tensor]
-MOST_MAPPED = 40  # tokens of an example pair whose map is kept: the labels of more could not be read
 # Attention weights held at a time, over all layers, heads and pairs of a batch: 128 MiB (a longer pair goes alone).
 MAX_WEIGHTS = 2**25
 
@@ -87,10 +86,7 @@ def attention_entropy(weigh: PairWeights, device: torch.device) -> Reduction:
 
 
 def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterable[int]) -> list[np.ndarray]:
-    """Attention maps of a few pairs, each run alone and so without padding: float16 [layer, head, query, key].
-
-    Of a longer pair the first MOST_MAPPED tokens: a map of 512 is 262,144 numbers a head, and nobody reads it.
-    """
+    """Whole attention maps of a few pairs, each run alone and so without padding: float16 [layer, head, query, key]."""
     return [_map(model, collate(encoded, np.array([pair]), 0, model.device)) for pair in pairs]
 
 
@@ -144,8 +140,7 @@ def _attention(model: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tenso
 
 
 def _map(model: PreTrainedModel, inputs: dict[str, Tensor]) -> np.ndarray:
-    whole = torch.cat(_attention(model, inputs))  # [layer, head, query, key]
-    return whole[..., :MOST_MAPPED, :MOST_MAPPED].to(torch.float16).cpu().numpy()
+    return torch.cat(_attention(model, inputs)).to(torch.float16).cpu().numpy()  # [layer, head, query, key]
 
 
 def _padded(weights: list[np.ndarray], axes: int) -> Tensor:

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from pipeline.attention.maps import MOST_MAPPED as MOST_TOKENS
+from pipeline.attention.example_pairs import MOST_MAPPED as MOST_TOKENS
 from pipeline.core.heads import Head
 from pipeline.report import heatmaps
 from pipeline.report.canvas import GREW, SCORES, SHRANK, FigureText, RenderedFigure, blank_figure, panel, render_figure

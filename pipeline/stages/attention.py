@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.attention import head_functions, head_labels
 from pipeline.attention.attention_shift import AttentionShift, Shifts, shift_counts
-from pipeline.attention.example_pairs import describe_pair, example_pairs
+from pipeline.attention.example_pairs import MOST_MAPPED, describe_pair, example_pairs
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.attention.head_labels import Evidence
 from pipeline.attention.head_similarity import compared_pairs, head_embedding
@@ -72,7 +72,7 @@ def main(params: Params, record: Record) -> None:
     embedding = embedding.merge(head_labels.first_label(labels), how="left")
     examples = example_pairs(pairs, encoded, tokens, settings.example_pairs)
     maps = {
-        f"{phase}_{number}": attention_map
+        f"{phase}_{number}": attention_map[..., :MOST_MAPPED, :MOST_MAPPED]
         for phase, model in models.items()
         for number, attention_map in enumerate(attention_maps(model, encoded, examples))
     }
