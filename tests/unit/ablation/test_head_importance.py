@@ -73,7 +73,7 @@ def test_of_a_ranker_is_the_mean_size_of_each_querys_derivative(family, max_toke
         step[layer, head] = STEP
         up, down = (ranking_losses(model, pairs, 1 + sign * step) for sign in (1, -1))
         expected[:, layer, head] = (up - down) / (2 * STEP)
-    found = ranking_gradient_importance(model, pairs, TITLE_GRADES, QUERIES, max_tokens)
+    found = ranking_gradient_importance(model, pairs, TITLE_GRADES, QUERIES, max_tokens=max_tokens)
     np.testing.assert_allclose(found, np.abs(expected).mean(axis=0), rtol=1e-4, atol=1e-6)
 
 
