@@ -15,7 +15,7 @@ from pipeline.stats.paired_tests import change_p_values, detectable
 VERDICTS = NEEDED, HARMFUL, SMALL, NO_EFFECT, UNDECIDED = "needed", "harmful", "small", "no effect", "undecided"
 CHANCE_DRAWS = 5_000  # of the largest gain by chance
 ENOUGH_QUERIES = 50  # to claim that an effect is small: of rare effects fewer may hold none
-ENOUGH_CHANGED = 20  # queries that change, to claim that a measure by query does: intervals of fewer cover too little
+ENOUGH_CHANGED = 20  # queries that change as much as matters, to claim an effect by query: of fewer intervals miss
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def verdicts(effects: Effects, measure: Measure, margin: float | np.ndarray, que
     """Verdict on each mask by a measure that needs grades, [mask].
 
     NEEDED or HARMFUL: significant (q), and the whole interval beyond the margin; by a measure of queries, of which
-    ENOUGH_CHANGED change. SMALL: significant, and the whole interval within it. NO_EFFECT: the whole interval within
-    it. UNDECIDED: none of these, and everything where the model is no better than the constant one.
+    ENOUGH_CHANGED change by more than it. SMALL: significant, and the whole interval within it. NO_EFFECT: the whole
+    interval within it. UNDECIDED: none of these, and everything where the model is no better than the constant one.
 
     Within the margin must be the wider interval that allows for what the sample may have missed, and of
     ENOUGH_QUERIES.
@@ -104,7 +104,7 @@ def verdicts(effects: Effects, measure: Measure, margin: float | np.ndarray, que
     """
     changes = effects.changes[measure.name]
     sure = (effects.frame[f"{measure.name}_q"] < SIGNIFICANCE).to_numpy()
-    enough = _enough_changed(changes)
+    enough = _enough_changed(changes, margin)
     needed, harmful = enough & (changes.share_low > margin), enough & (changes.share_high < -np.asarray(margin))
     within = equivalent(changes.share_least, changes.share_most, margin) & (queries >= ENOUGH_QUERIES)
     return np.select(
@@ -112,16 +112,15 @@ def verdicts(effects: Effects, measure: Measure, margin: float | np.ndarray, que
     )
 
 
-def _enough_changed(changes: Changes) -> np.ndarray:
-    """Whether ENOUGH_CHANGED queries change, bool [mask]; so by a measure of pairs, whose intervals need no more."""
+def _enough_changed(changes: Changes, margin: float | np.ndarray) -> np.ndarray:
+    """Whether ENOUGH_CHANGED queries change by more than the margin, bool [mask].
+
+    Less does not count: every query's pairwise log loss changes with its scores, wherever the effect sits. True by a
+    measure of pairs, whose intervals need no more.
+    """
     if changes.measure.per != "query":
         return np.ones(len(changes.changes), dtype=bool)
-    return changed_queries(changes) >= ENOUGH_CHANGED
-
-
-def changed_queries(changes: Changes) -> np.ndarray:
-    """Number of queries that change, of a mean over queries, [mask]."""
-    return (changes.sums[1:, :, 0] != changes.sums[0, :, 0]).sum(axis=1)
+    return changes.changed_queries(margin) >= ENOUGH_CHANGED
 
 
 def inert(effects: Effects, measures: MeasureSet, margin: float, queries: int) -> np.ndarray:

@@ -229,6 +229,7 @@ class Changes:
         share_least, share_most: wider intervals, for claims that a change is small: they allow for what was not seen.
         resamples: the changes in every resample of the bootstrap, [mask, resample].
         sums: statistics by query, of the unmasked model and of every mask, [1 + mask, query, statistic].
+        way: change from the unmasked model to the constant one; NaN where the model is no better than that one.
     """
 
     measure: Measure
@@ -242,6 +243,7 @@ class Changes:
     share_most: np.ndarray
     resamples: np.ndarray
     sums: np.ndarray
+    way: float
 
     @property
     def without(self) -> np.ndarray:
@@ -249,12 +251,22 @@ class Changes:
         values = self.measure.value(self.sums.sum(axis=1, keepdims=True) - self.sums)
         return self.measure.changes(values[1:], values[:1])
 
+    def changed_queries(self, share: float | np.ndarray) -> np.ndarray:
+        """Number of queries that change by more than a share of the way, of a mean over queries, [mask].
+
+        Args:
+            share: the same of every mask or [mask].
+        """
+        unit = self.measure.value(self.sums[0].sum(axis=0)) if self.measure.is_relative else 1.0
+        sizes = np.abs(np.asarray(share) * self.way * unit)[..., None]
+        return (np.abs(self.sums[1:, :, 0] - self.sums[0, :, 0]) > sizes).sum(axis=1)
+
     def of(self, masks: np.ndarray) -> "Changes":
         """Changes of some masks, bool [mask]."""
         kept = {
             field.name: getattr(self, field.name)[masks]
             for field in fields(self)
-            if field.name not in ("measure", "sums")
+            if field.name not in ("measure", "sums", "way")
         }
         return replace(self, sums=self.sums[np.append(True, masks)], **kept)
 
@@ -302,6 +314,7 @@ def changes_of_sums(measure: Measure, sums: np.ndarray, sample: QuerySample, exa
         *_wider(jackknife_intervals(shares_without, shares, typical_part(shares_without)), exact_shares, any_share),
         resamples=measure.changes(drawn[:, 1:], drawn[:, :1]).T,
         sums=sums[:-1],
+        way=float(way),
     )
 
 

@@ -15,7 +15,6 @@ from pipeline.analysis.ablation_effects import (
     NEEDED,
     SMALL,
     Effects,
-    changed_queries,
     verdicts,
 )
 from pipeline.stats.bootstrap import SIGNIFICANCE, QuerySample, q_values
@@ -170,15 +169,15 @@ def _effects(changes: Changes, q: np.ndarray) -> Effects:
 def coverage(truth: RankedPopulation, queries: int, repetitions: int) -> pd.DataFrame:
     """Shares of the intervals that hold the population's change, a row a measure.
 
-    `enough`: of those in which ENOUGH_CHANGED queries change; `few`: of the others; `share_enough`: how many are the
-    former.
+    `enough`: of those in which ENOUGH_CHANGED queries change by more than MARGIN; `few`: of the others; `share_enough`:
+    how many are the former.
     """
     true = {measure: truth.changes(measure)[:-1] for measure in truth.sums}
     held = []
     for seed in range(repetitions):
         for measure, changes in truth.drawn(queries, seed).items():
             holds = (changes.low <= true[measure]) & (true[measure] <= changes.high)
-            many = changed_queries(changes) >= ENOUGH_CHANGED
+            many = changes.changed_queries(MARGIN) >= ENOUGH_CHANGED
             held.append(pd.DataFrame({"measure": measure.name, "many": many, "holds": holds}))
     found = pd.concat(held)
     by_measure = found.groupby("measure", sort=False)["many"].mean().rename("share_enough").to_frame()
@@ -193,8 +192,9 @@ def wrong_claims(truth: RankedPopulation, queries: int, repetitions: int) -> pd.
     stand between it and a claim.
 
     Returns:
-        A row a measure that needs grades and mask: `small`, its effect is said to be within the margin; `beyond`, to be
-        beyond it; `sign`, to be beyond it on the other side.
+        A row a measure that needs grades and mask: `small`, its effect is said to be within the margin; `small_of_few`,
+        and fewer than ENOUGH_CHANGED queries change by more; `beyond`, to be beyond it; `sign`, to be beyond it on the
+        other side.
     """
     rows = []
     for seed in range(repetitions):
@@ -203,7 +203,7 @@ def wrong_claims(truth: RankedPopulation, queries: int, repetitions: int) -> pd.
             verdict = verdicts(_effects(changes, np.zeros(len(shares))), measure, np.abs(shares), queries)
             right, wrong = np.where(shares > 0, [[NEEDED], [HARMFUL]], [[HARMFUL], [NEEDED]])
             claims = {"small": verdict == SMALL, "beyond": verdict == right, "sign": verdict == wrong}
-            few = changed_queries(changes) < ENOUGH_CHANGED
+            few = changes.changed_queries(np.abs(shares)) < ENOUGH_CHANGED
             claims["small_of_few"] = claims["small"] & few
             rows.append(pd.DataFrame({"measure": measure.name, "mask": np.arange(len(shares)), **claims}))
     return pd.concat(rows).groupby(["measure", "mask"], sort=False).mean()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from pipeline.stats.bootstrap import QuerySample, q_values
 from pipeline.stats.grading_measures import ACCURACY, CHANGED_PREDICTIONS, KL_DIVERGENCE, LOG_LOSS
 from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.measures import Changes, EvaluationSet, Measure
+from pipeline.stats.ranking_measures import PAIRWISE_LOG_LOSS
 
 MARGIN = 0.02
 
@@ -71,7 +74,7 @@ def planted(measure: Measure, intervals: list[tuple], q: list[float]) -> Effects
     """Effects of given intervals of shares of the way: low, high, and the wider least and most."""
     ends = np.array(intervals, dtype=float).T
     nothing = np.zeros(len(intervals))
-    changes = Changes(measure, nothing, nothing, nothing, nothing, *ends, nothing[:, None], nothing[:, None])
+    changes = Changes(measure, nothing, nothing, nothing, nothing, *ends, nothing[:, None], nothing[:, None], 1.0)
     return Effects(pd.DataFrame({f"{measure.name}_q": q}), {measure.name: changes})
 
 
@@ -92,6 +95,17 @@ RULES = [  # low, high, least, most as shares of the way, above 0 worse; q; verd
 def test_verdicts_follow_significance_size_and_direction(measure):
     effects = planted(measure, [ends for ends, _, _ in RULES], [q for _, q, _ in RULES])
     assert verdicts(effects, measure, MARGIN, ENOUGH_QUERIES).tolist() == [verdict for _, _, verdict in RULES]
+
+
+@pytest.mark.parametrize(("changed", "verdict"), [(19, UNDECIDED), (20, NEEDED)])
+def test_a_measure_of_queries_decides_where_enough_of_them_change_as_much_as_matters(changed, verdict):
+    measure, sure = PAIRWISE_LOG_LOSS, planted(PAIRWISE_LOG_LOSS, [(0.03, 0.09, 0.02, 0.10)], [0.01])
+    worse = np.where(np.arange(60) < changed, 0.03, 0.005)  # nats; the way is one half
+    sums = np.stack([np.stack([loss, np.ones(60)], axis=1) for loss in (np.full(60, 0.2), 0.2 + worse)])
+    changes = replace(sure.changes[measure.name], sums=sums, way=0.5)
+    assert changes.changed_queries(np.array([0.04])).tolist() == [changed]
+    effects = Effects(sure.frame, {measure.name: changes})
+    assert verdicts(effects, measure, MARGIN, ENOUGH_QUERIES).tolist() == [verdict]
 
 
 def test_few_queries_never_show_that_an_effect_is_small():
