@@ -68,14 +68,14 @@ def compare_with_random(
     Returns:
         The frame of `pipeline.tables.group_ablation.CONTROLS`.
     """
+    parts = [(name, value, *evaluated.part(pairs)) for name, value, pairs in parts_of(slices)]
     frames = []
     for measure in measures:
         way = measure.way(evaluated)
         changes = point_changes(measure, logits, evaluated)
         for null_type, spared in ((LAYER_MATCHED, False), (LAYER_MATCHED, True), (UNRESTRICTED, False)):
             frames.append(_comparisons(design, changes, measure, way, null_type, spared, WHOLE))
-        for name, value, pairs in parts_of(slices):
-            kept, part = evaluated.part(pairs)
+        for name, value, kept, part in parts:
             changes = point_changes(measure, logits[:, kept], part)
             frames.append(_comparisons(design, changes, measure, way, LAYER_MATCHED, True, (name, value)))
     return pd.concat(frames, ignore_index=True)

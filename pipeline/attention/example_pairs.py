@@ -11,9 +11,8 @@ from pipeline.attention.head_functions import TARGETED, Tokens, targets
 from pipeline.attention.maps import readable_tokens
 from pipeline.models.tokenization import EncodedPairs
 
-# Maps of fewer tokens show little, of more cannot be read.
+READABLE = range(10, 31)  # tokens: maps of fewer show little, of more cannot be read
 MOST_MAPPED = 40  # tokens of a map that is kept: one of 512 is 262,144 numbers a head, and its labels cannot be read
-READABLE = range(10, 31)
 ENOUGH_SHARED = 2
 
 

@@ -67,9 +67,8 @@ def attention_mass(weigh: PairWeights, device: torch.device) -> Reduction:
     """Weighted sums of attention. `weigh`: [query, key, function]; pairs may differ in length, not in functions."""
 
     def reduce(pairs: list[int], layers: Iterable[Tensor]) -> Tensor:
-        mass = (
-            _padded([weigh(pair) for pair in pairs], axes=2).flatten(1, 2).to(device)
-        )  # [pair, query * key, function]
+        weights = _padded([weigh(pair) for pair in pairs], axes=2)
+        mass = weights.flatten(1, 2).to(device)  # [pair, query * key, function]
         return torch.stack([layer.flatten(2) @ mass for layer in layers], dim=1)
 
     return reduce

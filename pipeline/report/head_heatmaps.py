@@ -1,5 +1,8 @@
 """Heat maps of all heads: changes and verdicts when masked, and each function's scores before and after fine-tuning."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -106,49 +109,54 @@ def profile_heatmap(results: Results, function: str) -> RenderedFigure:
     """Heat maps of one function before and after fine-tuning, and of the difference, in percent."""
     rows = results.profiles[results.profiles["function"] == function]
     before, after = (100 * heatmaps.head_matrix(rows[rows["phase"] == phase], "score") for phase in ("before", "after"))
-    chance = 100 * float(rows["chance"].mean())
-    figure, panels = _three_panels(before)
+    figure, panels = _profile_panels(function, rows, before, bars=(False, True, True))
     scores = heatmaps.from_zero_norm(np.stack([before, after]), least=1)
     differences = heatmaps.centred_norm(after - before, least=1)
     heatmaps.draw_heatmap(panels[0], before, scores, SCORES, "{:.0f}".format)
-    heatmaps.draw_heatmap(panels[1], after, scores, SCORES, "{:.0f}".format)
+    _draw_scores(panels[1], after, scores, function)
     heatmaps.draw_heatmap(panels[2], after - before, differences, CHANGES, _signed)
+    heatmaps.colour_bar(panels[2], differences, CHANGES, "percentage points")
     for axes, name in zip(panels, ("before", "after", "after minus before"), strict=True):
         axes.set_title(name)
-    unit = "% of the maximum entropy" if function == "entropy" else "% of a token's attention"
-    heatmaps.colour_bar(panels[1], scores, SCORES, unit)
-    heatmaps.colour_bar(panels[2], differences, CHANGES, "percentage points")
-    figure.text(heatmaps.LEFT / figure.get_figwidth(), 0.96, f"{function}, {_chance(chance)}", va="top", fontsize=10)
-    return render_figure(figure, _profile_text(results, function, rows, chance))
+    return render_figure(figure, _profile_text(results, function, rows))
 
 
 def profile_after(results: Results, function: str) -> RenderedFigure:
     """Heat map of one function where there is no model before fine-tuning, in percent."""
     rows = results.profiles[results.profiles["function"] == function]
-    after, chance = 100 * heatmaps.head_matrix(rows, "score"), 100 * float(rows["chance"].mean())
-    width, height = heatmaps.panel_size(after, column=0.28)
-    figure = blank_figure(heatmaps.LEFT + width + heatmaps.SCALE, heatmaps.BOTTOM + height + 2 * heatmaps.TOP)
-    axes, scores = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height), heatmaps.from_zero_norm(after, least=1)
-    heatmaps.draw_heatmap(axes, after, scores, SCORES, "{:.0f}".format)
-    unit = "% of the maximum entropy" if function == "entropy" else "% of a token's attention"
-    heatmaps.colour_bar(axes, scores, SCORES, unit)
-    figure.text(heatmaps.LEFT / figure.get_figwidth(), 0.96, f"{function}, {_chance(chance)}", va="top", fontsize=10)
-    return render_figure(figure, _score_text(results, function, rows, chance))
+    after = 100 * heatmaps.head_matrix(rows, "score")
+    figure, (axes,) = _profile_panels(function, rows, after, bars=(True,))
+    _draw_scores(axes, after, heatmaps.from_zero_norm(after, least=1), function)
+    return render_figure(figure, _score_text(results, function, rows))
 
 
-def _three_panels(values: np.ndarray) -> tuple[Figure, list[Axes]]:
-    """A figure with three empty matrices; the last two have room for a colour bar."""
+def _profile_panels(
+    function: str, rows: pd.DataFrame, values: np.ndarray, bars: Sequence[bool]
+) -> tuple[Figure, list[Axes]]:
+    """A figure headed by a function's name and chance, a matrix for each of `bars`: whether it has a colour bar."""
     width, height = heatmaps.panel_size(values, column=0.28)
-    lefts = [heatmaps.LEFT, 2 * heatmaps.LEFT + width, 3 * heatmaps.LEFT + 2 * width + heatmaps.SCALE]
-    figure = blank_figure(lefts[-1] + width + heatmaps.SCALE, heatmaps.BOTTOM + height + 2 * heatmaps.TOP)
+    rights = list(accumulate(heatmaps.LEFT + width + (heatmaps.SCALE if bar else 0) for bar in bars))
+    lefts = [heatmaps.LEFT + right for right in [0, *rights[:-1]]]
+    figure = blank_figure(rights[-1], heatmaps.BOTTOM + height + 2 * heatmaps.TOP)
+    head = f"{function}, {_chance(rows)}"
+    figure.text(heatmaps.LEFT / figure.get_figwidth(), 0.96, head, va="top", fontsize=10)
     return figure, [panel(figure, left, heatmaps.BOTTOM, width, height) for left in lefts]
+
+
+def _draw_scores(axes: Axes, scores: np.ndarray, norm: Normalize, function: str) -> None:
+    """Draw scores [layer, head] in percent with their colour bar."""
+    heatmaps.draw_heatmap(axes, scores, norm, SCORES, "{:.0f}".format)
+    unit = "% of the maximum entropy" if function == "entropy" else "% of a token's attention"
+    heatmaps.colour_bar(axes, norm, SCORES, unit)
 
 
 def _signed(value: float) -> str:
     return f"{value:+.0f}" if round(value) else "0"
 
 
-def _chance(chance: float) -> str:
+def _chance(rows: pd.DataFrame) -> str:
+    """Chance of a function's scores, as figures word it."""
+    chance = 100 * float(rows["chance"].mean())
     return f"chance {chance:.1f}%" if np.isfinite(chance) else "undefined in this data"
 
 
@@ -161,25 +169,25 @@ def _said(function: str) -> tuple[str, str]:
     return f"attention to {target}", f"Share of a token's attention, in percent, that falls on {target}"
 
 
-def _score_text(results: Results, function: str, rows: pd.DataFrame, chance: float) -> FigureText:
+def _score_text(results: Results, function: str, rows: pd.DataFrame) -> FigureText:
     title, score = _said(function)
     return FigureText(
         name=f"profile_{function}",
         title=f"{function}: {title}",
-        alt=f"Heat map of {function}, layer by head; {_chance(chance)}. Mean over heads "
+        alt=f"Heat map of {function}, layer by head; {_chance(rows)}. Mean over heads "
         f"{_percent(rows['score'].mean())}.",
         caption=f"{score}, on {_pairs(results, function)} of the dev split. Darker is higher. Chance is the score of "
         "uniform attention.",
     )
 
 
-def _profile_text(results: Results, function: str, rows: pd.DataFrame, chance: float) -> FigureText:
+def _profile_text(results: Results, function: str, rows: pd.DataFrame) -> FigureText:
     before, after = (rows.loc[rows["phase"] == phase, "score"].mean() for phase in ("before", "after"))
     title, score = _said(function)
     return FigureText(
         name=f"profile_{function}",
         title=f"{function}: {title}",
-        alt=f"Three heat maps of {function}, layer by head; {_chance(chance)}. Mean over heads "
+        alt=f"Three heat maps of {function}, layer by head; {_chance(rows)}. Mean over heads "
         f"{_percent(before)} before and {_percent(after)} after fine-tuning.",
         caption=f"{score}, on {_pairs(results, function)} of the dev split, before fine-tuning, after "
         f"it, and the difference in percentage points. Darker is higher; in the last matrix blue is an "

@@ -22,6 +22,7 @@ from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, query_ind
 ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
 PRIOR_COUNT = 0.5  # added to every class, so that a grade that does not occur has a finite log prior
 Ends = tuple[np.ndarray, np.ndarray]  # of intervals
+Comparisons = tuple[np.ndarray, np.ndarray, np.ndarray]  # better title, worse title, query: [comparison] each
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class EvaluationSet:
         _, starts = np.unique(self.sample.query_ids[order], return_index=True)
         return np.split(order, starts[1:])
 
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """Comparisons, by gold grade, of the titles that are compared with the others of their queries."""
+        return comparisons_by(self.gold, self.titles, self.compared)
+
     @property
     def predicted(self) -> np.ndarray:
         """Grades that the unmasked grader predicts, [pair]."""
@@ -102,6 +108,24 @@ class EvaluationSet:
         else:
             counts = np.bincount(self.grades, minlength=grades).astype(np.float64)
         return np.broadcast_to(np.log((counts + PRIOR_COUNT) / (counts + PRIOR_COUNT).sum()), (pairs, grades))
+
+
+def comparisons_by(values: np.ndarray, titles: Sequence[np.ndarray], compared: np.ndarray | None = None) -> Comparisons:
+    """Comparisons of two titles of a query with different values, the higher first, by query.
+
+    Args:
+        values: [pair].
+        titles: pairs of each query, see `EvaluationSet.titles`.
+        compared: titles of which one at least is in every comparison, bool [pair]; None: all.
+    """
+    parts = []
+    for query, pairs in enumerate(titles):
+        higher = values[pairs][:, None] > values[pairs]
+        if compared is not None:
+            higher &= compared[pairs][:, None] | compared[pairs]
+        first, second = np.nonzero(higher)
+        parts.append((pairs[first], pairs[second], np.full(len(first), query)))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))  # type: ignore[return-value]
 
 
 Statistics = Callable[[np.ndarray, EvaluationSet], np.ndarray]

@@ -18,13 +18,22 @@ from scipy.special import comb, log_softmax
 from scipy.stats import rankdata
 
 from pipeline.stats.discordance import share_interval
-from pipeline.stats.measures import ANY, POSITIVE, SHARE, Ends, EvaluationSet, Measure, pair_mean, query_mean
+from pipeline.stats.measures import (
+    ANY,
+    POSITIVE,
+    SHARE,
+    Comparisons,
+    Ends,
+    EvaluationSet,
+    Measure,
+    comparisons_by,
+    pair_mean,
+    query_mean,
+)
 from pipeline.stats.metrics import CUTOFF, ndcg_by_query
 
 RESOLUTION = 1e-5  # of the largest score or their standard deviation: float32 scores differ as much with their batch
 BLOCK = 2**22  # differences of scores held at a time
-
-Comparisons = tuple[np.ndarray, np.ndarray, np.ndarray]  # better title, worse title, query: [comparison] each
 
 
 def resolved(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
@@ -57,23 +66,6 @@ def rank_margins(logits: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
     return margins
 
 
-def graded_comparisons(evaluated: EvaluationSet) -> Comparisons:
-    """Comparisons of the titles that are compared (`EvaluationSet.compared`) with the others of their queries."""
-    return _comparisons(evaluated, evaluated.gold, evaluated.compared)
-
-
-def _comparisons(evaluated: EvaluationSet, values: np.ndarray, compared: np.ndarray | None) -> Comparisons:
-    """Two titles of a query of different values, the higher first, by query."""
-    parts = []
-    for query, titles in enumerate(evaluated.titles):
-        higher = values[titles][:, None] > values[titles]
-        if compared is not None:
-            higher &= compared[titles][:, None] | compared[titles]
-        first, second = np.nonzero(higher)
-        parts.append((titles[first], titles[second], np.full(len(first), query)))
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))  # type: ignore[return-value]
-
-
 def _query_means(
     scores: np.ndarray, comparisons: Comparisons, queries: int, value: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
@@ -96,19 +88,17 @@ def _lost(differences: np.ndarray) -> np.ndarray:
 
 
 def _log_losses(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    scores = logits[..., 0].astype(np.float64)
-    comparisons = graded_comparisons(evaluated)
-    return _query_means(scores, comparisons, len(evaluated.titles), lambda differences: np.logaddexp(0, -differences))
+    scores, queries = logits[..., 0].astype(np.float64), len(evaluated.titles)
+    return _query_means(scores, evaluated.comparisons, queries, lambda differences: np.logaddexp(0, -differences))
 
 
 def _ordered(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
-    scores, comparisons = resolved(logits, evaluated), graded_comparisons(evaluated)
-    return 1 - _query_means(scores, comparisons, len(evaluated.titles), _lost)
+    return 1 - _query_means(resolved(logits, evaluated), evaluated.comparisons, len(evaluated.titles), _lost)
 
 
 def _kendall_distances(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
     before = resolved(evaluated.unmasked_logits, evaluated)
-    comparisons = _comparisons(evaluated, before, None)
+    comparisons = comparisons_by(before, evaluated.titles)
     return _query_means(resolved(logits, evaluated), comparisons, len(evaluated.titles), _lost)
 
 
@@ -118,7 +108,7 @@ def score_margins(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
     NaN for titles without a comparison.
     """
     scores = logits[..., 0].astype(np.float64)
-    first, second, _ = graded_comparisons(evaluated)
+    first, second, _ = evaluated.comparisons
     margins = np.zeros(scores.shape)
     differences = np.moveaxis(scores[..., first] - scores[..., second], -1, 0)  # [comparison, ...]
     for title in (first, second):

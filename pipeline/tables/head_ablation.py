@@ -19,9 +19,11 @@ def _ablation_type(name: str, replacement: str) -> tuple[Column, Column]:
 
 
 VERDICT = (
-    "by `ablation.primary_measure`: needed or harmful (q < 0.05 and the whole interval beyond the size that matters), "
-    "small (q < 0.05, the whole interval within it), no effect (the whole interval within it), else undecided"
+    "by `ablation.primary_measure`: needed or harmful (q < 0.05 and the whole interval beyond the size that "
+    "matters{}), small (q < 0.05, the whole interval within it), no effect (the whole interval within it), else "
+    "undecided"
 )
+MEASURED_BY_QUERY = "; by a measure of queries also 20 queries that change by more than it"
 DETECTABLE = "smallest change, share of the way, that this sample would declare needed or harmful with 80% power"
 LOGITS = mask_logits(paths.HEAD_LOGITS, "head of heads.csv")
 SCALES = scales(paths.HEAD_SCALES, "the pairs of heads.csv")
@@ -31,7 +33,7 @@ LOGIT_SHIFT = number(f"logit_shift_{GRADE}", "mean change of the grade's logit a
 def _heads(measures: MeasureSet) -> Table:
     columns = (
         *HEAD,
-        text("verdict", VERDICT, *VERDICTS),
+        text("verdict", VERDICT.format("" if measures is GRADER else MEASURED_BY_QUERY), *VERDICTS),
         integer("rank", f"rank by `{measures.rank_by.name}`, 1 changes the predictions most", low=1),
         flag("is_inert", "predictions surely change less than matters: every measure without grades, whole interval"),
         *effect_columns(measures),
