@@ -1,11 +1,15 @@
 """Head functions against targets and attention worked by hand, and against the definitions spelled out in loops."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
-from pipeline.attention.head_functions import FUNCTIONS, TARGETED, Tokens, chance, targets, weights
+from pipeline.attention.head_functions import FUNCTIONS, TARGETED, Tokens, chance, pair_tokens, targets, weights
+from pipeline.models.tokenization import encode_split
 
 # [CLS] red silk dress [SEP] dress , ele ##gant [SEP]
 SENTENCE = Tokens(
@@ -187,3 +191,31 @@ def test_decided_rows_have_no_entropy(tokens, seed):
     length = len(tokens.word)
     decided = one_hot(np.random.default_rng(seed).integers(length, size=length).tolist())
     assert scored(decided, tokens)["entropy"] == 0 or not tokens.text.any()
+
+
+def roberta_tokenizer() -> PreTrainedTokenizerFast:
+    words = ["<s>", "<pad>", "</s>", "<unk>", "red", "silk", "dress"]
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", pad_token="<pad>")
+
+
+@pytest.mark.parametrize(
+    ("max_length", "segment", "matched"),
+    [
+        (32, [-1, 0, 0, -1, -1, 1, 1, -1], {2: [5], 5: [2]}),
+        (6, [-1, 0, -1, -1, 1, -1], {}),  # the query's second word is cut, and with it the match
+    ],
+)
+def test_two_separators_between_the_texts_as_roberta_has_them(max_length, segment, matched):
+    """<s> red dress </s> </s> dress silk </s>, whole and cut."""
+    table, tokenizer = pd.DataFrame({"query": ["red dress"], "title": ["dress silk"]}), roberta_tokenizer()
+    encoded = encode_split(tokenizer, table, max_length)
+    (tokens,) = pair_tokens(tokenizer, encoded, table)
+    assert tokens.segment.tolist() == segment
+    assert np.flatnonzero(tokens.cls).tolist() == [0]
+    assert np.flatnonzero(tokens.sep).tolist() == [token for token, text in enumerate(segment) if token and text < 0]
+    matches = targets(tokens)[TARGETED.index("term_match")]
+    assert {token: np.flatnonzero(row).tolist() for token, row in enumerate(matches) if row.any()} == matched
+    assert encoded.truncated.tolist() == [max_length == 6]

@@ -11,7 +11,8 @@ from pipeline.attention.head_functions import FUNCTIONS, Tokens, chance, weights
 from pipeline.attention.maps import attention_maps, check_comparable, readable_tokens
 from pipeline.attention.scoring import AttentionScorer
 from pipeline.core.errors import InputError
-from pipeline.models.tokenization import EncodedPairs
+from pipeline.models.tokenization import EncodedPairs, collate
+from tests.support.builders import random_classifier
 
 PAD, CLS, SEP = 0, 1, 2
 VOCABULARY = 30
@@ -106,6 +107,21 @@ def test_streaming_equals_one_pair_at_a_time(max_tokens):
             axis=-1,
         )
         np.testing.assert_allclose(streamed[pair], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "modernbert", "deberta-v2"])
+def test_padding_changes_nothing_in_other_families(family):
+    """Local attention, rotary and relative positions, in a padded batch and one pair at a time."""
+    of = random_classifier(family)
+    of.set_attn_implementation("eager")
+    streamed = scores(of, 10_000)
+    for pair, tokens in enumerate(TOKENS):
+        with torch.no_grad():
+            inputs = collate(ENCODED, np.array([pair]), PAD, of.device)
+            maps = torch.cat(of(**inputs, output_attentions=True).attentions).double().numpy()
+        np.testing.assert_allclose(maps.sum(axis=-1), 1, atol=1e-5)
+        expected = np.einsum("lhqk,qkf->lhf", maps, weights(tokens)[0].astype(float))
+        np.testing.assert_allclose(streamed[pair, ..., :-1], expected, atol=1e-5)
 
 
 def test_undefined_is_nan_for_its_own_pair_alone():
