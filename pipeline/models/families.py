@@ -1,6 +1,6 @@
 """Model families: an adapter each, the single place that knows how a family names its modules and joins them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
@@ -16,8 +16,13 @@ from pipeline.models.positions import EmbeddedPositions, RelativePositions, Rota
 
 @dataclass(frozen=True)
 class LayerPaths:
-    """Where a family's encoder layer keeps its `LayerModules`, attributes of the same names."""
+    """Where a family's encoder layer keeps its `LayerModules`, attributes of the same names.
 
+    Attributes:
+        attention: the module that reads the projections' outputs; it may hold ``output`` too.
+    """
+
+    attention: str
     projections: tuple[str, ...]
     output: str
     attention_norm: str
@@ -102,14 +107,26 @@ class Family:
     norms_before: bool = False
 
     def layers(self, model: PreTrainedModel) -> list[LayerModules]:
-        single = {name: path for name, path in asdict(self.paths).items() if name != "projections"}
+        single = {name: path for name, path in asdict(self.paths).items() if name not in ("projections", "attention")}
         return [
             LayerModules(
                 projections=tuple(attrgetter(path)(layer) for path in self.paths.projections),
                 **{name: attrgetter(path)(layer) for name, path in single.items()},
             )
-            for layer in attrgetter(self.layers_path)(model.base_model)
+            for layer in self.blocks(model)
         ]
+
+    def blocks(self, model: PreTrainedModel) -> Sequence[nn.Module]:
+        """The encoder layers themselves, whose modules stand at `paths`."""
+        return list(attrgetter(self.layers_path)(model.base_model))
+
+    def narrow(self, attention: nn.Module, kept: Tensor, heads: int) -> None:
+        """Adjust what an attention module holds beside its projections to fewer heads.
+
+        Args:
+            kept: rows of each projection that are kept, int64 [heads * head_dim].
+            heads: their number, 1 or more.
+        """
 
     def hidden_act(self, config: PretrainedConfig) -> Any:
         """Name of the activation, or the function itself."""
@@ -208,8 +225,30 @@ class DebertaV2(Family):
             )
         return [_relative_positions(base.encoder, layer.attention.self) for layer in base.encoder.layer]
 
+    def narrow(self, attention: Any, kept: Tensor, heads: int) -> None:
+        attention.num_attention_heads = heads
+        for name in ("pos_key_proj", "pos_query_proj"):
+            if hasattr(attention, name):
+                keep_outputs(getattr(attention, name), kept)
+
     def _classify(self, model: Any, pooled: Tensor) -> Tensor:
         return model.classifier(model.pooler(pooled[:, None]))
+
+
+@torch.no_grad()
+def keep_outputs(linear: nn.Linear, rows: Tensor) -> None:
+    """Keep some outputs of a layer, int64 [row], in place."""
+    linear.weight = nn.Parameter(linear.weight[rows].clone(), linear.weight.requires_grad)
+    if linear.bias is not None:
+        linear.bias = nn.Parameter(linear.bias[rows].clone(), linear.bias.requires_grad)
+    linear.out_features = len(rows)
+
+
+@torch.no_grad()
+def keep_inputs(linear: nn.Linear, columns: Tensor) -> None:
+    """Keep some inputs of a layer, int64 [column], in place."""
+    linear.weight = nn.Parameter(linear.weight[:, columns].clone(), linear.weight.requires_grad)
+    linear.in_features = len(columns)
 
 
 @torch.no_grad()
@@ -259,6 +298,7 @@ def _buckets(attention: Any) -> Callable[[int, int], Tensor]:
 
 
 _BERT_LAYER = LayerPaths(
+    attention="attention.self",
     projections=("attention.self.query", "attention.self.key", "attention.self.value"),
     output="attention.output.dense",
     attention_norm="attention.output.LayerNorm",
@@ -268,6 +308,7 @@ _BERT_LAYER = LayerPaths(
     feed_forward_norm="output.LayerNorm",
 )
 _DISTILBERT_LAYER = LayerPaths(
+    attention="attention",
     projections=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
     output="attention.out_lin",
     attention_norm="sa_layer_norm",
@@ -277,6 +318,7 @@ _DISTILBERT_LAYER = LayerPaths(
     feed_forward_norm="output_layer_norm",
 )
 _MODERNBERT_LAYER = LayerPaths(
+    attention="attn",
     projections=("attn.Wqkv",),
     output="attn.Wo",
     attention_norm="attn_norm",

@@ -1,0 +1,96 @@
+"""Smaller models against the framework's forward of the whole one, its heads and neurons masked by hooks."""
+
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from pipeline.models.families import FAMILIES
+from pipeline.models.inference import predict
+from pipeline.pruning.removal import Kept, pruned_model, zeroed_model
+from tests.support.builders import random_classifier, random_pairs
+from tests.support.chains import random_chain
+from tests.support.reference import masked_heads
+
+LAYERS, HEADS, NEURONS = 3, 3, 40
+PAIRS = random_pairs([5, 9, 9, 17, 30])
+CONTRACTS = ("output.dense", "ffn.lin2", "mlp.Wo")  # of the feed-forward part
+
+
+def masked_logits(model: PreTrainedModel, kept: Kept) -> np.ndarray:
+    """Logits with the inputs of both projections multiplied by 0 where they are not kept."""
+    contracts = [
+        module
+        for name, module in model.named_modules()
+        if name.endswith(CONTRACTS) and not name.endswith("attention.output.dense")
+    ]
+
+    def scale(neurons: np.ndarray):
+        return lambda _, inputs: (inputs[0] * torch.from_numpy(neurons.astype(np.float32)),)
+
+    with ExitStack() as stack:
+        stack.enter_context(masked_heads(model, kept.heads))
+        for module, neurons in zip(contracts, kept.neurons, strict=True):
+            stack.callback(module.register_forward_pre_hook(scale(neurons)).remove)
+        return predict(model, PAIRS, model.config.pad_token_id)
+
+
+def assert_equal(model: PreTrainedModel, kept: Kept) -> None:
+    expected = masked_logits(model, kept)
+    assert not np.allclose(expected, predict(model, PAIRS, model.config.pad_token_id), atol=1e-2)
+    for smaller in (pruned_model(model, kept), zeroed_model(model, kept)):
+        found = predict(smaller, PAIRS, model.config.pad_token_id)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def bits(count: int, rows: int) -> st.SearchStrategy[np.ndarray]:
+    return st.lists(st.lists(st.booleans(), min_size=count, max_size=count), min_size=rows, max_size=rows).map(np.array)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_those_of_masks(family: str, attention: str):
+    model = random_classifier(family, layers=LAYERS)
+    if not (attention == "sdpa" and family == "deberta-v2"):  # which has eager attention alone
+        model.set_attn_implementation(attention)
+    heads = np.array([[True, False, True], [False, False, False], [False, True, False]])  # a layer without heads
+    neurons = np.random.default_rng(0).random((LAYERS, NEURONS)) < 0.5
+    assert_equal(model, Kept(heads, neurons))
+
+
+@settings(max_examples=20, deadline=None)
+@given(family=st.sampled_from(FAMILIES), heads=bits(HEADS, LAYERS), seed=st.integers(0, 9))
+def test_whatever_is_removed(family: str, heads: np.ndarray, seed: int):
+    model = random_classifier(family, layers=LAYERS, seed=seed)
+    neurons = np.random.default_rng(seed).random((LAYERS, NEURONS)) < 0.6
+    neurons[seed % LAYERS] = False  # a layer without neurons
+    assert_equal(model, Kept(heads, neurons))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_chains(pooling: str):
+    model = random_chain("modernbert", pooling, layers=LAYERS)
+    heads = np.array([[True, False, True], [False, False, False], [False, True, False]])
+    assert_equal(model, Kept(heads, np.arange(LAYERS * NEURONS).reshape(LAYERS, NEURONS) % 3 > 0))
+
+
+def test_disentangled_attention_with_projections_of_its_own():
+    model = random_classifier("deberta-v2", layers=LAYERS, share_att_key=False)
+    heads = np.array([[True, False, True], [False, True, True], [False, True, False]])
+    assert_equal(model, Kept(heads, np.ones((LAYERS, NEURONS), dtype=bool)))
+
+
+def test_what_is_removed_is_gone_and_the_model_itself_stays():
+    model = random_classifier("bert", layers=LAYERS)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    kept = Kept.everything(model)
+    kept.heads[0, 1], kept.neurons[2, :10] = False, False
+    small = pruned_model(model, kept)
+    d, size = 24, 8
+    gone = 3 * size * (d + 1) + d * size + 10 * (d + 1) + d * 10
+    assert sum(map(torch.numel, small.parameters())) == sum(map(torch.numel, model.parameters())) - gone
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
