@@ -1,8 +1,8 @@
 """Encoder of a model with access to its heads: a common view of all families, packed for inference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -17,32 +17,63 @@ from pipeline.models.positions import EmbeddedPositions
 from pipeline.models.tokenization import EncodedPairs
 
 
+class FeedForward(Protocol):
+    """What stands behind the heads' projection and its residual, [..., d] -> [..., d].
+
+    Attributes:
+        contract: the projection of the neurons' outputs.
+        neurons: its weight by neuron, [neuron, d].
+    """
+
+    @property
+    def contract(self) -> Linear: ...
+
+    @property
+    def neurons(self) -> Tensor: ...
+
+    def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and the residual [..., d]."""
+        ...
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Compute the layer's output [..., d] from the neurons' projection plus the residual [..., d]."""
+        ...
+
+
 @dataclass(frozen=True)
 class NormsBehind:
-    """What stands behind the heads' projection and its residual, each part's normalisation behind it."""
+    """A plain feed-forward part, each part's normalisation behind it."""
 
     attention_norm: Activation
     expand: Linear
     contract: Linear
+    neurons: Tensor
     output_norm: Activation
 
-    def __call__(self, projected: Tensor) -> Tensor:
+    def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.attention_norm(projected)
-        return self.output_norm(self.contract.add(self.expand(x), x))
+        return self.expand(x), x
+
+    def finish(self, x: Tensor) -> Tensor:
+        return self.output_norm(x)
 
 
 @dataclass(frozen=True)
 class NormsBefore:
-    """What stands behind the heads' projection and its residual: a gated part, its normalisation before it."""
+    """A gated feed-forward part, its normalisation before it."""
 
     norm: Activation
     expand: Linear
     gate: Linear
     contract: Linear
+    neurons: Tensor
 
-    def __call__(self, projected: Tensor) -> Tensor:
+    def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(projected)
-        return self.contract.add(self.gate.multiply(x, self.expand(x)), projected)
+        return self.gate.multiply(x, self.expand(x)), projected
+
+    def finish(self, x: Tensor) -> Tensor:
+        return x
 
 
 @dataclass(frozen=True)
@@ -54,14 +85,14 @@ class EncoderLayer:
         attention: up to the heads' contexts.
         output: the projection behind the heads.
         output_heads: its weight by head, [head, head_dim, d].
-        feed_forward: what follows, [..., d] -> [..., d].
+        feed_forward: what follows.
     """
 
     norm: Activation
     attention: SelfAttention
     output: Linear
     output_heads: Tensor
-    feed_forward: NormsBehind | NormsBefore
+    feed_forward: FeedForward
 
     def attend(self, states: Tensor) -> Tensor:
         """Compute the heads' contexts, [..., position, d] -> [..., position, head, head_dim]."""
@@ -86,7 +117,24 @@ class EncoderLayer:
 
     def behind_heads(self, projected: Tensor) -> Tensor:
         """Compute the layer's output [..., d] from `project`'s result [..., d]."""
-        return self.feed_forward(projected)
+        return self.feed_forward.finish(self.feed_forward.contract.add(*self.feed_forward.fire(projected)))
+
+    def behind_neurons(self, projected: Tensor, parents: Tensor, removed: Sequence[np.ndarray]) -> Tensor:
+        """Compute outputs without some neurons, [variant, ..., d], from `project`'s result [parent, ..., d].
+
+        What a variant's neurons write is taken out of its parent's sum, as heads are.
+
+        Args:
+            parents: of each variant, int64 [variant].
+            removed: neurons that each variant lacks, int [neuron] each.
+        """
+        fired, residual = self.feed_forward.fire(projected)
+        sums = self.feed_forward.contract.add(fired, residual)[parents]
+        for total, parent, neurons in zip(sums, parents.tolist(), removed, strict=True):
+            if len(neurons):
+                lost, weight = fired[parent][..., neurons], self.feed_forward.neurons[neurons]
+                total.view(-1, total.shape[-1]).addmm_(lost.flatten(0, -2), weight, alpha=-1)
+        return self.feed_forward.finish(sums)
 
 
 @dataclass(frozen=True)
@@ -195,6 +243,7 @@ def _norms_behind(modules: LayerModules, hidden_act: str, dtype: torch.dtype) ->
         attention_norm=_norm(modules.attention_norm, dtype),
         expand=_linear(modules.expand, dtype, hidden_act=hidden_act, activation=modules.activation),
         contract=_linear(modules.contract, dtype),
+        neurons=_cast(modules.contract.weight, dtype).t(),
         output_norm=_norm(modules.feed_forward_norm, dtype),
     )
 
@@ -207,6 +256,7 @@ def _norms_before(modules: LayerModules, hidden_act: str, dtype: torch.dtype) ->
         expand=pack_linear(expand, expand_bias, hidden_act, modules.activation),
         gate=pack_linear(gate, gate_bias),
         contract=_linear(modules.contract, dtype),
+        neurons=_cast(modules.contract.weight, dtype).t(),
     )
 
 

@@ -19,20 +19,18 @@ class PrefixNode:
     """Node of the prefix tree: a treatment of a layer's heads, after those of the layers below.
 
     Attributes:
-        members: numbers of the rows that share it, [member].
         heads: the heads that it touches, [touched].
         removed: share of each touched head's output that it takes away, 1 - multiplier, float32 [touched].
         sources: which of the replacement's sources gives that share; -1 for none, the zero vector; [touched].
         cls_only: whether only the head's [CLS] row is treated, bool [touched].
-        children: treatments of the next layer; none behind the last.
+        states: treatments of the layer's neurons, after that of its heads.
     """
 
-    members: np.ndarray
     heads: np.ndarray
     removed: np.ndarray
     sources: np.ndarray
     cls_only: np.ndarray
-    children: list["PrefixNode"]
+    states: list["StateNode"]
 
     @property
     def spares_tokens(self) -> bool:
@@ -41,12 +39,31 @@ class PrefixNode:
 
 
 @dataclass(frozen=True)
+class StateNode:
+    """Node of the prefix tree: a treatment of a layer's neurons, and so one state behind the layer.
+
+    Attributes:
+        members: numbers of the rows that share it, [member].
+        removed: neurons whose outputs are 0, int64 [removed].
+        children: treatments of the next layer's heads; none behind the last.
+    """
+
+    members: np.ndarray
+    removed: np.ndarray
+    children: list[PrefixNode]
+
+
+@dataclass(frozen=True)
 class _Treatments:
-    """Treatments of all heads, [row, layer, head] each: multipliers float32, sources int, cls_only bool."""
+    """Treatments of all heads, [row, layer, head] each: multipliers float32, sources int, cls_only bool.
+
+    neurons: which neurons are kept, bool [row, layer, neuron]; none are named where all are, [row, layer, 0].
+    """
 
     multipliers: np.ndarray
     sources: np.ndarray
     cls_only: np.ndarray
+    neurons: np.ndarray
 
     def layer(self, members: np.ndarray, layer: int) -> np.ndarray:
         """What decides a layer's output, float [member, quantity]."""
@@ -55,39 +72,50 @@ class _Treatments:
         )
 
 
-def build_prefix_tree(multipliers: np.ndarray, sources: np.ndarray, cls_only: np.ndarray) -> PrefixNode:
-    """Build the prefix tree of rows, each a treatment of all heads; the root stands before the first layer.
+def build_prefix_tree(
+    multipliers: np.ndarray, sources: np.ndarray, cls_only: np.ndarray, neurons: np.ndarray
+) -> StateNode:
+    """Build the prefix tree of rows, each a treatment of all heads and neurons; the root stands before the first layer.
 
     Args:
         multipliers: of the heads' outputs, float32 [row, layer, head].
         sources: int [row, layer, head].
         cls_only: bool [row, layer, head]; it makes no difference where a head keeps its output.
+        neurons: which are kept, bool [row, layer, neuron]; [row, layer, 0] where all are.
     """
-    members, none = np.arange(len(multipliers)), np.empty(0, dtype=np.int64)
-    cls_only = cls_only & (multipliers != 1)
-    treatments = _Treatments(multipliers, sources, cls_only)
-    return PrefixNode(members, none, none, none, none.astype(bool), _children(treatments, members, 0))
+    members = np.arange(len(multipliers))
+    treatments = _Treatments(multipliers, sources, cls_only & (multipliers != 1), neurons)
+    return StateNode(members, np.empty(0, dtype=np.int64), _children(treatments, members, 0))
 
 
 def _children(treatments: _Treatments, members: np.ndarray, layer: int) -> list[PrefixNode]:
     if layer == treatments.multipliers.shape[1]:
         return []
-    _, first, inverse = np.unique(treatments.layer(members, layer), axis=0, return_index=True, return_inverse=True)
     nodes = []
-    for number, member in enumerate(members[first]):
+    for alike in _alike(treatments.layer(members, layer), members):
+        member = alike[0]
         heads = np.flatnonzero(treatments.multipliers[member, layer] != 1)
-        alike = members[inverse.reshape(-1) == number]
+        states = [
+            StateNode(same, np.flatnonzero(~treatments.neurons[same[0], layer]), _children(treatments, same, layer + 1))
+            for same in _alike(treatments.neurons[alike, layer], alike)
+        ]
         nodes.append(
             PrefixNode(
-                members=alike,
                 heads=heads,
                 removed=1 - treatments.multipliers[member, layer, heads],
                 sources=treatments.sources[member, layer, heads],
                 cls_only=treatments.cls_only[member, layer, heads],
-                children=_children(treatments, alike, layer + 1),
+                states=states,
             )
         )
     return nodes
+
+
+def _alike(keys: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
+    """Members [member] parted by equal rows of their keys [member, ...], in the keys' order."""
+    _, inverse = np.unique(keys, axis=0, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    return [members[inverse == number] for number in range(inverse.max() + 1)]
 
 
 _See = Callable[[int, list[np.ndarray], Tensor], None]
@@ -112,7 +140,7 @@ class _TreeWalk:
     see: _See
 
     def leaves(
-        self, states: Tensor, nodes: list[PrefixNode], layer: int = 0
+        self, states: Tensor, nodes: list[StateNode], layer: int = 0
     ) -> Iterator[tuple[list[np.ndarray], Tensor]]:
         """Leaves of a depth-first evaluation from stacked states: their members and states [state, pair, position, d].
 
@@ -132,36 +160,52 @@ class _TreeWalk:
             alike = [(parent, child) for parent, child in family if child.spares_tokens == spared]
             for start in range(0, len(alike), self.stack):
                 piece = alike[start : start + self.stack]
-                successors = successors_of(layer, context, projected, piece)
-                children = [child for _, child in piece]
-                if is_last:
-                    yield [child.members for child in children], successors
-                else:
-                    yield from self.leaves(successors, children, layer + 1)
+                for children, successors in successors_of(layer, context, projected, piece):
+                    if is_last:
+                        yield [child.members for child in children], successors
+                    else:
+                        yield from self.leaves(successors, children, layer + 1)
 
     def _successors(
         self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
-    ) -> Tensor:
-        """States of the children [child, pair, position, d].
-
-        What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
-        """
-        block = self.encoder.layers[layer]
-        treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
-        for projection, (parent, child) in zip(treated, piece, strict=True):
-            if len(child.heads):
-                block.take_out(projection, self._loss(layer, context[parent], child), child.heads)
-        return block.behind_heads(treated)
+    ) -> Iterator[tuple[list[StateNode], Tensor]]:
+        """The children's state nodes and states [node, pair, position, d], at most `stack` at a time."""
+        block, treated = self.encoder.layers[layer], self._treated(layer, context, projected, piece)
+        nodes = [(number, state) for number, (_, child) in enumerate(piece) for state in child.states]
+        if not any(len(state.removed) for _, state in nodes):
+            yield [state for _, state in nodes], block.behind_heads(treated)
+            return
+        for start in range(0, len(nodes), self.stack):
+            part = nodes[start : start + self.stack]
+            numbers, index = torch.tensor([number for number, _ in part], device=treated.device).unique(
+                return_inverse=True
+            )
+            states = [state for _, state in part]
+            yield states, block.behind_neurons(treated[numbers], index, [state.removed for state in states])
 
     def _cls_successors(
         self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
-    ) -> Tensor:
+    ) -> Iterator[tuple[list[StateNode], Tensor]]:
         """`_successors` of children that spare the tokens: everywhere but at [CLS] they have their parent's states."""
         parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
         present, index = parents.unique(return_inverse=True)
-        states = self.encoder.layers[layer].behind_heads(projected[present])[index]
-        states[:, :, :1] = self._successors(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
-        return states
+        block = self.encoder.layers[layer]
+        states = block.behind_heads(projected[present])[index]
+        at_cls = self._treated(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
+        states[:, :, :1] = block.behind_heads(at_cls)
+        yield [state for _, child in piece for state in child.states], states
+
+    def _treated(self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]) -> Tensor:
+        """Projected contexts of the children [child, pair, position, d].
+
+        What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
+        """
+        treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
+        for projection, (parent, child) in zip(treated, piece, strict=True):
+            if len(child.heads):
+                lost = self._loss(layer, context[parent], child)
+                self.encoder.layers[layer].take_out(projection, lost, child.heads)
+        return treated
 
     def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
         """Part of the contexts of its touched heads that the child removes, [pair, position, head, head_dim]."""
@@ -253,6 +297,7 @@ class AblationEngine:
         replacement: Replacement | None = None,
         observer: Observer | None = None,
         cls_only: np.ndarray | None = None,
+        neurons: np.ndarray | None = None,
     ) -> AblationResult:
         """Evaluate every pair unmasked and under every mask, pairs in the caller's order.
 
@@ -266,6 +311,8 @@ class AblationEngine:
             observer: of [CLS]'s attention.
             cls_only: bool [mask, layer, head]: whether a mask treats the head's output at [CLS] alone, so that its
                 other positions keep theirs; left out: nowhere.
+            neurons: feed-forward neurons that a mask keeps, bool [mask, layer, neuron]; the others output 0; left out:
+                all. Not together with `cls_only`.
         """
         unmasked = np.ones((1, *masks.shape[1:]), dtype=np.float32)
         default = -1 if replacement is None else 0
@@ -275,10 +322,13 @@ class AblationEngine:
             cls_only = np.zeros(masks.shape, dtype=bool)
         if self.encoder.reads_cls_alone:  # the last layer's other positions are left out: all that is treated is [CLS]
             cls_only = np.concatenate([cls_only[:, :-1], np.zeros_like(cls_only[:, -1:])], axis=1)
+        if neurons is None:
+            neurons = np.ones((*masks.shape[:2], 0), dtype=bool)
         tree = build_prefix_tree(
             np.concatenate([unmasked, masks]).astype(np.float32),
             np.concatenate([np.full(unmasked.shape, default), sources]),
             np.concatenate([np.zeros(unmasked.shape, dtype=bool), cls_only]),
+            np.concatenate([np.ones((1, *neurons.shape[1:]), dtype=bool), neurons]),
         )
         results = _ResultArrays(1 + len(masks), len(encoded))
         with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", mininterval=5) as progress:
@@ -303,7 +353,7 @@ class AblationEngine:
         self,
         encoded: EncodedPairs,
         pairs: np.ndarray,
-        tree: PrefixNode,
+        tree: StateNode,
         replacement: Replacement | None,
         observer: Observer | None,
     ) -> dict[str, np.ndarray]:

@@ -1,16 +1,27 @@
 """The plain way to mask heads: the framework's own forward with one hook a layer. Slow, obvious, and the reference."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.models.inference import predict
 from pipeline.models.tokenization import EncodedPairs, collate
+from pipeline.pruning.removal import Kept
 
 # Where the heads' outputs enter their projection, in the families' own names.
 PROJECTIONS = ("attention.output.dense", "attention.out_lin", "attn.Wo")
+
+
+CONTRACTIONS = ("output.dense", "ffn.lin2", "mlp.Wo")  # likewise the neurons' outputs
+
+
+def contractions(model: PreTrainedModel) -> list[torch.nn.Linear]:
+    """The projection of every layer's feed-forward neurons."""
+    named = model.named_modules()
+    return [module for name, module in named if name.endswith(CONTRACTIONS) and not name.endswith(PROJECTIONS)]
 
 
 def output_projections(model: PreTrainedModel) -> list[torch.nn.Linear]:
@@ -42,6 +53,19 @@ def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def masked_logits(model: PreTrainedModel, encoded: EncodedPairs, kept: Kept) -> np.ndarray:
+    """Logits [pair, output] with the inputs of both projections set to 0 where heads and neurons are not kept."""
+
+    def scale(neurons: np.ndarray):
+        return lambda _, inputs: (inputs[0] * torch.from_numpy(neurons.astype(np.float32)),)
+
+    with ExitStack() as hooks:
+        hooks.enter_context(masked_heads(model, kept.heads))
+        for module, neurons in zip(contractions(model), kept.neurons, strict=True):
+            hooks.callback(module.register_forward_pre_hook(scale(neurons)).remove)
+        return predict(model, encoded, model.config.pad_token_id)
 
 
 @torch.inference_mode()

@@ -1,7 +1,5 @@
 """Smaller models against the framework's forward of the whole one, its heads and neurons masked by hooks."""
 
-from contextlib import ExitStack
-
 import numpy as np
 import pytest
 import torch
@@ -14,33 +12,14 @@ from pipeline.models.inference import predict
 from pipeline.pruning.removal import Kept, pruned_model, zeroed_model
 from tests.support.builders import random_classifier, random_pairs
 from tests.support.chains import random_chain
-from tests.support.reference import masked_heads
+from tests.support.reference import masked_logits
 
 LAYERS, HEADS, NEURONS = 3, 3, 40
 PAIRS = random_pairs([5, 9, 9, 17, 30])
-CONTRACTS = ("output.dense", "ffn.lin2", "mlp.Wo")  # of the feed-forward part
-
-
-def masked_logits(model: PreTrainedModel, kept: Kept) -> np.ndarray:
-    """Logits with the inputs of both projections multiplied by 0 where they are not kept."""
-    contracts = [
-        module
-        for name, module in model.named_modules()
-        if name.endswith(CONTRACTS) and not name.endswith("attention.output.dense")
-    ]
-
-    def scale(neurons: np.ndarray):
-        return lambda _, inputs: (inputs[0] * torch.from_numpy(neurons.astype(np.float32)),)
-
-    with ExitStack() as stack:
-        stack.enter_context(masked_heads(model, kept.heads))
-        for module, neurons in zip(contracts, kept.neurons, strict=True):
-            stack.callback(module.register_forward_pre_hook(scale(neurons)).remove)
-        return predict(model, PAIRS, model.config.pad_token_id)
 
 
 def assert_equal(model: PreTrainedModel, kept: Kept) -> None:
-    expected = masked_logits(model, kept)
+    expected = masked_logits(model, PAIRS, kept)
     assert not np.allclose(expected, predict(model, PAIRS, model.config.pad_token_id), atol=1e-2)
     for smaller in (pruned_model(model, kept), zeroed_model(model, kept)):
         found = predict(smaller, PAIRS, model.config.pad_token_id)
