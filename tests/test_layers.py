@@ -13,6 +13,7 @@ LAYERS = (
     ("compare",),
     ("report",),
     ("findings",),
+    ("pruning",),
     ("analysis",),
     ("ablation",),
     ("attention",),

@@ -97,22 +97,28 @@ class AblationTarget:
         """Engine in float32, without a cache."""
         return AblationEngine(self.tuned.encoder, self.settings.batch_tokens)
 
-    def sweep(self, masks: np.ndarray, stage: str, observer: Observer | None = None) -> AblationResult:
-        """Evaluate masks [mask, layer, head] in the chosen precision; a killed sweep resumes."""
+    def sweep(
+        self, masks: np.ndarray, stage: str, observer: Observer | None = None, neurons: np.ndarray | None = None
+    ) -> AblationResult:
+        """Evaluate masks [mask, layer, head] in the chosen precision; a killed sweep resumes.
+
+        neurons: as `AblationEngine.evaluate` takes them; evaluated in float32.
+        """
         settings, model = self.settings, self.tuned.model
         observed = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
         key = sweep_cache.sweep_key(
             model,
             f"{settings.precision} {settings.batch_tokens} {model.device.type} {observed}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
+            *(() if neurons is None else (neurons,)),
         )
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
-            if settings.precision == "bfloat16":
+            if settings.precision == "bfloat16" and neurons is None:
                 rounded = AblationEngine(self.tuned.bfloat16_encoder, settings.batch_tokens, cache)
                 decisions = Decisions(self.measures, self.sample.query_ids)
                 result = sweep_in_bfloat16(self.engine, rounded, self.encoded, masks, decisions, observer)
                 return audit_bfloat16(self.engine, self.encoded, result, decisions, self.sample.seed)
-            return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer)
+            return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer, neurons=neurons)
 
     def observed_sweep(self, masks: np.ndarray, stage: str) -> AblationResult:
         """Evaluate masks and their change of [CLS] attention in every layer but the first.

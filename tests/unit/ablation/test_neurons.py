@@ -19,9 +19,7 @@ def check(family: str, heads: np.ndarray, neurons: np.ndarray, batch_tokens: int
     found = ablation_engine(model, batch_tokens).evaluate(PAIRS, heads.astype(np.float32), neurons=neurons)
     whole = Kept.everything(model)
     rows = [(whole.heads, whole.neurons), *zip(heads, neurons, strict=True)]
-    expected = [
-        masked_logits(model, PAIRS, Kept(*kept)) for kept in ((whole.heads, whole.neurons), *zip(heads, neurons))
-    ]
+    expected = [masked_logits(model, PAIRS, Kept(*kept)) for kept in rows]
     np.testing.assert_allclose(found.logits, expected, atol=1e-5 * np.abs(expected).max())
 
 
