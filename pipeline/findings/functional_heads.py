@@ -13,9 +13,10 @@ from pipeline.core.heads import Head
 from pipeline.findings import select
 from pipeline.findings.verdict import MIN_RANDOM_GROUPS, Estimate, Finding, Part, conclude, not_judged
 from pipeline.stats.bootstrap import SIGNIFICANCE
+from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.measures import Measure
 
-COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group
+COSTS_MUCH_MORE = 0.10  # F3: extra loss over the median random group; of a ranker, of the way to the constant one
 SLICE_QUERIES = 10  # F1, F2: queries of a slice that something is said of
 
 PLACES = {"term_match": "the same term", "self": "itself", "cls": "[CLS]", "sep": "[SEP]"}  # T1: attended to
@@ -103,7 +104,8 @@ def term_match(tables: select.Tables) -> Finding:
     lower = select.estimate(tables.groups, "half", "lower", tables.headline)
     rest = select.estimate(tables.groups, "lower_except", "term_match", tables.headline)
     measured = f"{_against_random(tables, 'term_match')}; lower half {lower.text()}, except them {rest.text()}"
-    parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE), _spared(tables), _random_cost(tables)]
+    way = 1.0 if tables.measures is GRADER else abs(float(select.scale(tables.group_scales, tables.headline)["way"]))
+    parts = [_costs_more(tables, "term_match", COSTS_MUCH_MORE * way), _spared(tables), _random_cost(tables)]
     return conclude("F3", measured, [*parts, *(_cost_beside(tables, measure) for measure in tables.beside)])
 
 

@@ -483,6 +483,16 @@ def test_a_rankers_findings_have_the_verdicts_of_a_grader_whose_model_changes_as
     assert not {word for word in ("accuracy", "knows nothing", "the logit of grade") if word in said}
 
 
+@pytest.mark.parametrize(("times", "is_much"), [(1, True), (10, False)])
+def test_how_much_a_rankers_term_match_heads_must_cost_follows_its_way(times: int, is_much: bool):
+    """NDCG has little to lose where queries have few titles: a loss is much or not beside all that there is to lose."""
+    scales = frames.scales_frame(of=RANKER)
+    scales.loc[scales["measure"] == RANKER.headline.name, "way"] *= times
+    finding = functional_heads.term_match(rankers(group_scales=scales))
+    said = {True: "Masking them costs more than random groups", False: "Masking them is not shown to cost more"}
+    assert finding.reason.startswith(said[is_much])
+
+
 def test_why_a_head_harms_a_ranker_is_told_without_grades():
     rows = [frames.head_row(*head, 0.05 if head == MATCHER else 0.0, of=RANKER) for head in np.ndindex(LAYERS, HEADS)]
     slices = frames.head_slices_frame(LAYERS, HEADS, RANKER)
