@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from pipeline.core.formats import write_text
 from pipeline.core.schemas import Arrays, Column, Records, Table
-from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, report
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, pruning, report
 
 PAGE = Path("docs/tables.md")
-MODULES = (prepare, grading, attention, head_ablation, group_ablation, dependency, report)
+MODULES = (prepare, grading, attention, head_ablation, group_ablation, dependency, pruning, report)
 Definition = TypeVar("Definition")
 
 

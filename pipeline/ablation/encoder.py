@@ -23,6 +23,7 @@ class FeedForward(Protocol):
     Attributes:
         contract: the projection of the neurons' outputs.
         neurons: its weight by neuron, [neuron, d].
+        weights_of_neuron: vectors of d weights that belong to one neuron.
     """
 
     @property
@@ -30,6 +31,9 @@ class FeedForward(Protocol):
 
     @property
     def neurons(self) -> Tensor: ...
+
+    @property
+    def weights_of_neuron(self) -> int: ...
 
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and the residual [..., d]."""
@@ -49,6 +53,7 @@ class NormsBehind:
     contract: Linear
     neurons: Tensor
     output_norm: Activation
+    weights_of_neuron = 2
 
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.attention_norm(projected)
@@ -67,6 +72,7 @@ class NormsBefore:
     gate: Linear
     contract: Linear
     neurons: Tensor
+    weights_of_neuron = 3
 
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(projected)

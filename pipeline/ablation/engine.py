@@ -331,7 +331,7 @@ class AblationEngine:
             np.concatenate([np.ones((1, *neurons.shape[1:]), dtype=bool), neurons]),
         )
         results = _ResultArrays(1 + len(masks), len(encoded))
-        with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", mininterval=5) as progress:
+        with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", delay=5, mininterval=5) as progress:
             for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
                 chunk = self.cache.load(number) if self.cache else None
                 if chunk is None:

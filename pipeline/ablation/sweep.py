@@ -147,14 +147,14 @@ def load_tuned_model(params: Params) -> TunedModel:
     return TunedModel(*load_tuned(paths.MODEL, pick_device(params.run.device)))
 
 
-def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int) -> AblationTarget:
-    """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries.
+def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int | None = None) -> AblationTarget:
+    """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries; None: all.
 
     Raises:
         InputError: the engine does not compute what the model does on them.
     """
     rows = table.read()
-    pairs = sample_queries(rows.query_id.to_numpy(), max_pairs, params.run.seed)
+    pairs = sample_queries(rows.query_id.to_numpy(), len(rows) if max_pairs is None else max_pairs, params.run.seed)
     rows = rows.iloc[pairs]
     encoded = encode_split(tuned.tokenizer, rows, params.model.max_length)
     sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)

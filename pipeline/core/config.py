@@ -221,6 +221,21 @@ class GroupAblation(Section):
     groups: dict[str, list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]]
 
 
+class Protect(Section):
+    heads: list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]]
+    labels: list[str]
+    layers: list[Annotated[int, Field(ge=0)]]
+
+
+class Pruning(Section):
+    measure: str
+    non_inferiority_margin: Annotated[float, Field(gt=0)]
+    slices_margin: Annotated[float, Field(gt=0)]
+    budget: Share | None
+    search_pairs: Count
+    protect: Protect
+
+
 class Report(Section):
     example_heads: Annotated[int, Field(ge=0)]
 
@@ -243,6 +258,7 @@ class Params(Section):
     ablation: Ablation
     head_ablation: HeadAblation
     group_ablation: GroupAblation
+    pruning: Pruning
     report: Report
     limits: Limits
 

@@ -62,6 +62,12 @@ EDGES_TERM_MATCH = Path("reports/dependency/edges_term_match.csv")
 MEDIATION = Path("reports/dependency/mediation.csv")
 JOINT_MEDIATION = Path("reports/dependency/joint_mediation.csv")
 
+# pruning
+LADDER = Path("reports/pruning/ladder.csv")
+PRUNING_CONTROLS = Path("reports/pruning/controls.csv")
+CHANGED_PAIRS = Path("reports/pruning/changed_pairs.csv")
+DECISION = Path("reports/pruning/decision.json")
+
 # report
 REPORT = Path("reports/report.html")
 FIGURES = Path("reports/figures")

@@ -16,6 +16,7 @@ METRIC_PREFIXES = {
     "head_ablation": "heads",
     "group_ablation": "groups",
     "dependency": "mediation",
+    "pruning": "pruning",
     "report": "headline",
 }
 # How good a model is, by its kind, as finetune measures it: by what limits judge, and by another measure.

@@ -4,7 +4,6 @@ The logits are those of the model with the same heads masked, and the same neuro
 """
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -98,12 +97,3 @@ def _keep_neurons(family: Family, modules: LayerModules, neurons: np.ndarray) ->
     parts = modules.expand.out_features // width  # 2 where the part is gated
     keep_outputs(modules.expand, torch.cat([kept + part * width for part in range(parts)]))
     keep_inputs(modules.contract, kept)
-
-
-def kept_of(heads: Sequence[tuple[int, int]], neurons: Sequence[tuple[int, int]], everything: Kept) -> Kept:
-    """What is kept where heads and neurons, (layer, number) each, are removed from everything."""
-    kept = Kept(everything.heads.copy(), everything.neurons.copy())
-    for part, removed in ((kept.heads, heads), (kept.neurons, neurons)):
-        for place in removed:
-            part[place] = False
-    return kept

@@ -4,16 +4,15 @@ One order from a single scoring is far worse (8 to 18 points of accuracy at half
 by another once it is gone.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.pruning.units import HEAD, PrunableUnits, Unit
 
-RUNGS = 8  # sizes of the ladder
-LARGEST = 2 / 3  # share of the heads that the last rung removes, without a budget
-SCORINGS = 2  # of each rung
+SHARES = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 7 / 8)  # of the heads, sizes of the ladder
+SCORINGS = 2  # from one size to the next
 POOL = 3  # times as many units are scored again as leave, those that added least the last time
 
 # Divergences [set] of what is left without each of some sets of units.
@@ -33,10 +32,10 @@ class Rung:
     divergence: float
 
 
-def search(
+def climb(
     score: Score, units: PrunableUnits, protected: Collection[Unit] = (), budget: float | None = None
-) -> list[Rung]:
-    """Search a ladder of growing sets, each part of the next.
+) -> Iterator[Rung]:
+    """Climb a ladder of growing sets, each part of the next; what is above is searched when it is asked for.
 
     A unit's price is what its absence adds to the divergence, for each parameter that it saves. The heads of the lowest
     price leave, as many as the rung is large, and with them blocks of neurons of no higher price, see
@@ -46,41 +45,40 @@ def search(
         score: divergences of sets.
         units: all that there are.
         protected: those that stay.
-        budget: share of the heads that the last rung removes; None: LARGEST.
+        budget: share of the heads that the last rung removes; None: the last of SHARES.
     """
     price = {unit: 0.0 for unit in units.every() if unit not in set(protected)}
-    largest = min(
-        round((LARGEST if budget is None else budget) * units.layers * units.heads),
-        sum(unit.kind == HEAD for unit in price),
-    )
-    steps = np.arange(1, RUNGS * SCORINGS + 1) / (RUNGS * SCORINGS)
-    sizes = np.unique(np.ceil(largest * steps).astype(int)) if largest else np.empty(0, dtype=int)
-    removed, rungs = list[Unit](), list[tuple[Unit, ...]]()
-    for number, size in enumerate(sizes, start=1):
-        count = int(size) - sum(unit.kind == HEAD for unit in removed)
-        pool = _pool(price, units, count) if removed else list(price)
-        base, *without = score([removed, *([*removed, unit] for unit in pool)])
-        price |= {unit: (value - base) / units.parameters[unit.kind] for unit, value in zip(pool, without, strict=True)}
-        leaving = _leaving(price, units, count)
-        removed += leaving
-        for unit in leaving:
-            del price[unit]
-        if number % SCORINGS == 0 or number == len(sizes):
-            rungs.append(tuple(removed))
-    return [Rung(rung, float(value)) for rung, value in zip(rungs, score(rungs), strict=True)] if rungs else []
+    removed = list[Unit]()
+    for size in _sizes(units, budget, sum(unit.kind == HEAD for unit in price)):
+        gone = sum(unit.kind == HEAD for unit in removed)
+        for count in filter(None, np.diff(np.linspace(gone, size, SCORINGS + 1).astype(int)).tolist()):
+            leaving = _leaving(score, units, price, removed, count)
+            removed += leaving
+            for unit in leaving:
+                del price[unit]
+        yield Rung(tuple(removed), float(score([removed])[0]))
 
 
-def _pool(price: dict[Unit, float], units: PrunableUnits, count: int) -> list[Unit]:
-    """Units to score again: POOL times as many of the lowest price as may leave with `count` heads."""
+def _sizes(units: PrunableUnits, budget: float | None, free: int) -> list[int]:
+    """Numbers of heads that the rungs remove, of `free` ones that may go."""
+    shares = SHARES if budget is None else [*(share for share in SHARES if share < budget), budget]
+    sizes = np.ceil(np.array(shares) * units.layers * units.heads).astype(int).clip(max=free)
+    return [int(size) for size in np.unique(sizes) if size]
+
+
+def _leaving(
+    score: Score, units: PrunableUnits, price: dict[Unit, float], removed: Sequence[Unit], count: int
+) -> list[Unit]:
+    """The `count` heads that leave next, and the blocks that go with them; prices are updated."""
+    pool = list(price)
+    if removed:
+        heads, blocks = _by_price(price)
+        pool = heads[: POOL * count] + blocks[: POOL * units.blocks_beside(count)]
+    base, *without = score([removed, *([*removed, unit] for unit in pool)])
+    price |= {unit: (value - base) / units.parameters[unit.kind] for unit, value in zip(pool, without, strict=True)}
     heads, blocks = _by_price(price)
-    return heads[: POOL * count] + blocks[: POOL * units.blocks_beside(count)]
-
-
-def _leaving(price: dict[Unit, float], units: PrunableUnits, count: int) -> list[Unit]:
-    """The `count` heads of the lowest price, and the blocks that go with them."""
-    heads, blocks = _by_price(price)
-    heads = heads[:count]
-    return heads + [unit for unit in blocks[: units.blocks_beside(count)] if price[unit] <= price[heads[-1]]]
+    cheap = [unit for unit in blocks if price[unit] <= price[heads[count - 1]]]
+    return heads[:count] + cheap[: units.blocks_beside(count)]
 
 
 def _by_price(price: dict[Unit, float]) -> tuple[list[Unit], list[Unit]]:

@@ -13,7 +13,9 @@ from pipeline.ablation.engine import same_length_chunks
 from pipeline.models.tokenization import EncodedPairs
 from pipeline.pruning.removal import Kept
 
-HEAD, NEURONS = "head", "neurons"
+Kind = Literal["head", "neurons"]
+HEAD: Kind = "head"
+NEURONS: Kind = "neurons"
 BLOCKS = 8  # of a layer's neurons; heads are a third of a layer's cost at most
 BESIDE = 3  # times the parameters of the heads that leave at once may leave in neurons
 
@@ -21,7 +23,7 @@ BESIDE = 3  # times the parameters of the heads that leave at once may leave in 
 class Unit(NamedTuple):
     """A head, or a block of neurons, by its layer and its number there, from 0; blocks count from the least active."""
 
-    kind: Literal["head", "neurons"]
+    kind: Kind
     layer: int
     number: int
 
@@ -33,12 +35,12 @@ class PrunableUnits:
     Attributes:
         heads: of each layer.
         blocks: number of the block that holds each neuron, int [layer, neuron].
-        parameters: weights and biases that removing a unit saves, by its kind.
+        parameters: weights that removing a unit saves, by its kind.
     """
 
     heads: int
     blocks: np.ndarray
-    parameters: dict[str, int]
+    parameters: dict[Kind, int]
 
     @property
     def layers(self) -> int:
@@ -48,8 +50,8 @@ class PrunableUnits:
         """All units, heads first, by layer, then number."""
         blocks = int(self.blocks.max()) + 1
         return [
-            *(Unit("head", layer, number) for layer in range(self.layers) for number in range(self.heads)),
-            *(Unit("neurons", layer, number) for layer in range(self.layers) for number in range(blocks)),
+            *(Unit(HEAD, layer, number) for layer in range(self.layers) for number in range(self.heads)),
+            *(Unit(NEURONS, layer, number) for layer in range(self.layers) for number in range(blocks)),
         ]
 
     def cost(self, units: Iterable[Unit]) -> int:
@@ -81,9 +83,12 @@ def prunable_units(encoder: AblatableEncoder, encoded: EncodedPairs, batch_token
     activity = neuron_activity(encoder, encoded, batch_tokens)
     heads, neurons = encoder.shape[1], activity.shape[1]
     ranks = activity.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    hidden, size = encoder.layers[0].output_heads.shape[2], -(-neurons // BLOCKS)
-    gates = 2 if hasattr(encoder.layers[0].feed_forward, "gate") else 1
-    parameters = {HEAD: 4 * hidden * encoder.head_size, NEURONS: (1 + gates) * hidden * size}
+    first, size = encoder.layers[0], -(-neurons // BLOCKS)
+    hidden = first.output_heads.shape[2]
+    parameters = {
+        HEAD: 4 * hidden * encoder.head_size,
+        NEURONS: first.feed_forward.weights_of_neuron * hidden * size,
+    }
     return PrunableUnits(heads, ranks // size, parameters)
 
 

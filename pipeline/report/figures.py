@@ -13,6 +13,7 @@ from pipeline.report import (
     head_heatmaps,
     head_map,
     model_charts,
+    pruning,
     subgroup_charts,
 )
 from pipeline.report.canvas import RenderedFigure
@@ -23,8 +24,8 @@ from pipeline.stats.measure_sets import GRADER
 def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
     """Figures by section of the report, none in a section without data.
 
-    Sections: heads, slices, random, layers, functions, removal, dependency, similarity, grades, profiles, maps,
-    learning.
+    Sections: heads, slices, random, layers, functions, decision, removal, dependency, similarity, grades, profiles,
+    maps, learning.
     """
     with canvas.report_style(canvas.font_families(results.texts())):
         return {
@@ -37,6 +38,7 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
                 *_if_ablated(results, "top_k", ablation_charts.top_k),
                 *_subgroup_charts(results),
             ],
+            "decision": [pruning.decision_map(results)],
             "removal": _if_ablated(results, "removal", ablation_charts.removal_curves),
             "dependency": [dependency_graph.dependency_graph(results), *dependency_graph.relay_head_charts(results)]
             if len(results.edges)

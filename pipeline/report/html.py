@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.findings.verdict import VERDICTS, Finding
-from pipeline.report import canvas, tables
+from pipeline.report import canvas, pruning, tables
 from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
 from pipeline.report.tables import Table
@@ -48,6 +48,9 @@ def render_page(
             labelled=tables.labelled_heads(results),
             term_match_shift=tables.term_match_shift(results),
             worst_slices=tables.worst_slices(results),
+            can_go=pruning.summary(results),
+            ladder=pruning.ladder_table(results),
+            pruning_controls=pruning.controls_table(results),
             relay_heads=tables.relay_heads(results),
             joint_mediation=tables.joint_mediation(results),
             ablation_types=tables.ablation_types(results),

@@ -33,6 +33,18 @@ class ExamplePair:
 
 
 @dataclass(frozen=True)
+class PruningResults:
+    """What can go: sizes tried, controls, every head's decision, the stage's metrics, measure and margin."""
+
+    ladder: pd.DataFrame
+    controls: pd.DataFrame
+    decision: pd.DataFrame
+    metrics: Mapping[str, Any]
+    measure: Measure
+    margin: float
+
+
+@dataclass(frozen=True)
 class Results:
     """Tables, metrics and example pairs that the report is made from."""
 
@@ -42,6 +54,7 @@ class Results:
     tables: select.Tables  # the tables that findings are judged on
     unlabelled_heads: pd.DataFrame  # one row a head masked on pairs without grades, empty where there are none
     head_embedding: pd.DataFrame  # one row per head, with its coordinates (head_embedding.csv)
+    pruning: PruningResults
     edges: pd.DataFrame  # one row a masked head and later head (edges.csv)
     example_cls_attention: Sequence[Mapping[str, Any]]  # of one relay head, one record a pair
     profiles: pd.DataFrame  # one row a layer, head, function and phase (profiles.csv)

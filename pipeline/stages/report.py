@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import nan
 
+import pandas as pd
+
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.run_names import MODEL_METRICS
@@ -15,14 +17,15 @@ from pipeline.findings.select import CLS_POOLING, Tables
 from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
 from pipeline.report.reordered_queries import reordered_queries
-from pipeline.report.results import ExamplePair, Results, headline, run_setting
+from pipeline.report.results import ExamplePair, PruningResults, Results, headline, run_setting
 from pipeline.report.tables import Table
 from pipeline.stats.measure_sets import RANKER, measure_set
-from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, pruning
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
 
+PRUNING_KEYS = ("confirmed", "pairs", "pairs_needed", "parameters_removed", "blocks_removed")
 PAIR_KEYS = ("query", "title", "grade", "tokens")
 
 
@@ -67,6 +70,7 @@ def read_results(params: Params) -> Results:
         tables=_read_tables(params),
         unlabelled_heads=head_ablation.UNLABELLED_HEADS[kind].read(),
         head_embedding=attention.HEAD_EMBEDDING.read(),
+        pruning=_read_pruning(params),
         edges=dependency.EDGES.read(),
         example_cls_attention=dependency.EXAMPLE_CLS_ATTENTION.read(),
         profiles=attention.PROFILES.read(),
@@ -104,6 +108,17 @@ def _read_tables(params: Params) -> Tables:
         has_before=params.model.has_before,
         pooling=schemas.metrics(paths.stage_metrics("finetune")).get("pooling", CLS_POOLING),
         joint_mediation=dependency.JOINT_MEDIATION[measures.kind].read(),
+    )
+
+
+def _read_pruning(params: Params) -> PruningResults:
+    return PruningResults(
+        ladder=pruning.LADDER.read(),
+        controls=pruning.PRUNING_CONTROLS.read(),
+        decision=pd.DataFrame(pruning.DECISION.read()),
+        metrics=schemas.metrics(paths.stage_metrics("pruning"), PRUNING_KEYS),
+        measure=measure_set(params.is_ranker).guarded(params.pruning.measure),
+        margin=params.pruning.non_inferiority_margin,
     )
 
 

@@ -66,12 +66,19 @@ class MeasureSet:
 
     def primary(self, name: str) -> Measure:
         """The measure that decides verdicts, by its name or DEFAULT. Raises InputError: not one of `graded`."""
+        return self._graded("ablation.primary_measure", name, self.default_primary)
+
+    def guarded(self, name: str) -> Measure:
+        """The measure that pruning may hardly harm, by its name or DEFAULT. Raises InputError: as `primary`."""
+        return self._graded("pruning.measure", name, self.headline)
+
+    def _graded(self, key: str, name: str, default: Measure) -> Measure:
         if name == DEFAULT:
-            return self.default_primary
+            return default
         names = [measure.name for measure in self.graded]
         if name not in names:
             raise InputError(
-                f"ablation.primary_measure is {name!r}, which a {self.kind} does not have; "
+                f"{key} is {name!r}, which a {self.kind} does not have; "
                 f"it must be {DEFAULT} or one of {', '.join(names)}"
             )
         return self.by_name[name]

@@ -16,6 +16,7 @@ from pipeline.stages import (
     group_ablation,
     head_ablation,
     prepare,
+    pruning,
     report,
 )
 from pipeline.stats.metrics import ndcg_by_query
@@ -28,7 +29,7 @@ from tests.support.builders import CHECKPOINT, run_stage
 from tests.support.cross_encoders import LAYOUTS, MAX_LENGTH, cross_encoder_scores, ranker_params
 from tests.table_dictionary import OF_RANKERS, TABLES
 
-STAGES = (prepare, finetune, attention, head_ablation, group_ablation, dependency, bilstm, report)
+STAGES = (prepare, finetune, attention, head_ablation, group_ablation, dependency, pruning, bilstm, report)
 QUERIES, TITLES = 40, 6
 COLOURS = ("red", "blue", "green", "black")
 

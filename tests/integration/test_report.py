@@ -22,7 +22,7 @@ from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
 from pipeline.stats.grading_measures import ACCURACY
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
-from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, pruning
 from tests.support import frames
 from tests.support.shell import REPOSITORY
 
@@ -83,6 +83,8 @@ def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
         dependency.MEDIATION[kind]: results.tables.mediation,
         dependency.JOINT_MEDIATION[kind]: results.tables.joint_mediation,
         dependency.EDGES: results.edges,
+        pruning.LADDER: results.pruning.ladder,
+        pruning.PRUNING_CONTROLS: results.pruning.controls,
         grading.CURVE[kind]: results.curve,
     }
     for table, frame in written.items():
@@ -103,6 +105,8 @@ def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
         results.bilstm | {"test_accuracy": 0.875, "best_epoch": 12, "converged": 0},
     )
     formats.write_json(folder / paths.stage_metrics("attention"), results.attention)
+    formats.write_json(folder / paths.stage_metrics("pruning"), results.pruning.metrics)
+    formats.write_json(folder / paths.DECISION, results.pruning.decision.to_dict("records"))
     formats.write_safetensors(folder / paths.MAPS, {"before_0": pair.before, "after_0": pair.after})
     described = {"query_id": 7, "query": HOSTILE_QUERY, "title": HOSTILE_TITLE, "grade": 0, "tokens": tokens}
     formats.write_json(folder / paths.EXAMPLE_PAIRS, [described | {"segment": [-1, 0, 0, -1, 1, 1, -1]}])

@@ -15,13 +15,14 @@ import pandas as pd
 
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, NO_EFFECT, UNDECIDED
 from pipeline.compare.run_results import CHANGE, TO_CONSTANT, RunResults
+from pipeline.core.heads import every_head
 from pipeline.core.schemas import Column, Table
 from pipeline.findings.select import WHOLE, Tables
 from pipeline.findings.wording import WORDINGS
-from pipeline.report.results import ExamplePair, Results
+from pipeline.report.results import ExamplePair, PruningResults, Results
 from pipeline.stats.measure_sets import GRADER, MeasureSet
 from pipeline.stats.measures import Measure
-from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation
+from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, pruning
 
 FUNCTIONS = ["term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text", "entropy"]
 CHANCES = dict(zip(FUNCTIONS, [0.06, 0.08, 0.07, 0.07, 0.04, 0.04, 0.08, 0.5, 1.0], strict=True))
@@ -518,6 +519,35 @@ FINETUNE = {
 }
 
 
+def pruning_results(layers: int = 6, heads: int = 12, of: MeasureSet = GRADER) -> PruningResults:
+    """Two sizes, of which the second fails on a slice; one head goes, one is uncertain, one is protected."""
+    size = {"queries": 78, "change": -0.001, "worst": -0.009, "margin": 0.02, "passed": True}
+    first = {"rung": 0, "heads_removed": 1, "blocks_removed": 2, "parameters_removed": 0.05, "divergence": 0.001}
+    second = {"rung": 1, "heads_removed": 2, "blocks_removed": 4, "parameters_removed": 0.1, "divergence": 0.01}
+    whole, part = {"slice": "all", "value": "all"}, {"slice": "kind", "value": "hard", "margin": 0.1}
+    ladder = pd.DataFrame(
+        [
+            {**first, **size, **whole},
+            {**first, **size, **part},
+            {**second, **size, **whole},
+            {**second, **size, **part, "worst": -0.15, "passed": False},
+        ]
+    )[[column.name for column in pruning.LADDER.columns]]
+    chosen = ["search", *["random"] * 5, *["layer_matched"] * 5, "magnitude"]
+    controls = pd.DataFrame({"chosen_by": chosen, "replicate": [0, *range(5), *range(5), 0]})
+    controls = controls.assign(heads_removed=1, blocks_removed=2, change=-0.01, divergence=0.02)
+    decisions = {(0, 0): "remove", (0, 1): "uncertain", (1, 0): "protected"}
+    decided = [
+        {"layer": layer, "head": head, "decision": decisions.get((layer, head), "keep"), "reason": "so it is"}
+        for layer, head in every_head(layers, heads)
+    ]
+    pruning.LADDER.check(ladder)
+    pruning.PRUNING_CONTROLS.check(controls)
+    metrics = {"confirmed": 1, "pairs": 1500, "pairs_needed": 600, "parameters_removed": 0.05, "blocks_removed": 2}
+    metrics |= {of.label_free[-1].name: 0.03}
+    return PruningResults(ladder, controls, pd.DataFrame(decided), metrics, of.headline, 0.02)
+
+
 def results(
     layers: int = 6,
     heads: int = 12,
@@ -532,6 +562,7 @@ def results(
         tables=tables(layers, heads, of=of),
         unlabelled_heads=unlabelled_heads_frame(layers, heads, of),
         head_embedding=head_embedding_frame(layers, heads),
+        pruning=pruning_results(layers, heads, of),
         edges=edges_frame(layers, heads),
         example_cls_attention=[example_record(ENGLISH)],
         profiles=profiles_frame(layers, heads),

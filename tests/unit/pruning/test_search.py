@@ -1,11 +1,12 @@
 """The ladder against sets worked by hand, scored by functions whose truth is known."""
 
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import pytest
 
-from pipeline.pruning.search import LARGEST, RUNGS, search
+from pipeline.pruning.search import SHARES, climb
 from pipeline.pruning.units import PrunableUnits, Unit
 
 LAYERS, HEADS, BLOCKS = 3, 4, 2
@@ -22,12 +23,13 @@ def heads(units):
 
 
 def test_idle_units_leave_first_and_each_rung_is_part_of_the_next():
-    rungs = search(additive(dict.fromkeys(IDLE, 0.0)), UNITS)
+    rungs = list(climb(additive(dict.fromkeys(IDLE, 0.0)), UNITS))
     assert set(heads(rungs[-1].removed)[:3]) == set(heads(IDLE))
     assert Unit("neurons", 2, 1) in rungs[0].removed
     assert all(small.removed == large.removed[: len(small.removed)] for small, large in pairwise(rungs))
-    assert len(rungs) <= RUNGS
-    assert len(heads(rungs[-1].removed)) == LARGEST * LAYERS * HEADS
+    sizes = [len(heads(rung.removed)) for rung in rungs]
+    assert sizes == [1, 2, 3, 5, 6, 9, 11]
+    assert sizes == sorted({ceil(share * LAYERS * HEADS) for share in SHARES})
     assert [rung.divergence for rung in rungs] == [sum(unit not in IDLE for unit in rung.removed) for rung in rungs]
 
 
@@ -35,7 +37,7 @@ def test_idle_units_leave_first_and_each_rung_is_part_of_the_next():
 def test_neurons_leave_that_change_no_more_for_each_parameter(weight, leave):
     """A head has 10 parameters and changes by 0.1, a block 20."""
     weights = {unit: weight if unit.kind == "neurons" else 0.1 for unit in UNITS.every()}
-    last = search(additive(weights), UNITS)[-1].removed
+    *_, last = (rung.removed for rung in climb(additive(weights), UNITS, budget=0.5))
     assert (len(heads(last)) < len(last)) == leave
 
 
@@ -46,16 +48,16 @@ def test_a_head_that_another_replaces_is_scored_again_once_that_one_is_gone():
         lost = [10.0 * (set(twins) <= set(units)) for units in sets]
         return additive(dict.fromkeys(twins, 0.0))(sets) + np.array(lost)
 
-    removed = search(score, UNITS)[-1].removed
+    *_, removed = (rung.removed for rung in climb(score, UNITS, budget=0.5))
     assert len(set(twins) & set(removed)) == 1
 
 
 def test_protected_units_stay_and_the_budget_is_kept():
     protected = IDLE[:2]
-    rungs = search(additive(dict.fromkeys(IDLE, 0.0)), UNITS, protected, budget=0.25)
+    rungs = list(climb(additive(dict.fromkeys(IDLE, 0.0)), UNITS, protected, budget=0.25))
     assert not set(protected) & set(rungs[-1].removed)
     assert len(heads(rungs[-1].removed)) == 3
-    assert search(additive({}), UNITS, UNITS.every()) == []
+    assert list(climb(additive({}), UNITS, UNITS.every())) == []
 
 
 @pytest.mark.parametrize("removed", [[], IDLE])

@@ -1,0 +1,118 @@
+"""Which heads can go: the decision on every head as a figure, the sizes tried and the controls as tables."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import Normalize
+
+from pipeline.report import heatmaps
+from pipeline.report.canvas import SCORES, FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.results import Results
+from pipeline.report.tables import Table
+from pipeline.tables.pruning import KEEP, PROTECTED, REMOVE, UNCERTAIN, WHOLE
+
+CELLS = {KEEP: (0.0, "keep"), PROTECTED: (0.0, "prot."), UNCERTAIN: (0.35, "?"), REMOVE: (1.0, "gone")}  # fill, text
+CHOSEN = {
+    "search": "the search",
+    "random": "drawn anywhere",
+    "layer_matched": "drawn, as many in each layer",
+    "magnitude": "smallest output weights",
+}
+
+
+def decision_map(results: Results) -> RenderedFigure:
+    """Every head's decision, layer x head."""
+    table = results.pruning.decision.pivot(index="layer", columns="head", values="decision")
+    decisions = table.sort_index().sort_index(axis=1).to_numpy(dtype=object)
+    values = np.vectorize(lambda decision: CELLS[decision][0], otypes=[float])(decisions)
+    width, height = heatmaps.panel_size(values, column=0.42)
+    figure = blank_figure(heatmaps.LEFT + width + 0.2, heatmaps.BOTTOM + height + heatmaps.TOP)
+    axes, norm = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height), Normalize(0, 1.4)
+    heatmaps.fill_cells(axes, values, norm, SCORES)
+    texts = [[CELLS[decision][1] for decision in row] for row in decisions]
+    heatmaps.write_cells(axes, texts, values, norm, SCORES)
+    heatmaps.frame_cells(axes, decisions == PROTECTED, values, norm, SCORES)
+    heatmaps.label_heads(axes, values)
+    axes.set_title("which heads can go")
+    return render_figure(figure, _text(results))
+
+
+def summary(results: Results) -> str:
+    """The decision in a sentence or two."""
+    pruning = results.pruning
+    gone = int((pruning.decision["decision"] == REMOVE).sum())
+    said = f"a margin of {pruning.margin:g} {pruning.measure.label}"
+    if pruning.ladder.empty:
+        return "No head may go: all are protected."
+    if not gone:
+        least = pruning.ladder.sort_values("rung", kind="stable").iloc[0]["heads_removed"]
+        return f"No head is shown to be dispensable by {said}: the smallest size tried, {least} heads, fails."
+    blocks, share = int(pruning.metrics["blocks_removed"]), float(pruning.metrics["parameters_removed"])
+    size = f"{gone} of {len(pruning.decision)} heads and {blocks} blocks of feed-forward neurons"
+    known = "confirmed" if pruning.metrics["confirmed"] else "not confirmed"
+    needed, pairs = int(pruning.metrics["pairs_needed"]), int(pruning.metrics["pairs"])
+    enough = "" if needed <= pairs else f"; {pairs:,} test pairs are too few, which takes about {needed:,}"
+    gain = f"{share:.0%} of the parameters of all heads and neurons"
+    churn = results.measures.label_free[-1]
+    changed = f"{churn.label.capitalize()}: {pruning.metrics[churn.name]:.1%}"
+    return f"{size} can go, {gain}: {known} by {said}{enough}. {changed}. Nothing was trained again."
+
+
+def ladder_table(results: Results) -> Table:
+    """Sizes tried, on all test pairs and on the slice that fared worst."""
+    pruning, rows = results.pruning, []
+    for _, parts in pruning.ladder.groupby("rung", sort=True):
+        whole = parts[parts["slice"] == WHOLE[0]].iloc[0]
+        slices = parts[parts["slice"] != WHOLE[0]]
+        worst = "none is guarded"
+        if len(slices):
+            beyond = slices["margin"] - pruning.measure.harm(slices["worst"])
+            slice_row = slices.loc[beyond.idxmin()]
+            worst = f"{slice_row['slice']} {slice_row['value']}: {slice_row['worst']:+.3f}"
+        outcome = "passes" if parts["passed"].all() else "fails"
+        rows.append(
+            [
+                f"{whole['heads_removed']} heads, {whole['blocks_removed']} blocks",
+                f"{whole['parameters_removed']:.0%}",
+                f"{whole['change']:+.4f}",
+                f"{whole['worst']:+.4f}",
+                worst,
+                outcome,
+            ]
+        )
+    label = pruning.measure.label
+    columns = ["gone", "of the parameters", f"change of {label}", "at worst", "worst slice, at worst", ""]
+    caption = (
+        "Sizes tried on all test pairs, each part of the next, up to the first that fails: “at worst” is the 97.5% end "
+        f"of the change's interval, which must lie within {pruning.margin:g}"
+    )
+    return Table(caption, columns, rows)
+
+
+def controls_table(results: Results) -> Table:
+    """The chosen set beside others of its size."""
+    rows = []
+    for chosen_by, sets in results.pruning.controls.groupby("chosen_by", sort=False):
+        changes, divergences = sets["change"], sets["divergence"]
+        rows.append([CHOSEN[str(chosen_by)], str(len(sets)), _range(changes, "+.3f"), _range(divergences, ".3f")])
+    columns = ["chosen by", "sets", f"change of {results.pruning.measure.label}", "divergence (nats)"]
+    caption = f"Sets of as many heads and blocks, on {results.pairs} test pairs: median, lowest to highest"
+    return Table(caption, columns, rows)
+
+
+def _range(values: pd.Series, form: str) -> str:
+    if len(values) == 1:
+        return f"{values.iloc[0]:{form}}"
+    return f"{values.median():{form}} ({values.min():{form}} to {values.max():{form}})"
+
+
+def _text(results: Results) -> FigureText:
+    layers, heads = results.shape
+    counts = results.pruning.decision["decision"].value_counts()
+    said = ", ".join(f"{counts.get(decision, 0)} {decision}" for decision in CELLS)
+    return FigureText(
+        name="decision",
+        title="Decision on every head",
+        alt=f"Matrix of {layers} layers by {heads} heads: {said}.",
+        caption=f"{said}. “gone”: removed with the largest set whose loss is within the margin; “?”: in the next "
+        "larger set, which fails; “keep”: changes the predictions more than those; framed: protected by the params.",
+    )
