@@ -16,7 +16,7 @@ from pipeline.tables.pruning import KEEP, REMOVE, UNCERTAIN
 from tests.support.builders import ablation_engine
 from tests.support.planted import HEADS, LAYERS, planted
 
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 DEV, TEST = 100, 600
 MARGIN = 0.04
 

@@ -40,7 +40,7 @@ def test_blocks_of_neurons(family: str):
     check(family, *blocks(24, 0))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     family=st.sampled_from(["bert", "modernbert"]), seed=st.integers(0, 99), batch_tokens=st.sampled_from([1, 40, 4096])
 )

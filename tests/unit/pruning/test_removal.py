@@ -30,8 +30,7 @@ def bits(count: int, rows: int) -> st.SearchStrategy[np.ndarray]:
     return st.lists(st.lists(st.booleans(), min_size=count, max_size=count), min_size=rows, max_size=rows).map(np.array)
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "attention"), [*((family, "sdpa") for family in FAMILIES), ("bert", "eager")])
 def test_logits_are_those_of_masks(family: str, attention: str):
     model = random_classifier(family, layers=LAYERS)
     if not (attention == "sdpa" and family == "deberta-v2"):  # which has eager attention alone
@@ -41,7 +40,7 @@ def test_logits_are_those_of_masks(family: str, attention: str):
     assert_equal(model, Kept(heads, neurons))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(family=st.sampled_from(FAMILIES), heads=bits(HEADS, LAYERS), seed=st.integers(0, 9))
 def test_whatever_is_removed(family: str, heads: np.ndarray, seed: int):
     model = random_classifier(family, layers=LAYERS, seed=seed)
