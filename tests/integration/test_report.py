@@ -29,7 +29,7 @@ from tests.support.shell import REPOSITORY
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FIGURES = 17  # of a grader; a ranker's has none of predicted grades
+FIGURES = 18  # of a grader; a ranker's has none of predicted grades
 STAGE = """
 from pipeline.core.config import load_params
 from pipeline.stages import report
