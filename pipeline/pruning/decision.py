@@ -7,7 +7,7 @@ from itertools import takewhile
 from pipeline.core.heads import Head
 from pipeline.pruning.confirmation import NonInferiority
 from pipeline.pruning.search import Rung
-from pipeline.pruning.units import HEAD, Unit
+from pipeline.pruning.units import HEAD, Unit, count_heads
 from pipeline.tables.pruning import KEEP, PROTECTED, REMOVE, UNCERTAIN, WHOLE
 
 CONFIRMED, NOT_CONFIRMED, NOTHING = "confirmed", "not confirmed", "nothing can go"
@@ -105,6 +105,6 @@ def _outcome(part: NonInferiority, measure: str) -> str:
 
 
 def _count(rung: Rung) -> str:
-    heads = sum(unit.kind == HEAD for unit in rung.removed)
+    heads = count_heads(rung.removed)
     blocks = len(rung.removed) - heads
     return f"{heads} heads" + (f" and {blocks} blocks of neurons" if blocks else "")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.pruning.decision import CONFIRMED, Decision, JudgedRung
 from pipeline.pruning.predictions import PrunedPredictions, difference
-from pipeline.pruning.units import HEAD, PrunableUnits, Unit
+from pipeline.pruning.units import PrunableUnits, Unit, count_heads
 from pipeline.stats.measure_sets import MeasureSet
 from pipeline.stats.measures import EvaluationSet, Measure, point_changes
 from pipeline.tables.pruning import DECISIONS, LADDER
@@ -101,5 +101,5 @@ def pruning_metrics(
 
 
 def _size(removed: Collection[Unit]) -> dict[str, int]:
-    heads = sum(unit.kind == HEAD for unit in removed)
+    heads = count_heads(removed)
     return {"heads_removed": heads, "blocks_removed": len(removed) - heads}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.pruning.units import HEAD, PrunableUnits, Unit
+from pipeline.pruning.units import HEAD, PrunableUnits, Unit, count_heads
 
 SHARES = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 7 / 8)  # of the heads, sizes of the ladder
 SCORINGS = 2  # from one size to the next
@@ -49,8 +49,8 @@ def climb(
     """
     price = {unit: 0.0 for unit in units.every() if unit not in set(protected)}
     removed = list[Unit]()
-    for size in _sizes(units, budget, sum(unit.kind == HEAD for unit in price)):
-        gone = sum(unit.kind == HEAD for unit in removed)
+    for size in _sizes(units, budget, count_heads(price)):
+        gone = count_heads(removed)
         for count in filter(None, np.diff(np.linspace(gone, size, SCORINGS + 1).astype(int)).tolist()):
             leaving = _leaving(score, units, price, removed, count)
             removed += leaving

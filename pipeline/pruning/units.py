@@ -28,6 +28,11 @@ class Unit(NamedTuple):
     number: int
 
 
+def count_heads(units: Iterable[Unit]) -> int:
+    """How many of the units are heads."""
+    return sum(unit.kind == HEAD for unit in units)
+
+
 @dataclass(frozen=True)
 class PrunableUnits:
     """Units of a model.
