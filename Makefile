@@ -11,7 +11,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench lint format docs ui cleanup lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs ui cleanup lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -51,6 +51,9 @@ test-slow: setup  ## the long tests
 
 bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and reports/benchmarks.json
 	python -m tests.benchmark
+
+pruning-study: setup  ## what can go after training again, over seeds, and its latency; writes docs/pruning.md: about 45 minutes
+	python -m pipeline.pruning_study
 
 lint: setup  ## ruff check, ruff format, mypy, pymarkdown
 	ruff check $(CODE)

@@ -27,5 +27,5 @@ fi
 # The lock is only a constraint here: the build for CPUs does not ask for NVIDIA's packages.
 install --constraint locks/torch.lock torch
 install --no-deps --require-hashes --requirement locks/compute.lock --requirement locks/report.lock \
-    --requirement locks/operations.lock --requirement locks/tools.lock
+    --requirement locks/operations.lock --requirement locks/export.lock --requirement locks/tools.lock
 echo "$version $torch" >.venv/bin/.installed

@@ -9,11 +9,11 @@ from tests.support.imports import imported_names
 # From top to bottom; packages of one line do not import each other.
 LAYERS = (
     ("stages",),
-    ("rerun", "cleanup"),
+    ("rerun", "cleanup", "pruning_study"),
     ("compare",),
     ("report",),
     ("findings",),
-    ("pruning",),
+    ("pruning", "export"),
     ("analysis",),
     ("ablation",),
     ("attention",),
@@ -27,6 +27,7 @@ LAYERS = (
 )
 HEIGHT = {package: -level for level, packages in enumerate(LAYERS) for package in packages}
 FILES = sorted(path for path in Path("pipeline").rglob("*.py") if len(path.parts) > 2)
+LOOKING = {"rerun", "compare", "cleanup", "pruning_study"}
 # The stages that may import what stands on the results of all others.
 ON_TOP = {("publish", "compare"), ("publish", "rerun")}
 
@@ -49,7 +50,7 @@ def test_imports_run_downwards(file: Path):
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.parts[1] == "stages"], ids=str)
 def test_only_publish_imports_what_looks_at_whole_runs(file: Path):
-    looking = {(file.stem, package) for package in imported_packages(file) & {"rerun", "compare", "cleanup"}}
+    looking = {(file.stem, package) for package in imported_packages(file) & LOOKING}
     assert looking <= ON_TOP
 
 

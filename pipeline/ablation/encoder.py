@@ -121,9 +121,15 @@ class EncoderLayer:
         weight = self.output_heads[heads].flatten(0, 1)
         projected.view(-1, projected.shape[-1]).addmm_(lost.flatten(-2).flatten(0, -2), weight, alpha=-1)
 
+    def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and their sum, for `finish`."""
+        fired, residual = self.feed_forward.fire(projected)
+        return fired, self.feed_forward.contract.add(fired, residual)
+
     def behind_heads(self, projected: Tensor) -> Tensor:
         """Compute the layer's output [..., d] from `project`'s result [..., d]."""
-        return self.feed_forward.finish(self.feed_forward.contract.add(*self.feed_forward.fire(projected)))
+        _, total = self.fire(projected)
+        return self.feed_forward.finish(total)
 
     def behind_neurons(self, projected: Tensor, parents: Tensor, removed: Sequence[np.ndarray]) -> Tensor:
         """Compute outputs without some neurons, [variant, ..., d], from `project`'s result [parent, ..., d].
@@ -134,12 +140,12 @@ class EncoderLayer:
             parents: of each variant, int64 [variant].
             removed: neurons that each variant lacks, int [neuron] each.
         """
-        fired, residual = self.feed_forward.fire(projected)
-        sums = self.feed_forward.contract.add(fired, residual)[parents]
-        for total, parent, neurons in zip(sums, parents.tolist(), removed, strict=True):
+        fired, total = self.fire(projected)
+        sums = total[parents]
+        for part, parent, neurons in zip(sums, parents.tolist(), removed, strict=True):
             if len(neurons):
                 lost, weight = fired[parent][..., neurons], self.feed_forward.neurons[neurons]
-                total.view(-1, total.shape[-1]).addmm_(lost.flatten(0, -2), weight, alpha=-1)
+                part.view(-1, part.shape[-1]).addmm_(lost.flatten(0, -2), weight, alpha=-1)
         return self.feed_forward.finish(sums)
 
 

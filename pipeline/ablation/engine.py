@@ -298,6 +298,7 @@ class AblationEngine:
         observer: Observer | None = None,
         cls_only: np.ndarray | None = None,
         neurons: np.ndarray | None = None,
+        unmasked_logits: np.ndarray | None = None,
     ) -> AblationResult:
         """Evaluate every pair unmasked and under every mask, pairs in the caller's order.
 
@@ -313,8 +314,10 @@ class AblationEngine:
                 other positions keep theirs; left out: nowhere.
             neurons: feed-forward neurons that a mask keeps, bool [mask, layer, neuron]; the others output 0; left out:
                 all. Not together with `cls_only`.
+            unmasked_logits: row 0 where it is known, float32 [pair, output], so that it is not evaluated again. Not
+                together with an observer or a cache.
         """
-        unmasked = np.ones((1, *masks.shape[1:]), dtype=np.float32)
+        unmasked = np.ones((1 if unmasked_logits is None else 0, *masks.shape[1:]), dtype=np.float32)
         default = -1 if replacement is None else 0
         if sources is None:
             sources = np.full(masks.shape, default)
@@ -328,9 +331,9 @@ class AblationEngine:
             np.concatenate([unmasked, masks]).astype(np.float32),
             np.concatenate([np.full(unmasked.shape, default), sources]),
             np.concatenate([np.zeros(unmasked.shape, dtype=bool), cls_only]),
-            np.concatenate([np.ones((1, *neurons.shape[1:]), dtype=bool), neurons]),
+            np.concatenate([np.ones((len(unmasked), *neurons.shape[1:]), dtype=bool), neurons]),
         )
-        results = _ResultArrays(1 + len(masks), len(encoded))
+        results = _ResultArrays(len(tree.members), len(encoded))
         with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", delay=5, mininterval=5) as progress:
             for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
                 chunk = self.cache.load(number) if self.cache else None
@@ -341,9 +344,10 @@ class AblationEngine:
                 for name, values in chunk.items():
                     results.array(name, values.shape[2:])[:, pairs] = values
                 progress.update(len(pairs))
-        return AblationResult(
-            masks, results.array("logits", (self.encoder.outputs,)), results.array(CLS_ATTENTION, (0,))
-        )
+        logits = results.array("logits", (self.encoder.outputs,))
+        if unmasked_logits is not None:
+            logits = np.concatenate([unmasked_logits[None], logits])
+        return AblationResult(masks, logits, results.array(CLS_ATTENTION, (0,)))
 
     def unmasked(self, encoded: EncodedPairs, observer: Observer | None = None) -> AblationResult:
         """Evaluate the unmasked model only, row 0."""

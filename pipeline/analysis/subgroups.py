@@ -36,12 +36,27 @@ def subgroups(
     texts = [(terms(query), terms(title)) for query, title in zip(table["query"], table["title"], strict=True)]
     overlap = np.array([len(set(query) & set(title)) / max(1, len(set(query))) for query, title in texts])
     length = np.array([len(query) for query, _ in texts])
-    given = {name: table[name].fillna("").astype(str).to_numpy() for name in columns}
-    parts = pd.DataFrame(given | {"term_overlap": _terciles(overlap), "query_length": _terciles(length)})
+    computed = {"term_overlap": _terciles(overlap), "query_length": _terciles(length)}
+    parts = _given(table, columns).assign(**computed)
     parts["term_order"] = [_order(*pair) for pair in texts]
     parts["word_pieces"] = ["split" if _has_split_word(pair) else "whole" for pair in tokens]
     numbers = table["grade"].to_numpy()
     parts["grade"] = np.array(grades)[numbers] if grades else [f"{number:g}" for number in numbers]
+    return _dividing(parts)
+
+
+def column_subgroups(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """`subgroups` by columns of the table alone."""
+    return _dividing(_given(table, columns))
+
+
+def _given(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    values = {name: table[name].fillna("").astype(str).to_numpy() for name in columns}
+    return pd.DataFrame(values, index=range(len(table)))
+
+
+def _dividing(parts: pd.DataFrame) -> pd.DataFrame:
+    """Columns that divide the pairs, into no more parts than can be shown."""
     return parts[[name for name in parts if 1 < parts[name].nunique() <= MOST_VALUES]]
 
 

@@ -16,7 +16,7 @@ from pipeline.core.errors import InputError
 from pipeline.tracking.api import markers
 from pipeline.tracking.execution import current, others, project_root
 from pipeline.tracking.mlflow_writer import RECORD_ID_TAG
-from pipeline.tracking.model_registry import model_name
+from pipeline.tracking.model_registry import REGISTRATIONS
 from pipeline.tracking.outbox import is_queued
 from pipeline.tracking.provenance import git
 
@@ -33,7 +33,7 @@ MIB = 2**20
 class Cleanup:
     """Objects of an experiment to remove. The next removal completes an interrupted one: a run goes after its objects.
 
-    runs, models, versions: all of the experiment, by the id of their run; versions of its own registered model only.
+    runs, models, versions: all of the experiment, by the id of their run; versions of its own registered models only.
     markers: files that mark a state as published whose parent run goes or has gone.
     """
 
@@ -124,11 +124,12 @@ def prepare_cleanup(client: "MlflowClient", experiment: str, keep: int) -> Clean
         models[model.source_run_id].append(model)
     registered = _pages(lambda token: client.search_registered_models(page_token=token))
     named = {(model.name, str(version)) for model in registered for version in model.aliases.values()}
+    own = {registration.model_name(experiment) for registration in REGISTRATIONS.values()}
     protected = set()  # runs whose model is named by an alias, or as a version of another registered model
     for version in _pages(lambda token: client.search_model_versions(page_token=token)):
-        if version.name == model_name(experiment):
+        if version.name in own:
             versions[version.run_id].append(version)
-        if version.name != model_name(experiment) or (version.name, str(version.version)) in named:
+        if version.name not in own or (version.name, str(version.version)) in named:
             protected.add(version.run_id)
     running = running_executions()
     planned = plan([Run.from_mlflow(run, running) for run in runs.values()], keep, protected)

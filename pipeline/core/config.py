@@ -64,6 +64,11 @@ class Data(Section):
         return self.source != GENERATED and is_beir_folder(self.source)
 
     @property
+    def source_name(self) -> str:
+        """The source as people read it: "generated en", or the table's or folder's path."""
+        return f"{GENERATED} {self.generated.language}" if self.source == GENERATED else self.source
+
+    @property
     def slice_columns(self) -> list[str]:
         """Columns of the prepared table that effects are sliced by, besides what every table has."""
         return ["phenomenon", "vocabulary"] if self.source == GENERATED else self.slices
@@ -232,7 +237,12 @@ class Pruning(Section):
     non_inferiority_margin: Annotated[float, Field(gt=0)]
     slices_margin: Annotated[float, Field(gt=0)]
     budget: Share | None
+    neurons_per_head: Annotated[float, Field(ge=0)]
     search_pairs: Count
+    seeds: Count
+    recovery_epochs: Annotated[int, Field(ge=0)]
+    recovery_learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    recovery_targets: Literal["grades", "predictions"]
     protect: Protect
 
 
@@ -293,6 +303,12 @@ class Params(Section):
         if order is not None and sorted(order) != sorted(self.data.grade_names):
             raise ValueError(f"model.label_order {order} must hold each of data.grades {self.data.grades} once")
         return self
+
+
+def with_values(params: Params, section: str, **values: Any) -> Params:
+    """Params with other values in one section, unchecked."""
+    changed = getattr(params, section).model_copy(update=values)
+    return params.model_copy(update={section: changed})
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:

@@ -63,10 +63,17 @@ MEDIATION = Path("reports/dependency/mediation.csv")
 JOINT_MEDIATION = Path("reports/dependency/joint_mediation.csv")
 
 # pruning
+PRUNED_MODEL = Path("data/pruned/small")  # smaller matrices
+DROP_IN_MODEL = Path(
+    "data/pruned/drop_in"
+)  # of full shape, 0 where something is gone: it loads wherever data/model does
 LADDER = Path("reports/pruning/ladder.csv")
 PRUNING_CONTROLS = Path("reports/pruning/controls.csv")
 CHANGED_PAIRS = Path("reports/pruning/changed_pairs.csv")
 DECISION = Path("reports/pruning/decision.json")
+
+# make pruning-study
+PRUNING_STUDY = Path("reports/pruning_study.json")
 
 # report
 REPORT = Path("reports/report.html")

@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.resources
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, cast
 
+import safetensors.torch
 import torch
 from transformers import (
     AutoConfig,
@@ -24,12 +26,16 @@ from pipeline.core import paths
 from pipeline.core.config import EMBEDDED, SCRATCH, is_folder
 from pipeline.core.errors import InputError
 from pipeline.models.families import FAMILIES, OFFSET_FAMILIES
+from pipeline.models.removal import Kept, pruned_model
 
 # sentence-transformers/all-MiniLM-L6-v2 as its authors publish it; the package's author is another.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CONFIG = "config.json"
+PRUNED = "pruning.json"  # beside it, of a smaller model: what is kept of the one that config.json describes
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
+Architecture = type[AutoModel | AutoModelForSequenceClassification]
+Reading = tuple[PreTrainedModel, list[str]]  # a model, and the names of weights that are not as they should be
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -59,6 +65,11 @@ def check_folder(folder: Path) -> Path:
         raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
+    if (folder / PRUNED).is_file():
+        raise InputError(
+            f"{folder} holds a model of which heads or neurons were removed ({PRUNED}), so that its layers differ in "
+            "shape, which is not analysed; name its form of full shape, where what is gone is 0"
+        )
     if any((folder / weights).is_file() for weights in WEIGHTS):
         return folder
     if any(folder.glob("*.bin")):
@@ -174,9 +185,11 @@ def read_weights(
     name: str,
     source: str,
     config: PretrainedConfig,
-    architecture: type[AutoModel | AutoModelForSequenceClassification] = AutoModelForSequenceClassification,
-) -> tuple[PreTrainedModel, list[str]]:
+    architecture: Architecture = AutoModelForSequenceClassification,
+) -> Reading:
     """Read the model, and the names of weights beyond the encoder that the checkpoint lacks or has in another shape.
+
+    Beside a PRUNED file it is the smaller model, otherwise the one that the configuration describes.
 
     Args:
         name: what the user calls the checkpoint.
@@ -188,16 +201,8 @@ def read_weights(
         InputError: weights of the encoder are missing or of another shape, or a weight is not finite.
     """
     with explain_failures(name):
-        model, report = architecture.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+        read = _read_pruned if (Path(source) / PRUNED).is_file() else _read_whole
+        model, new = read(source, config, architecture)
     # A pooler is a pretrained encoder's to have or not; everything else below the prefix is not optional.
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     lacking = [key for key in new if key.startswith(prefix) and "pooler" not in key.split(".")]
@@ -209,6 +214,29 @@ def read_weights(
     if not all(torch.isfinite(weight).all() for weight in model.parameters()):
         raise InputError(f"checkpoint {name} holds weights that are not finite; copy it again")
     return model, new
+
+
+def _read_whole(source: str, config: PretrainedConfig, architecture: Architecture) -> Reading:
+    model, report = architecture.from_pretrained(
+        source,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    return model, sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+
+
+def _read_pruned(
+    source: str, config: PretrainedConfig, architecture: Architecture
+) -> tuple[PreTrainedModel, list[str]]:
+    whole = architecture.from_config(config, dtype=torch.float32)
+    record = json.loads((Path(source) / PRUNED).read_text(encoding="utf-8"))
+    model = pruned_model(whole, Kept.from_record(whole, record))
+    report = model.load_state_dict(safetensors.torch.load_file(Path(source) / WEIGHTS[0]), strict=False)
+    return model, sorted(report.missing_keys)
 
 
 def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrainedTokenizerFast:

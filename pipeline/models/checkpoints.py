@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.core import atomic
+from pipeline.core import atomic, formats
 from pipeline.core.config import SCRATCH, Params
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files
@@ -15,6 +15,7 @@ from pipeline.models.checkpoint_files import check_length, read_config, read_tok
 from pipeline.models.classifier_labels import check_labels, name_outputs, order_outputs, output_names
 from pipeline.models.random_init import build_scratch
 from pipeline.models.rankers import read_model, read_ranker_start, read_trained_ranker, write_ranker
+from pipeline.models.removal import Kept
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
@@ -76,6 +77,8 @@ def load_labelled(params: Params, device: torch.device) -> Loaded:
 def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "sdpa") -> Loaded:
     """Load the model and tokenizer that `save_tuned` wrote, in evaluation mode; output i is grade i, or the score.
 
+    A smaller model comes back as it was saved.
+
     Raises:
         InputError: the folder is missing or damaged.
     """
@@ -91,10 +94,15 @@ def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "s
     return _ready(model, device, attn_implementation), read_tokenizer(source, source, config)
 
 
-def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save_tuned(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, kept: Kept | None = None
+) -> None:
     """Save model and tokenizer by save_pretrained, without a trace of where the checkpoint was loaded.
 
     What has one output is saved as a `CrossEncoder`, which sentence-transformers loads.
+
+    Args:
+        kept: what is kept of the whole model, for `load_tuned`, where the model is a smaller one.
     """
     save = write_ranker if model.config.num_labels == 1 else type(model).save_pretrained
     tokenizer.backend_tokenizer.no_truncation()
@@ -103,6 +111,8 @@ def save_tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folde
     with checkpoint_files.quiet_transformers(), atomic.replace_atomically(folder) as temporary:
         save(model, temporary)
         tokenizer.save_pretrained(temporary)
+        if kept is not None:
+            formats.write_json(temporary / checkpoint_files.PRUNED, kept.record())
 
 
 def pick_device(name: str) -> torch.device:

@@ -77,10 +77,18 @@ class EarlyStopping:
         judge: scores the model, in its current state, on dev.
         settings: the same for every model, so that a comparison of two is no comparison of budgets.
         kind: of model, "grader" or "ranker".
+        limit: the key of params.yaml that holds `settings.max_epochs`.
     """
 
-    def __init__(self, name: str, judge: Callable[[], Scores], settings: Training, kind: str = "grader"):
-        self.name, self.judge, self.settings = name, judge, settings
+    def __init__(
+        self,
+        name: str,
+        judge: Callable[[], Scores],
+        settings: Training,
+        kind: str = "grader",
+        limit: str = "training.max_epochs",
+    ):
+        self.name, self.judge, self.settings, self.limit = name, judge, settings, limit
         self.highest, self.then_lowest = BEST_BY[kind]
         self.epochs: list[Epoch] = []
         self._best: Epoch | None = None
@@ -111,7 +119,7 @@ class EarlyStopping:
         if not curve.is_converged:
             self.print(
                 f"not converged: the best epoch, {curve.best}, is the last one allowed; "
-                f"raise training.max_epochs ({curve.max_epochs})"
+                f"raise {self.limit} ({curve.max_epochs})"
             )
         return curve
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from pipeline.core.config import Finetune, Params
+from pipeline.core.config import Finetune, Params, with_values
 from pipeline.models.checkpoints import Loaded
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve, Scores
 from pipeline.models.inference import predict
@@ -42,6 +43,29 @@ def fine_tune_by_objective(
     return fine_tune_ranker(model, pairs, grades, query_ids, pad_id, stopping, settings, seed)
 
 
+def fine_tune_to_predict(
+    model: PreTrainedModel,
+    pairs: EncodedPairs,
+    train: pd.DataFrame,
+    logits: np.ndarray,
+    pad_id: int,
+    stopping: EarlyStopping,
+    params: Params,
+) -> LearningCurve:
+    """Distillation: `fine_tune_by_objective` towards another model's predictions, of a ranker by regression.
+
+    Hinton et al. 2015, Distilling the knowledge in a neural network, at temperature 1.
+
+    Args:
+        logits: the other model's of the training pairs, float32 [pair, output].
+    """
+    if not params.is_ranker:
+        targets = torch.from_numpy(logits).softmax(dim=-1).numpy()
+        return fine_tune(model, pairs, targets, pad_id, stopping, params.finetune, params.run.seed)
+    params = with_values(params, "finetune", objective="regression")
+    return fine_tune_by_objective(model, pairs, train.assign(grade=logits[:, 0]), pad_id, stopping, params)
+
+
 def fine_tune(
     model: PreTrainedModel,
     pairs: EncodedPairs,
@@ -54,8 +78,9 @@ def fine_tune(
     """Train a grader in place and leave it with the weights of its best epoch.
 
     Args:
-        model: on the device it is to be trained on; its loss is the cross-entropy of one output a grade.
-        pairs: the training pairs; grades: int [pair].
+        model: on the device it is to be trained on.
+        pairs: the training pairs; grades: int [pair], or probabilities float32 [pair, grade]; the loss is the model's
+            cross-entropy with them.
         pad_id: index of the padding token.
         stopping: scores each epoch and says when training ends; the learning rate falls to 0 at its `max_epochs`.
         seed: of the order of batches and of dropout. On a CPU the same seed gives the same weights, bit for bit.
@@ -79,6 +104,7 @@ def fine_tune(
             ),
             train_dataset=[{"pair": pair} for pair in range(len(pairs))],
             data_collator=lambda items: _batch(items, pairs, grades, pad_id),
+            compute_loss_func=_soft_cross_entropy if grades.ndim == 2 else None,
             callbacks=[EpochCallback(stopping)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -123,4 +149,10 @@ def _batch(
 ) -> dict[str, torch.Tensor]:
     chosen = np.asarray([item["pair"] for item in items])
     inputs = collate(pairs, chosen, pad_id, torch.device("cpu"))
-    return {**inputs, "labels": torch.from_numpy(grades[chosen].astype(np.int64))}
+    labels = grades[chosen] if grades.ndim == 2 else grades[chosen].astype(np.int64)
+    return {**inputs, "labels": torch.from_numpy(labels)}
+
+
+def _soft_cross_entropy(output: SequenceClassifierOutput, labels: torch.Tensor, **_: Any) -> torch.Tensor:
+    assert output.logits is not None, "a classifier gives logits"
+    return torch.nn.functional.cross_entropy(output.logits, labels)

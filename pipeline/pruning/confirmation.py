@@ -5,13 +5,14 @@ each must pass, an intersection-union test (Berger 1982, Technometrics 24), so t
 are tried in rising order up to the first that fails, a fixed sequence, which needs none either.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from pipeline.pruning.predictions import Slice, difference
+from pipeline.pruning.predictions import Part, Predictions, difference
+from pipeline.pruning.search import Rung
 from pipeline.stats.measures import EvaluationSet, Measure, measure_changes
 from pipeline.tables.pruning import WHOLE
 
@@ -42,30 +43,68 @@ class NonInferiority:
     passed: bool
 
 
-def non_inferiority(
+@dataclass(frozen=True)
+class JudgedRung:
+    """A rung of the ladder, and what the test pairs say of it.
+
+    Attributes:
+        rung: of the ladder.
+        parts: the outcome on all test pairs, then on each guarded slice.
+        logits: without its units, [pair, output].
+    """
+
+    rung: Rung
+    parts: Sequence[NonInferiority]
+    logits: np.ndarray
+
+    @property
+    def passed(self) -> bool:
+        return all(part.passed for part in self.parts)
+
+    @property
+    def within(self) -> bool:
+        """Whether every part's change, not its interval, is within its margin."""
+        return all(part.within for part in self.parts)
+
+
+def confirm(
+    rungs: Iterable[Rung],
+    predictions: Predictions,
     measure: Measure,
-    logits: np.ndarray,
-    evaluated: EvaluationSet,
-    slices: Iterable[Slice],
-    margin: float,
-    slices_margin: float,
+    margins: tuple[float, float],
+    confirmable: bool,
+) -> Iterator[JudgedRung]:
+    """Test rungs in rising order on the test pairs, up to the first that fails.
+
+    Args:
+        rungs: those above are not asked for.
+        predictions: on the test pairs.
+        margins: of all pairs, and of each slice.
+        confirmable: whether the sample can confirm them; if not, a rung fails whose changes themselves are beyond.
+    """
+    for rung in rungs:
+        (logits,) = predictions.logits([rung.removed])
+        judged = JudgedRung(rung, non_inferiority(measure, logits, predictions.parts, *margins), logits)
+        yield judged
+        if not (judged.passed if confirmable else judged.within):
+            return
+
+
+def non_inferiority(
+    measure: Measure, logits: np.ndarray, parts: Iterable[Part], margin: float, slices_margin: float
 ) -> list[NonInferiority]:
     """Test a smaller model's logits [pair, output] on all pairs, and on each slice of MIN_QUERIES queries or more.
 
     Args:
         measure: taken as a difference even where its changes are relative.
-        evaluated: the pairs with the unmasked model's logits.
-        slices: column, value and pairs of each.
+        parts: `Predictions.parts`, with the whole model's logits.
         margin: in the measure's unit. slices_margin: likewise, of each slice.
     """
-    everything = np.ones(len(evaluated.unmasked_logits), dtype=bool)
-    parts = [(WHOLE, everything, margin), *(((name, value), pairs, slices_margin) for name, value, pairs in slices)]
-    tested = []
-    for part, pairs, allowed in parts:
-        kept, evaluated_part = evaluated.part(pairs)
-        if part == WHOLE or evaluated_part.sample.queries >= MIN_QUERIES:
-            tested.append(_tested(measure, logits[kept], evaluated_part, allowed, part))
-    return tested
+    return [
+        _tested(measure, logits[pairs], evaluated, margin if part == WHOLE else slices_margin, part)
+        for part, pairs, evaluated in parts
+        if part == WHOLE or evaluated.sample.queries >= MIN_QUERIES
+    ]
 
 
 def _tested(

@@ -10,24 +10,30 @@ from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.pruning.units import HEAD, NEURONS, Kind, PrunableUnits, Unit
 
 DRAWS = 5  # random sets of each kind
+TRAINED_DRAWS = 3  # random sets that are trained again, anywhere
 RANDOM, LAYER_MATCHED, MAGNITUDE = "random", "layer_matched", "magnitude"
 KINDS: tuple[Kind, Kind] = (HEAD, NEURONS)
 
 
-def control_sets(
-    removed: Collection[Unit], units: PrunableUnits, encoder: AblatableEncoder, seed: int
-) -> list[tuple[str, tuple[Unit, ...]]]:
-    """Sets of as many heads and blocks as `removed`, with how each was chosen.
+Sets = list[tuple[str, tuple[Unit, ...]]]  # how each was chosen, and itself
+
+
+def control_sets(removed: Collection[Unit], units: PrunableUnits, encoder: AblatableEncoder, seed: int) -> Sets:
+    """Sets of as many heads and blocks as `removed`.
 
     RANDOM ones anywhere; LAYER_MATCHED ones with as many in each layer; and those of the smallest output weights,
     MAGNITUDE (the norm of a head's or block's part of the output projection), which any tool can tell.
     """
     rng, every = np.random.default_rng([seed, 31]), units.every()
-    sets = []
-    for draw in (_anywhere, _in_layers):
-        name = RANDOM if draw is _anywhere else LAYER_MATCHED
-        sets += [(name, draw(removed, every, rng)) for _ in range(DRAWS)]
-    return [*sets, (MAGNITUDE, _smallest(removed, every, _norms(units, encoder)))]
+    drawn = [(RANDOM, _anywhere(removed, every, rng)) for _ in range(DRAWS)]
+    matched = [(LAYER_MATCHED, _in_layers(removed, every, rng)) for _ in range(DRAWS)]
+    return [*drawn, *matched, (MAGNITUDE, _smallest(removed, every, _norms(units, encoder)))]
+
+
+def random_sets(removed: Collection[Unit], units: PrunableUnits, seed: int) -> Sets:
+    """RANDOM sets, fewer, since each takes a training."""
+    rng = np.random.default_rng([seed, 31])
+    return [(RANDOM, _anywhere(removed, units.every(), rng)) for _ in range(TRAINED_DRAWS)]
 
 
 def _anywhere(removed: Collection[Unit], every: list[Unit], rng: np.random.Generator) -> tuple[Unit, ...]:

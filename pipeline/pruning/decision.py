@@ -5,34 +5,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from pipeline.core.heads import Head
-from pipeline.pruning.confirmation import NonInferiority
+from pipeline.pruning.confirmation import JudgedRung, NonInferiority
 from pipeline.pruning.search import Rung
 from pipeline.pruning.units import HEAD, Unit, count_heads
 from pipeline.tables.pruning import KEEP, PROTECTED, REMOVE, UNCERTAIN, WHOLE
 
 CONFIRMED, NOT_CONFIRMED, NOTHING = "confirmed", "not confirmed", "nothing can go"
-
-
-@dataclass(frozen=True)
-class JudgedRung:
-    """A rung of the ladder, and what the test pairs say of it.
-
-    Attributes:
-        rung: of the ladder.
-        parts: the outcome on all test pairs, then on each guarded slice.
-    """
-
-    rung: Rung
-    parts: Sequence[NonInferiority]
-
-    @property
-    def passed(self) -> bool:
-        return all(part.passed for part in self.parts)
-
-    @property
-    def within(self) -> bool:
-        """Whether every part's change, not its interval, is within its margin."""
-        return all(part.within for part in self.parts)
 
 
 @dataclass(frozen=True)

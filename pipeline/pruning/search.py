@@ -33,7 +33,11 @@ class Rung:
 
 
 def climb(
-    score: Score, units: PrunableUnits, protected: Collection[Unit] = (), budget: float | None = None
+    score: Score,
+    units: PrunableUnits,
+    protected: Collection[Unit] = (),
+    budget: float | None = None,
+    shares: Sequence[float] = SHARES,
 ) -> Iterator[Rung]:
     """Climb a ladder of growing sets, each part of the next; what is above is searched when it is asked for.
 
@@ -45,11 +49,13 @@ def climb(
         score: divergences of sets.
         units: all that there are.
         protected: those that stay.
-        budget: share of the heads that the last rung removes; None: the last of SHARES.
+        budget: share of the heads that the last rung removes; None: the last of `shares`.
+        shares: of the heads, rising, that the rungs remove.
     """
-    price = {unit: 0.0 for unit in units.every() if unit not in set(protected)}
+    candidates = [unit for unit in units.every() if unit.kind == HEAD or units.per_head]
+    price = {unit: 0.0 for unit in candidates if unit not in set(protected)}
     removed = list[Unit]()
-    for size in _sizes(units, budget, count_heads(price)):
+    for size in _sizes(units, shares, budget, count_heads(price)):
         gone = count_heads(removed)
         for count in filter(None, np.diff(np.linspace(gone, size, SCORINGS + 1).astype(int)).tolist()):
             leaving = _leaving(score, units, price, removed, count)
@@ -59,10 +65,10 @@ def climb(
         yield Rung(tuple(removed), float(score([removed])[0]))
 
 
-def _sizes(units: PrunableUnits, budget: float | None, free: int) -> list[int]:
+def _sizes(units: PrunableUnits, shares: Sequence[float], budget: float | None, free: int) -> list[int]:
     """Numbers of heads that the rungs remove, of `free` ones that may go."""
-    shares = SHARES if budget is None else [*(share for share in SHARES if share < budget), budget]
-    sizes = np.ceil(np.array(shares) * units.layers * units.heads).astype(int).clip(max=free)
+    within = shares if budget is None else [*(share for share in shares if share < budget), budget]
+    sizes = np.ceil(np.array(within) * units.layers * units.heads).astype(int).clip(max=free)
     return [int(size) for size in np.unique(sizes) if size]
 
 

@@ -6,18 +6,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from pipeline.ablation.encoder import AblatableEncoder, EncoderLayer
+from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import same_length_chunks
+from pipeline.models.removal import Kept
 from pipeline.models.tokenization import EncodedPairs
-from pipeline.pruning.removal import Kept
 
 Kind = Literal["head", "neurons"]
 HEAD: Kind = "head"
 NEURONS: Kind = "neurons"
 BLOCKS = 8  # of a layer's neurons; heads are a third of a layer's cost at most
-BESIDE = 3  # times the parameters of the heads that leave at once may leave in neurons
 
 
 class Unit(NamedTuple):
@@ -41,11 +39,13 @@ class PrunableUnits:
         heads: of each layer.
         blocks: number of the block that holds each neuron, int [layer, neuron].
         parameters: weights that removing a unit saves, by its kind.
+        per_head: times the parameters of the heads that leave at once may leave in neurons with them.
     """
 
     heads: int
     blocks: np.ndarray
     parameters: dict[Kind, int]
+    per_head: float
 
     @property
     def layers(self) -> int:
@@ -64,8 +64,8 @@ class PrunableUnits:
         return sum(self.parameters[unit.kind] for unit in units)
 
     def blocks_beside(self, heads: int) -> int:
-        """Blocks of neurons that may leave at once with so many heads, of about BESIDE times their parameters."""
-        return max(1, round(BESIDE * heads * self.parameters[HEAD] / self.parameters[NEURONS]))
+        """Blocks of neurons that may leave at once with so many heads, of about `per_head` times their parameters."""
+        return round(self.per_head * heads * self.parameters[HEAD] / self.parameters[NEURONS])
 
     def kept(self, removed: Collection[Unit]) -> Kept:
         """What is left without the units."""
@@ -83,7 +83,9 @@ class PrunableUnits:
         return np.stack([one.heads for one in kept]).astype(np.float32), np.stack([one.neurons for one in kept])
 
 
-def prunable_units(encoder: AblatableEncoder, encoded: EncodedPairs, batch_tokens: int) -> PrunableUnits:
+def prunable_units(
+    encoder: AblatableEncoder, encoded: EncodedPairs, batch_tokens: int, per_head: float
+) -> PrunableUnits:
     """Units of an encoder, its neurons in BLOCKS blocks of a size from the least to the most active on the pairs."""
     activity = neuron_activity(encoder, encoded, batch_tokens)
     heads, neurons = encoder.shape[1], activity.shape[1]
@@ -94,7 +96,7 @@ def prunable_units(encoder: AblatableEncoder, encoded: EncodedPairs, batch_token
         HEAD: 4 * hidden * encoder.head_size,
         NEURONS: first.feed_forward.weights_of_neuron * hidden * size,
     }
-    return PrunableUnits(heads, ranks // size, parameters)
+    return PrunableUnits(heads, ranks // size, parameters, per_head)
 
 
 @torch.inference_mode()
@@ -109,13 +111,8 @@ def neuron_activity(encoder: AblatableEncoder, encoded: EncodedPairs, batch_toke
         states = encoder.embed_pairs(encoded, pairs)
         for number, layer in enumerate(encoder.layers):
             read = slice(0, 1) if number == len(sums) - 1 and encoder.reads_cls_alone else slice(None)
-            fired, states = _fire(layer, states)
+            fired, total = layer.fire(layer.project(layer.attend(states), states))
+            states = layer.feed_forward.finish(total)
             sums[number] += fired[:, read].abs().flatten(0, 1).sum(dim=0).double().cpu()
     norms = [layer.feed_forward.neurons.double().norm(dim=1).cpu() for layer in encoder.layers]
     return torch.stack([total * norm for total, norm in zip(sums, norms, strict=True)]).numpy()
-
-
-def _fire(layer: EncoderLayer, states: Tensor) -> tuple[Tensor, Tensor]:
-    """The neurons' outputs and the layer's output, [pair, position, ...] each."""
-    fired, residual = layer.feed_forward.fire(layer.project(layer.attend(states), states))
-    return fired, layer.feed_forward.finish(layer.feed_forward.contract.add(fired, residual))

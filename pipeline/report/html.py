@@ -49,6 +49,7 @@ def render_page(
             term_match_shift=tables.term_match_shift(results),
             worst_slices=tables.worst_slices(results),
             can_go=pruning.summary(results),
+            served=pruning.served(results),
             ladder=pruning.ladder_table(results),
             pruning_controls=pruning.controls_table(results),
             relay_heads=tables.relay_heads(results),

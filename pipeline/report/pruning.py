@@ -16,6 +16,8 @@ CHOSEN = {
     "random": "drawn anywhere",
     "layer_matched": "drawn, as many in each layer",
     "magnitude": "smallest output weights",
+    "not_recovered": "the search, not trained again, against the model as it was",
+    "whole": "nothing gone, trained again, against the model as it was",
 }
 
 
@@ -29,6 +31,9 @@ def decision_map(results: Results) -> RenderedFigure:
     axes, norm = panel(figure, heatmaps.LEFT, heatmaps.BOTTOM, width, height), Normalize(0, 1.4)
     heatmaps.fill_cells(axes, values, norm, SCORES)
     texts = [[CELLS[decision][1] for decision in row] for row in decisions]
+    if results.pruning.seeds > 1:
+        shares = results.pruning.decision.pivot(index="layer", columns="head", values="frequency").to_numpy()
+        texts = [[f"{share:.0%}" for share in row] for row in shares]
     heatmaps.write_cells(axes, texts, values, norm, SCORES)
     heatmaps.frame_cells(axes, decisions == PROTECTED, values, norm, SCORES)
     heatmaps.label_heads(axes, values)
@@ -54,7 +59,29 @@ def summary(results: Results) -> str:
     gain = f"{share:.0%} of the parameters of all heads and neurons"
     churn = results.measures.label_free[-1]
     changed = f"{churn.label.capitalize()}: {pruning.metrics[churn.name]:.1%}"
-    return f"{size} can go, {gain}: {known} by {said}{enough}. {changed}. Nothing was trained again."
+    trained = "Nothing was trained again."
+    if pruning.epochs:
+        epochs = f"{pruning.epochs} epoch{'s' if pruning.epochs > 1 else ''}"
+        trained = f"Every size was trained again for {epochs}, and so was the whole model that it is compared with."
+    return f"{size} can go, {gain}: {known} by {said}{enough}. {changed}. {trained}"
+
+
+def served(results: Results) -> str:
+    """What the study says of more training and of latency; empty where there is none of this data and model."""
+    study = results.pruning.study
+    if study is None:
+        return ""
+    first = study["seeds"][0]
+    gone = len(first["removed_heads"])
+    by_place = {(row["runtime"], row["threads"], row["batch"], row["model"]): row["p50_ms"] for row in study["latency"]}
+    full, small = (by_place["onnxruntime", 1, 1, model] for model in ("full", "small"))
+    batch_full, batch_small = (by_place["onnxruntime", 1, 32, model] for model in ("full", "small"))
+    return (
+        f"The study in docs/pruning.md trains what is left again, {study['epochs']} epochs over {len(study['seeds'])} "
+        f"seeds. With {gone} of {first['heads']} heads gone, ONNX Runtime on one thread of its machine "
+        f"({study['machine']}) takes {small:.1f} ms a pair instead of {full:.1f}, and for 32 pairs {batch_small:.0f} "
+        f"instead of {batch_full:.0f}."
+    )
 
 
 def ladder_table(results: Results) -> Table:
@@ -93,9 +120,11 @@ def controls_table(results: Results) -> Table:
     rows = []
     for chosen_by, sets in results.pruning.controls.groupby("chosen_by", sort=False):
         changes, divergences = sets["change"], sets["divergence"]
-        rows.append([CHOSEN[str(chosen_by)], str(len(sets)), _range(changes, "+.3f"), _range(divergences, ".3f")])
+        shown = _range(changes, "+.3f"), _range(divergences, ".3f")
+        rows.append([CHOSEN[str(chosen_by)], str(len(sets)), *shown])
     columns = ["chosen by", "sets", f"change of {results.pruning.measure.label}", "divergence (nats)"]
-    caption = f"Sets of as many heads and blocks, on {results.pairs} test pairs: median, lowest to highest"
+    pairs = results.pruning.controls["pairs"].iloc[0]
+    caption = f"Sets of as many heads and blocks, on {pairs:,} test pairs: median, lowest to highest"
     return Table(caption, columns, rows)
 
 
@@ -109,10 +138,12 @@ def _text(results: Results) -> FigureText:
     layers, heads = results.shape
     counts = results.pruning.decision["decision"].value_counts()
     said = ", ".join(f"{counts.get(decision, 0)} {decision}" for decision in CELLS)
+    searches = results.pruning.seeds
+    shares = f"In numbers: the share of {searches} searches in which a head goes. " if searches > 1 else ""
     return FigureText(
         name="decision",
         title="Decision on every head",
         alt=f"Matrix of {layers} layers by {heads} heads: {said}.",
-        caption=f"{said}. “gone”: removed with the largest set whose loss is within the margin; “?”: in the next "
-        "larger set, which fails; “keep”: changes the predictions more than those; framed: protected by the params.",
+        caption=f"{said}. {shares}“gone”: removed with the largest set whose loss is within the margin; “?”: in the "
+        "next larger set, which fails; “keep”: changes the predictions more than those; framed: protected by params.",
     )

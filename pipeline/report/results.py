@@ -34,7 +34,15 @@ class ExamplePair:
 
 @dataclass(frozen=True)
 class PruningResults:
-    """What can go: sizes tried, controls, every head's decision, the stage's metrics, measure and margin."""
+    """What can go.
+
+    Attributes:
+        ladder, controls, decision: `tables.pruning.LADDER`, `PRUNING_CONTROLS` and `DECISION`.
+        metrics: of the stage.
+        measure, margin: that may hardly suffer, and by how much.
+        seeds: searches. epochs: that each size was trained again.
+        study: of `make pruning-study` where that is of the same data and model.
+    """
 
     ladder: pd.DataFrame
     controls: pd.DataFrame
@@ -42,6 +50,9 @@ class PruningResults:
     metrics: Mapping[str, Any]
     measure: Measure
     margin: float
+    seeds: int = 1
+    epochs: int = 0
+    study: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from pipeline.tracking.api import roll_back_model
 from pipeline.tracking.execution import milliseconds, tracking_folder
 from pipeline.tracking.provenance import PUBLISH
 
-FINETUNE = "finetune"  # the stage that makes the model
+MODELS = {"finetune": "registered model's", "pruning": "pruned model's"}  # stages that make one, and whose alias it is
 
 
 def main() -> int:
@@ -95,9 +95,10 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
         return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), why_none])
     report = judge_rerun(before, run_in_folder("this run", Path()), params.limits)
     points = [*report.points, _ran(done)]
-    if report.code == LIMIT_BROKEN and FINETUNE in done.ran and not params.model.fine_tuned:
-        version = roll_back_model(params.run.experiment, start)
-        points += [f"the registered model's alias is back at version {version}"] if version else []
+    if report.code == LIMIT_BROKEN:
+        for stage in [stage for stage in MODELS if stage in done.ran]:
+            version = roll_back_model(params.run.experiment, stage, start)
+            points += [f"the {MODELS[stage]} alias is back at version {version}"] if version else []
     return replace(report, points=points)
 
 

@@ -16,13 +16,16 @@ from pipeline.core.config import Limits
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_text
 from pipeline.core.heads import Head
-from pipeline.core.run_names import QUALITY
+from pipeline.core.run_names import MODEL_METRICS, QUALITY, metric_name
 from pipeline.findings.verdict import OPEN
 
 KEPT, TO_FIX, LIMIT_BROKEN, STAGE_FAILED, LOCK_HELD, PULL_FAILED = 0, 2, 3, 4, 5, 6
 SIGNALLED = 128  # plus the signal's number
-ALWAYS = [name for names in QUALITY.values() for name in names[:2]]  # named whether they changed or not
-DROPS = {QUALITY["grader"][0]: "accuracy_drop", QUALITY["ranker"][0]: "ndcg_drop"}  # -> the key of `limits`
+LIMITED = {"grader": "accuracy_drop", "ranker": "ndcg_drop"}  # -> the key of `limits`
+PRUNED = {kind: metric_name("pruning", MODEL_METRICS[kind][0]) for kind in LIMITED}  # of the smaller model
+# Named whether they changed or not.
+ALWAYS = [name for kind, names in QUALITY.items() for name in (*names[:2], PRUNED[kind])]
+DROPS = {name: key for kind, key in LIMITED.items() for name in (QUALITY[kind][0], PRUNED[kind])}
 MOST = 10  # params, heads or findings named in a line
 ROUNDING = 1e-9  # 0.85 - 0.83 is a little more than 0.02
 

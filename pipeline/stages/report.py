@@ -5,6 +5,7 @@ reports/findings.json, and the run in a dozen values, reports/headline.json.
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import nan
+from typing import Any
 
 import pandas as pd
 
@@ -119,7 +120,18 @@ def _read_pruning(params: Params) -> PruningResults:
         metrics=schemas.metrics(paths.stage_metrics("pruning"), PRUNING_KEYS),
         measure=measure_set(params.is_ranker).guarded(params.pruning.measure),
         margin=params.pruning.non_inferiority_margin,
+        seeds=params.pruning.seeds,
+        epochs=params.pruning.recovery_epochs,
+        study=_read_study(params),
     )
+
+
+def _read_study(params: Params) -> dict[str, Any] | None:
+    """The study of pruning where it is of the same data and model."""
+    if not paths.PRUNING_STUDY.exists():
+        return None
+    study = formats.read_json(paths.PRUNING_STUDY)
+    return study if (study["data"], study["model"]) == (params.data.source_name, params.model.name) else None
 
 
 def _largest_gains() -> tuple[float, float]:

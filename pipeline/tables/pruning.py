@@ -33,11 +33,17 @@ LADDER = Table(
 )
 PRUNING_CONTROLS = Table(
     paths.PRUNING_CONTROLS,
-    "the chosen set (the smallest tried where nothing can go), or one of its size, on the pairs of groups.csv",
+    "the chosen set (the smallest tried where nothing can go), or one of its size, against the whole model",
     (
-        text("chosen_by", "how the set was chosen", "search", "random", "layer_matched", "magnitude"),
+        text(
+            "chosen_by",
+            "how the set was chosen; after recovery `not_recovered` is the chosen set without it, and `whole` recovery "
+            "with nothing gone, both against the model as it was",
+            *("search", "random", "layer_matched", "magnitude", "not_recovered", "whole"),
+        ),
         integer("replicate", "number of a random set, from 0; else 0"),
         *SIZE,
+        integer("pairs", "test pairs that it is compared on", "pairs"),
         number("change", "change of `pruning.measure`, a difference", missing=True),
         number("divergence", "divergence from the unmasked predictions", "nats", missing=True),
     ),
@@ -62,5 +68,6 @@ DECISION = Records(
         "head": "number in its layer, from 0",
         "decision": "remove, keep, protected or uncertain",
         "reason": "why",
+        "frequency": "share of the searches (`pruning.seeds`) in which it goes at the decision's size",
     },
 )

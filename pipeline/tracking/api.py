@@ -24,7 +24,7 @@ from pipeline.tracking.execution import (
     write_state,
 )
 from pipeline.tracking.mlflow_reader import open_client
-from pipeline.tracking.model_registry import rollback_alias
+from pipeline.tracking.model_registry import REGISTRATIONS, rollback_alias
 from pipeline.tracking.outbox import deliver, flush, never_fail
 from pipeline.tracking.provenance import Lock, stage_fingerprints, whole_fingerprint
 from pipeline.tracking.run_record import PUBLISHED_TAG, Record, RunRecord, declared_params, open_parent
@@ -175,12 +175,12 @@ def _marker_folder() -> Path:
     return tracking_folder() / "published" / name
 
 
-def roll_back_model(experiment: str, since: int) -> str | None:
-    """Withdraw the model of a parent run started since then (milliseconds since 1970).
+def roll_back_model(experiment: str, stage: str, since: int) -> str | None:
+    """Withdraw the model that a stage logged below a parent run started since then (milliseconds since 1970).
 
     Returns the version that the alias is back at; None where there is none, or MLflow does not answer (with a notice).
     """
     with never_fail(), open_client() as client:
         if client is not None:
-            return rollback_alias(client, experiment, since)
+            return rollback_alias(client, REGISTRATIONS[stage], experiment, since)
     return None

@@ -1,6 +1,7 @@
 """Writer of MLflow runs: files, model, and the links between a parent run and its stages."""
 
 import contextlib
+import json
 import os
 import re
 import warnings
@@ -17,6 +18,7 @@ from pipeline.tracking.run_record import RunRecord, stage_description
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.types import Schema
 
 BATCH = 100  # MLflow's limit for params in a request
 PARAM_LENGTH = 6000  # MLflow's limit for a param's value, in characters
@@ -112,9 +114,9 @@ class _Writer:
                 dataset = from_pandas(pd.read_parquet(base / split), source=split, name=name)._to_mlflow_entity()
                 self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
 
-    def _link_stages(self, run_id: str, record: RunRecord) -> "list[Run]":
+    def _link_stages(self, run_id: str, record: RunRecord) -> "dict[str, Run]":
         """Link each stage of a parent run to the run that computed it, in this execution or an earlier one."""
-        computed: list[Run] = []
+        computed: dict[str, Run] = {}
         stages: list[description.Stage] = []
         tags: dict[str, str] = {}
         for stage, fingerprint in record.stages.items():
@@ -122,7 +124,7 @@ class _Writer:
             run = self._find(RECORD_ID_TAG, ran) if ran else self._find(STAGE_FINGERPRINT_TAG, fingerprint)
             seconds = None
             if run:
-                computed.append(run)
+                computed[stage] = run
                 seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
                 tags |= {f"stage.{stage}.run_id": run.info.run_id, f"stage.{stage}.seconds": f"{seconds:.1f}"}
             if run and ran:
@@ -135,16 +137,18 @@ class _Writer:
         self._set_tags(run_id, tags)
         return computed
 
-    def _register(self, run_id: str, record: RunRecord, computed: "list[Run]") -> None:
-        """Register the model of a finished pipeline, fine-tuned now or earlier, as the newest."""
+    def _register(self, run_id: str, record: RunRecord, computed: "dict[str, Run]") -> None:
+        """Register the models of a finished pipeline, made now or earlier, as the newest."""
         from mlflow.entities import LoggedModelInput
 
-        for run in computed:
+        for stage, registration in model_registry.REGISTRATIONS.items():
+            if (run := computed.get(stage)) is None:
+                continue
             for model_id in logged_models(self.client, run):
                 version = model_registry.register(
-                    self.client, record.experiment, run.info.run_id, model_id, record.start
+                    self.client, registration, record.experiment, run, model_id, record.start
                 )
-                self.client.set_tag(run_id, "model.version", version)
+                self.client.set_tag(run_id, registration.tag, version)
                 self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
 
 
@@ -162,7 +166,28 @@ def logged_models(client: "MlflowClient", run: "Run") -> list[str]:
 
 
 def log_model(tracking_uri: str, run_id: str, base: Path, folder: Path) -> None:
-    """Log the classifier below `base` for `mlflow.transformers.load_model`: a pipeline over a text and a text_pair."""
+    """Log the model below `base`: a sequence classifier for `mlflow.transformers.load_model`, a pipeline over a text
+    and a text_pair; a scoring chain for `mlflow.pyfunc.load_model`, see `scoring_chain_model`."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = Schema([ColSpec("string", "text"), ColSpec("string", "text_pair")])
+    mlflow.set_tracking_uri(tracking_uri)
+    with mlflow.start_run(run_id=run_id):
+        if _is_chain(base / folder):
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).parent / "scoring_chain_model.py"),
+                artifacts={"model": str(base / folder)},
+                signature=ModelSignature(inputs, Schema([ColSpec("double")])),
+                pip_requirements=_requirements("sentence-transformers", "transformers", "torch"),
+            )
+        else:
+            _log_classifier(base, folder, inputs)
+
+
+def _log_classifier(base: Path, folder: Path, inputs: "Schema") -> None:
     import mlflow.transformers
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -171,14 +196,20 @@ def log_model(tracking_uri: str, run_id: str, base: Path, folder: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(base / folder)
     # MLflow asks the model hub about this name; one that no hub accepts keeps it from asking.
     model.name_or_path = f"./{folder}"
-    inputs = Schema([ColSpec("string", "text"), ColSpec("string", "text_pair")])
-    outputs = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
-    mlflow.set_tracking_uri(tracking_uri)
-    with mlflow.start_run(run_id=run_id):
-        mlflow.transformers.log_model(
-            {"model": model, "tokenizer": AutoTokenizer.from_pretrained(base / folder)},
-            name="model",
-            task="text-classification",
-            signature=ModelSignature(inputs, outputs),
-            pip_requirements=[f"{package}=={version(package)}" for package in ("transformers", "torch")],
-        )
+    mlflow.transformers.log_model(
+        {"model": model, "tokenizer": AutoTokenizer.from_pretrained(base / folder)},
+        name="model",
+        task="text-classification",
+        signature=ModelSignature(inputs, Schema([ColSpec("string", "label"), ColSpec("double", "score")])),
+        pip_requirements=_requirements("transformers", "torch"),
+    )
+
+
+def _is_chain(folder: Path) -> bool:
+    """Whether modules with weights of their own stand behind the encoder."""
+    modules = folder / "modules.json"
+    return modules.exists() and len(json.loads(modules.read_text(encoding="utf-8"))) > 1
+
+
+def _requirements(*packages: str) -> list[str]:
+    return [f"{package}=={version(package)}" for package in packages]

@@ -1,9 +1,12 @@
 """Model registry: fine-tuned models as versions of a registered model, the newest pipeline's under an alias.
 
-``models:/<experiment>@newest`` is the model of the latest pipeline that finished. Runs that are written late, since
-MLflow did not answer, do not move it back: the version says when the parent run that the alias followed was started.
+``models:/<experiment>@newest`` is the model of the latest pipeline that finished. The smaller form of the latest that
+made one, ``models:/<experiment>-pruned@pruned``, is another registered model, so that `newest` never is a smaller one.
+Runs that are written late, since MLflow did not answer, do not move an alias back: the version says when the parent run
+that the alias followed was started.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.tracking.execution import tracking_lock
@@ -11,50 +14,71 @@ from pipeline.tracking.mlflow_client import LOCK_SECONDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-ALIAS = "newest"
 STARTED_TAG = "pipeline.row_started"  # milliseconds since 1970
 WITHDRAWN_TAG = "pipeline.withdrawn"
 
 
-def model_name(experiment: str) -> str:
-    """Name of the registered model: the experiment's, without what MLflow refuses in one."""
-    return experiment.replace("/", "_").replace(":", "_")
+@dataclass(frozen=True)
+class Registration:
+    """How the models that a stage logs are registered.
+
+    Attributes:
+        suffix: of the registered model's name, behind the experiment's.
+        alias: of the newest version.
+        tag: of the parent run, which names the version.
+    """
+
+    suffix: str
+    alias: str
+    tag: str
+
+    def model_name(self, experiment: str) -> str:
+        """Name of the registered model: the experiment's, without what MLflow refuses in one."""
+        return experiment.replace("/", "_").replace(":", "_") + self.suffix
 
 
-def register(client: "MlflowClient", experiment: str, run_id: str, model_id: str, parent_start: int) -> str:
-    """Register the one model that run `run_id` logged, unless it is already, and return its version.
+FULL = Registration("", "newest", "model.version")
+PRUNED = Registration("-pruned", "pruned", "pruned_model.version")
+REGISTRATIONS = {"finetune": FULL, "pruning": PRUNED}  # by stage
+
+
+def register(
+    client: "MlflowClient", registration: Registration, experiment: str, run: "Run", model_id: str, parent_start: int
+) -> str:
+    """Register the one model that a stage's run logged, unless it is already, and return its version.
 
     The alias follows the parent run, started at `parent_start`, unless it follows one that was started later.
     """
-    name = model_name(experiment)
+    name, run_id = registration.model_name(experiment), run.info.run_id
     with tracking_lock("registry", LOCK_SECONDS):  # two at once would register a model twice
         model = _registered_model(client, name) or client.create_registered_model(name)
         known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
-        version = str((known[0] if known else _create_version(client, name, run_id, model_id)).version)
+        version = str((known[0] if known else _create_version(client, name, run, model_id)).version)
         is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
-        if not is_withdrawn and _last_start(client, name, model.aliases.get(ALIAS)) <= parent_start:
+        if not is_withdrawn and _last_start(client, name, model.aliases.get(registration.alias)) <= parent_start:
             client.set_model_version_tag(name, version, STARTED_TAG, str(parent_start))
-            point_alias(client, experiment, version)
+            point_alias(client, registration, experiment, version)
     return version
 
 
-def point_alias(client: "MlflowClient", experiment: str, version: str) -> None:
+def point_alias(client: "MlflowClient", registration: Registration, experiment: str, version: str) -> None:
     """Point the alias at a version, whatever it pointed at: the next finished pipeline moves it again."""
-    client.set_registered_model_alias(model_name(experiment), ALIAS, version)
+    client.set_registered_model_alias(registration.model_name(experiment), registration.alias, version)
 
 
-def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str | None:
+def rollback_alias(client: "MlflowClient", registration: Registration, experiment: str, since: int) -> str | None:
     """Roll the alias back from the model of a parent run started at or after `since` to the one before.
 
     No later run gives it back to that model; `point_alias` does. Returns the version that the alias is back at, None
     where it was not moved.
     """
-    name = model_name(experiment)
+    name = registration.model_name(experiment)
     with tracking_lock("registry", LOCK_SECONDS):
         model = _registered_model(client, name)
-        current = model.aliases.get(ALIAS) if model else None
+        current = model.aliases.get(registration.alias) if model else None
         if current is None or _last_start(client, name, current) < since:
             return None
         client.set_model_version_tag(name, current, WITHDRAWN_TAG, "true")
@@ -65,7 +89,7 @@ def rollback_alias(client: "MlflowClient", experiment: str, since: int) -> str |
         if not good:
             return None
         before = max(good, key=lambda version: int(versions[version][STARTED_TAG]))
-        point_alias(client, experiment, before)
+        point_alias(client, registration, experiment, before)
     return before
 
 
@@ -80,11 +104,14 @@ def _registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | N
     return None
 
 
-def _create_version(client: "MlflowClient", name: str, run_id: str, model_id: str) -> "ModelVersion":
+def _create_version(client: "MlflowClient", name: str, run: "Run", model_id: str) -> "ModelVersion":
+    """A version with the run's metrics as tags: the evidence for it stands beside it."""
     import mlflow
 
     mlflow.set_tracking_uri(client.tracking_uri)  # where the registry looks the model up
-    return client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
+    evidence = {f"metric.{metric}": f"{value:g}" for metric, value in run.data.metrics.items()}
+    source = f"models:/{model_id}"
+    return client.create_model_version(name, source, run.info.run_id, tags=evidence, model_id=model_id)
 
 
 def _last_start(client: "MlflowClient", name: str, version: str | None) -> int:

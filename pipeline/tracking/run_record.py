@@ -93,8 +93,7 @@ class RunRecord:
 
 def open_parent(id: str, key: str, params: Params, start: int) -> RunRecord:
     """Parent run as opened by the first process of an execution."""
-    source = params.data.source if params.data.source != "generated" else f"generated {params.data.generated.language}"
-    name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {source}"
+    name = os.environ.get("DVC_EXP_NAME") or f"{params.model.name}, {params.data.source_name}"
     tags = {"pipeline.exec_key": key, PUBLISHED_TAG: "false"} | source_tags()
     return RunRecord(id, name, params.run.experiment, start, params=flatten_params(params), tags=tags)
 

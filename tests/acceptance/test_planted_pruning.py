@@ -1,44 +1,67 @@
-"""Of a model whose heads do what is planted exactly the idle ones go, for every seed."""
+"""Of a model whose heads do what is planted exactly the idle ones go, for every seed; a guarded slice keeps its own."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.core.heads import every_head
-from pipeline.pruning.confirmation import non_inferiority
-from pipeline.pruning.decision import CONFIRMED, JudgedRung, decide
-from pipeline.pruning.predictions import PrunedPredictions
+from pipeline.pruning.confirmation import confirm
+from pipeline.pruning.decision import CONFIRMED, Decision, decide
+from pipeline.pruning.predictions import MaskedPredictions
 from pipeline.pruning.search import climb
 from pipeline.pruning.units import prunable_units
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.grading_measures import ACCURACY, KL_DIVERGENCE
 from pipeline.tables.pruning import KEEP, REMOVE, UNCERTAIN
 from tests.support.builders import ablation_engine
-from tests.support.planted import HEADS, LAYERS, planted
+from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_slices
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 DEV, TEST = 100, 600
 MARGIN = 0.04
+SLICED_DEV, LARGE_MARGIN, IDLE_GONE = 300, 0.2, 12
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_exactly_the_idle_heads_go(seed: int):
     truth = planted(seed, DEV + TEST)
-    engine, everything = ablation_engine(truth.model, 8192), np.arange(DEV + TEST)
-    units = prunable_units(engine.encoder, truth.pairs.take(everything[:DEV]), 4096)
-
-    def predictions(pairs: np.ndarray) -> PrunedPredictions:
-        sample, slices = QuerySample(truth.query_ids[pairs], 100, seed=0), pd.DataFrame(index=pairs)
-        return PrunedPredictions(engine, units, 1.0, truth.pairs.take(pairs), truth.grades[pairs], sample, slices)
-
-    dev, test = predictions(everything[:DEV]), predictions(everything[DEV:])
-    judged = []
-    for rung in climb(lambda sets: dev.divergences(KL_DIVERGENCE, sets), units):
-        (logits,) = test.logits([rung.removed])
-        judged.append(JudgedRung(rung, non_inferiority(ACCURACY, logits, test.evaluated, [], MARGIN, MARGIN)))
-    decision = decide(judged, {}, every_head(LAYERS, HEADS), "accuracy", confirmable=True)
+    everything = np.arange(DEV + TEST)
+    decision = decided(truth, everything[:DEV], everything[DEV:], pd.DataFrame(index=everything), MARGIN)
     assert decision.status == CONFIRMED
     by_head = {(one.layer, one.head): one.decision for one in decision.heads}
     planted_heads = {*truth.matchers, *truth.readers}
     assert {head for head, said in by_head.items() if said != REMOVE} == planted_heads
     assert {by_head[head] for head in planted_heads} <= {KEEP, UNCERTAIN}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_head_that_a_guarded_slice_alone_needs_stays(seed: int):
+    """It goes where the slice is not guarded: one query in seven is of it, which the margin of all pairs allows."""
+    truth, needs = planted_slices(seed, 3500)
+    kept = np.flatnonzero((needs == 0) | (truth.query_ids // 2 % 6 == 0))
+    dev, test = kept[:SLICED_DEV], kept[SLICED_DEV:]
+    slices = pd.DataFrame({"words": np.where(needs == 0, "common", "rare")})
+    removed = {}
+    for guarded in (False, True):
+        decision = decided(truth, dev, test, slices if guarded else slices[[]], LARGE_MARGIN)
+        removed[guarded] = {(one.layer, one.head) for one in decision.heads if one.decision == REMOVE}
+    common, rare = truth.matchers
+    assert rare in removed[False]
+    assert {common, *truth.readers}.isdisjoint(removed[False])
+    assert {*truth.matchers, *truth.readers}.isdisjoint(removed[True])
+    assert len(removed[True]) >= IDLE_GONE
+
+
+def decided(truth: Planted, dev: np.ndarray, test: np.ndarray, slices: pd.DataFrame, margin: float) -> Decision:
+    """The decision on a planted model, searched and confirmed on some of its pairs."""
+    engine = ablation_engine(truth.model, 8192)
+    units = prunable_units(engine.encoder, truth.pairs.take(dev), 4096, 3)
+
+    def predictions(pairs: np.ndarray) -> MaskedPredictions:
+        sample = QuerySample(truth.query_ids[pairs], 100, seed=0)
+        chosen = truth.pairs.take(pairs), truth.grades[pairs], sample, slices.iloc[pairs]
+        return MaskedPredictions(units, 1.0, *chosen, truth.model, engine)
+
+    rungs = climb(predictions(dev).scores(KL_DIVERGENCE), units)
+    judged = list(confirm(rungs, predictions(test), ACCURACY, (margin, MARGIN), confirmable=True))
+    return decide(judged, {}, every_head(LAYERS, HEADS), "accuracy", confirmable=True)

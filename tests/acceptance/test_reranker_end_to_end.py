@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.core import formats, paths
-from pipeline.core.config import Params
+from pipeline.core.config import Params, with_values
+from pipeline.core.errors import InputError
 from pipeline.core.heads import every_head
+from pipeline.models.checkpoint_files import PRUNED
+from pipeline.models.checkpoints import load_tuned
 from pipeline.stages import (
     attention,
     bilstm,
@@ -24,9 +28,17 @@ from pipeline.tables.attention import ATTENTION_SHIFT, LABELS, PROFILES
 from pipeline.tables.grading import TEST_PREDICTIONS
 from pipeline.tables.head_ablation import HEADS
 from pipeline.tables.prepare import SPLIT_TABLES
+from pipeline.tables.pruning import DECISION, PRUNING_CONTROLS
 from tests.support.beir import corpus_lines, query_lines, write_beir
-from tests.support.builders import CHECKPOINT, run_stage
-from tests.support.cross_encoders import LAYOUTS, MAX_LENGTH, cross_encoder_scores, ranker_params
+from tests.support.builders import CHECKPOINT, CPU, run_stage
+from tests.support.cross_encoders import (
+    LAYOUTS,
+    MAX_LENGTH,
+    close_scores,
+    cross_encoder_scores,
+    ranker_params,
+    raw_scores,
+)
 from tests.table_dictionary import OF_RANKERS, TABLES
 
 STAGES = (prepare, finetune, attention, head_ablation, group_ablation, dependency, pruning, bilstm, report)
@@ -106,6 +118,7 @@ def test_every_stage_ends(family: str, layout: str, tmp_path: Path, monkeypatch:
     assert set(PROFILES.read()["phase"]) == {"after"}
     assert len(LABELS.read())
 
+    assert_smaller_models_agree(test)
     verdicts = {finding["id"]: finding for finding in formats.read_json(paths.FINDINGS)}
     assert verdicts["T1"]["verdict"] == "not judged"
     assert (verdicts["D1"]["verdict"] == "not judged") == (layout == "mean chain")
@@ -113,3 +126,41 @@ def test_every_stage_ends(family: str, layout: str, tmp_path: Path, monkeypatch:
     for table in TABLES:
         if table in OF_RANKERS or table.path not in by_kind:
             table.check(table.read())
+
+
+def assert_smaller_models_agree(test: pd.DataFrame) -> None:
+    """Both forms score alike, the one of full shape as sentence-transformers loads it."""
+    texts = test["query"].tolist(), test["title"].tolist()
+    full = cross_encoder_scores(paths.DROP_IN_MODEL, *texts)
+    assert close_scores(raw_scores(load_tuned(paths.PRUNED_MODEL, CPU), *texts), full)
+    removed = [head for head in DECISION.read() if head["decision"] == "remove"]
+    kept = formats.read_json(paths.PRUNED_MODEL / PRUNED)
+    assert sum(map(len, kept["heads"])) == 4 - len(removed)
+
+
+@pytest.mark.slow
+def test_smaller_rerankers_are_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_passages(paths.RAW / "passages")
+    LAYOUTS["mean chain"](CHECKPOINT, "bert")
+    params = small_params(paths.RAW / "passages")
+    for stage in STAGES[:5]:
+        run_stage(stage, params)
+    again = {"recovery_epochs": 1, "seeds": 3, "non_inferiority_margin": 0.9}
+    run_stage(pruning, with_values(params, "pruning", **again))
+    assert_smaller_models_agree(SPLIT_TABLES[paths.TEST].read())
+    controls = PRUNING_CONTROLS.read()
+    assert controls["chosen_by"].tolist() == ["search", *["random"] * 3, "not_recovered", "whole"]
+    assert (controls["pairs"] == controls["pairs"].iloc[0]).all()
+    frequencies = {head["frequency"] for head in DECISION.read()}
+    assert frequencies <= {0, 1 / 3, 2 / 3, 1}
+    assert len(frequencies) > 1
+    assert any(head["decision"] == "remove" for head in DECISION.read())
+
+
+def test_recovery_asks_for_training_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (paths.TRAIN, paths.DEV):
+        SPLIT_TABLES[path].write(SPLIT_TABLES[path].empty())
+    with pytest.raises(InputError, match="recovery_epochs is 2, but there are no training"):
+        pruning._recovery(ranker_params(pruning__recovery_epochs=2), None)

@@ -15,12 +15,12 @@ from tests.support.tracking import run_of_record
 EXPERIMENT = "registered"
 
 
-def fine_tuning(client: mlflow.MlflowClient, name: str, start: int) -> str:
-    """The id of a run, below a parent run started at `start`, that logged a model without files."""
+def fine_tuning(client: mlflow.MlflowClient, name: str, start: int, stage: str = "finetune") -> str:
+    """The id of a stage's run, below a parent run started at `start`, that logged a model without files."""
     mlflow_writer.write_run(
-        RunRecord(f"{name}-finetune", "finetune", EXPERIMENT, start, parent=name, status="FINISHED"), Path.cwd()
+        RunRecord(f"{name}-{stage}", stage, EXPERIMENT, start, parent=name, status="FINISHED"), Path.cwd()
     )
-    run = found(client, f"{name}-finetune")
+    run = found(client, f"{name}-{stage}")
     model = client.create_logged_model(run.info.experiment_id, "model", run.info.run_id)
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
@@ -75,8 +75,8 @@ def test_a_withdrawn_model_gives_the_alias_back_to_the_last_good_one(client, pro
         fine_tuning(client, name, 1000 * start)
         mlflow_writer.write_run(parent_run(name, 1000 * start), project)
         if name != "good":
-            assert roll_back_model(EXPERIMENT, since=1000 * start + 1) is None  # another pipeline's model
-            assert roll_back_model(EXPERIMENT, since=1000 * start) == "1"
+            assert roll_back_model(EXPERIMENT, "finetune", since=1000 * start + 1) is None  # another pipeline's model
+            assert roll_back_model(EXPERIMENT, "finetune", since=1000 * start) == "1"
             assert newest(client) == found(client, "good-finetune").info.run_id
     mlflow_writer.write_run(parent_run("same model", 3500, tuned="worse"), project)
     assert newest(client) == found(client, "good-finetune").info.run_id
@@ -96,11 +96,11 @@ def test_a_model_whose_files_never_came_is_not_registered(client, project):
 
 
 def test_with_nothing_to_go_back_to_the_alias_stays(client, project, monkeypatch):
-    assert roll_back_model("never published", since=0) is None
+    assert roll_back_model("never published", "finetune", since=0) is None
     assert client.search_registered_models("name = 'never published'") == []
     fine_tuning(client, "only", 1000)
     mlflow_writer.write_run(parent_run("only", 1000), project)
-    assert roll_back_model(EXPERIMENT, since=0) is None
+    assert roll_back_model(EXPERIMENT, "finetune", since=0) is None
     assert newest(client) == found(client, "only-finetune").info.run_id
 
 
@@ -116,7 +116,9 @@ def test_the_alias_can_be_put_back(client, project):
         fine_tuning(client, name, start)
     mlflow_writer.write_run(parent_run("good", 1000), project)
     mlflow_writer.write_run(parent_run("bad", 2000), project)
-    model_registry.point_alias(client, EXPERIMENT, found(client, "good").data.tags["model.version"])
+    model_registry.point_alias(
+        client, model_registry.FULL, EXPERIMENT, found(client, "good").data.tags["model.version"]
+    )
     assert newest(client) == found(client, "good-finetune").info.run_id
     mlflow_writer.write_run(parent_run("next", 3000), project)
     assert newest(client) == found(client, "next-finetune").info.run_id
@@ -124,7 +126,7 @@ def test_the_alias_can_be_put_back(client, project):
 
 @pytest.mark.parametrize(("experiment", "name"), [("plain name", "plain name"), ("team/heads: 2", "team_heads_ 2")])
 def test_a_model_is_named_after_its_experiment(experiment, name, client):
-    assert model_registry.model_name(experiment) == name
+    assert model_registry.FULL.model_name(experiment) == name
     assert client.create_registered_model(name).name == name
 
 
@@ -149,3 +151,46 @@ def test_the_newest_model_loads_and_scores_a_pair_wherever_the_project_lies(clie
     expected = torch.softmax(model.eval()(**encoded).logits[0], -1).tolist()
     scores = sorted(loaded({"text": "red hat", "text_pair": "hat"}, top_k=None), key=lambda score: score["label"])
     assert [score["score"] for score in scores] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_pruned_model_is_registered_apart_with_its_evidence(client, project):
+    fine_tuning(client, "whole", 1000)
+    tuned = newest_after(client, project, parent_run("whole", 1000))
+    pruned = fine_tuning(client, "smaller", 2000, "pruning")
+    client.log_metric(pruned, "pruning/heads_remove", 9)
+    whole = replace(
+        parent_run("smaller", 2000, tuned="whole"), stages={"finetune": "of whole", "pruning": "of smaller"}
+    )
+    mlflow_writer.write_run(replace(whole, ran={"pruning": "smaller-pruning"}), project)
+    assert newest(client) == tuned
+    version = client.get_model_version_by_alias(f"{EXPERIMENT}-pruned", "pruned")
+    assert version.run_id == pruned
+    assert version.tags["metric.pruning/heads_remove"] == "9"
+    tags = found(client, "smaller").data.tags
+    assert (tags["model.version"], tags["pruned_model.version"]) == ("1", "1")
+    assert roll_back_model(EXPERIMENT, "pruning", since=2000) is None  # nothing to go back to
+    assert newest(client) == tuned
+
+
+def newest_after(client: mlflow.MlflowClient, project: Path, run: RunRecord) -> str:
+    """The run behind the alias once a pipeline is written."""
+    mlflow_writer.write_run(run, project)
+    return newest(client)
+
+
+def test_a_scoring_chain_loads_and_scores_pairs(client, project):
+    import pandas as pd
+    from sentence_transformers import CrossEncoder
+
+    from tests.support.cross_encoders import save_chain
+
+    save_chain(Path("data/model"), "bert")
+    tuned = RunRecord(
+        "whole-finetune", "finetune", EXPERIMENT, 1000, parent="whole", status="FINISHED", model="data/model"
+    )
+    mlflow_writer.write_run(tuned, project)
+    mlflow_writer.write_run(parent_run("whole", 1000), project)
+    pairs = pd.DataFrame({"text": ["red hat", "blue shoe"], "text_pair": ["hat", "red"]})
+    scores = mlflow.pyfunc.load_model(f"models:/{EXPERIMENT}@newest").predict(pairs)
+    expected = CrossEncoder("data/model").predict(pairs.to_numpy().tolist())
+    assert scores == pytest.approx(expected, abs=1e-6)

@@ -10,7 +10,7 @@ from pipeline.__main__ import STAGES
 from pipeline.core import paths
 from tests.support.shell import REPOSITORY, limited_command
 
-COMMANDS = ("pipeline", "pipeline.compare", "pipeline.rerun")
+COMMANDS = ("pipeline", "pipeline.compare", "pipeline.rerun", "pipeline.export", "pipeline.pruning_study")
 
 
 @pytest.mark.parametrize("module", COMMANDS)

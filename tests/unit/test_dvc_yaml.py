@@ -13,7 +13,7 @@ from pipeline.core.config import Params
 from tests.support.imports import imported_names
 
 DECLARED = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-# The packages that can change an output; those of locks/operations.lock and locks/tools.lock cannot.
+# The packages that can change an output; those of operations.lock, export.lock and tools.lock cannot.
 COMPUTE_LOCKS = ["locks/compute.lock", "locks/torch.lock"]
 LOCKS = {"report": ["locks/compute.lock", "locks/report.lock", "locks/torch.lock"], "publish": []}
 # Imported by stages, but unable to change the bytes of an output: what is tracked, checked, locked, named or said.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.shell import REPOSITORY
 
-GROUPS = ("torch", "compute", "report", "operations", "tools")
+GROUPS = ("torch", "compute", "report", "operations", "export", "tools")
 PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)", re.MULTILINE)
 
 

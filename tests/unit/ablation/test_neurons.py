@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.models.families import FAMILIES
-from pipeline.pruning.removal import Kept
+from pipeline.models.removal import Kept
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import masked_logits
 

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from pipeline.pruning.confirmation import MIN_QUERIES, non_inferiority, pairs_needed
+from pipeline.pruning.predictions import Part
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.grading_measures import ACCURACY, LOG_LOSS
 from pipeline.stats.measures import EvaluationSet
@@ -26,10 +27,17 @@ def graded(queries: int, rng: np.random.Generator, lost: float, won: float) -> t
 
 def passed(queries: int, seed: int, lost: float, won: float) -> bool:
     evaluated, logits = graded(queries, np.random.default_rng(seed), lost, won)
-    (whole,) = non_inferiority(ACCURACY, logits, evaluated, [], MARGIN, MARGIN)
+    (whole,) = non_inferiority(ACCURACY, logits, parts(evaluated), MARGIN, MARGIN)
     assert whole.queries == queries
     assert whole.change == pytest.approx((logits.argmax(1) == evaluated.grades).mean() - right(evaluated))
     return whole.passed
+
+
+def parts(evaluated: EvaluationSet, **slices: np.ndarray) -> list[Part]:
+    """All pairs and slices of the column "kind"."""
+    everything = np.ones(len(evaluated.unmasked_logits), dtype=bool)
+    named = {("all", "all"): everything, **{("kind", value): pairs for value, pairs in slices.items()}}
+    return [(part, *evaluated.part(pairs)) for part, pairs in named.items()]
 
 
 def right(evaluated: EvaluationSet) -> float:
@@ -52,8 +60,8 @@ def test_each_slice_of_enough_queries_is_tested_with_a_margin_of_its_own():
     hard = np.arange(len(logits)) < MIN_QUERIES * PER_QUERY
     logits[hard] = 4.0 * np.eye(2)[1 - evaluated.grades[hard]]
     few = np.arange(len(logits)) < (MIN_QUERIES - 1) * PER_QUERY
-    slices = [("kind", "hard", hard), ("kind", "easy", ~hard), ("kind", "few", few)]
-    whole, on_hard, on_easy = non_inferiority(ACCURACY, logits, evaluated, slices, 0.5, 0.1)
+    slices = parts(evaluated, hard=hard, easy=~hard, few=few)
+    whole, on_hard, on_easy = non_inferiority(ACCURACY, logits, slices, 0.5, 0.1)
     assert (whole.part, on_hard.part, on_easy.part) == (("all", "all"), ("kind", "hard"), ("kind", "easy"))
     assert whole.passed
     assert on_easy.passed
@@ -65,11 +73,11 @@ def test_each_slice_of_enough_queries_is_tested_with_a_margin_of_its_own():
 def test_a_loss_is_worse_where_it_is_higher():
     evaluated, _ = graded(100, np.random.default_rng(0), 0.0, 0.0)
     wrong = 4.0 * np.eye(2)[1 - evaluated.gold]
-    (worse,) = non_inferiority(LOG_LOSS, wrong, evaluated, [], 0.01, 0.01)
+    (worse,) = non_inferiority(LOG_LOSS, wrong, parts(evaluated), 0.01, 0.01)
     assert worse.change > 0
     assert worse.worst >= worse.change
     assert not worse.passed
-    (better,) = non_inferiority(LOG_LOSS, 4.0 * np.eye(2)[evaluated.gold], evaluated, [], 0.01, 0.01)
+    (better,) = non_inferiority(LOG_LOSS, 4.0 * np.eye(2)[evaluated.gold], parts(evaluated), 0.01, 0.01)
     assert better.change < 0
     assert better.passed
 

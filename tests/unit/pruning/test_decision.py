@@ -1,8 +1,10 @@
 """Decisions by rungs whose outcomes are given."""
 
+import numpy as np
+
 from pipeline.core.heads import every_head
-from pipeline.pruning.confirmation import NonInferiority
-from pipeline.pruning.decision import CONFIRMED, NOT_CONFIRMED, NOTHING, JudgedRung, decide
+from pipeline.pruning.confirmation import JudgedRung, NonInferiority
+from pipeline.pruning.decision import CONFIRMED, NOT_CONFIRMED, NOTHING, decide
 from pipeline.pruning.search import Rung
 from pipeline.pruning.units import Unit
 
@@ -17,7 +19,7 @@ def judged(removed, outcomes):
         NonInferiority(("kind", str(number)) if number else ("all", "all"), 50, -0.01, -0.03, 0.02, *outcome)
         for number, outcome in enumerate(outcomes)
     ]
-    return JudgedRung(Rung(tuple(removed), 0.1), parts)
+    return JudgedRung(Rung(tuple(removed), 0.1), parts, np.zeros((2, 2)))
 
 
 GOOD, CLOSE, BAD = (True, True), (True, False), (False, False)

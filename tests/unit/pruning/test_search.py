@@ -1,5 +1,6 @@
 """The ladder against sets worked by hand, scored by functions whose truth is known."""
 
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 
@@ -10,7 +11,7 @@ from pipeline.pruning.search import SHARES, climb
 from pipeline.pruning.units import PrunableUnits, Unit
 
 LAYERS, HEADS, BLOCKS = 3, 4, 2
-UNITS = PrunableUnits(HEADS, np.repeat([[0, 1]] * LAYERS, 5, axis=1), {"head": 10, "neurons": 20})
+UNITS = PrunableUnits(HEADS, np.repeat([[0, 1]] * LAYERS, 5, axis=1), {"head": 10, "neurons": 20}, 3)
 IDLE = [Unit("head", 1, 2), Unit("head", 0, 0), Unit("neurons", 2, 1), Unit("head", 2, 3)]
 
 
@@ -50,6 +51,11 @@ def test_a_head_that_another_replaces_is_scored_again_once_that_one_is_gone():
 
     *_, removed = (rung.removed for rung in climb(score, UNITS, budget=0.5))
     assert len(set(twins) & set(removed)) == 1
+
+
+def test_without_neurons_heads_leave_alone():
+    (removed,) = (rung.removed for rung in climb(additive({}), replace(UNITS, per_head=0), budget=0.05))
+    assert [unit.kind for unit in removed] == ["head"]
 
 
 def test_protected_units_stay_and_the_budget_is_kept():

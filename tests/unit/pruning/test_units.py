@@ -10,10 +10,10 @@ import torch
 
 from pipeline.core.config import Protect
 from pipeline.core.errors import InputError
+from pipeline.models.removal import pruned_model
 from pipeline.models.tokenization import collate
 from pipeline.pruning.controls import DRAWS, control_sets
 from pipeline.pruning.protection import protected_units
-from pipeline.pruning.removal import pruned_model
 from pipeline.pruning.units import BLOCKS, Unit, neuron_activity, prunable_units
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import contractions, output_projections
@@ -44,7 +44,7 @@ def test_activity_is_what_hooks_see(family: str):
 def test_blocks_rise_in_activity_and_units_cost_what_removing_them_saves(family: str):
     model = random_classifier(family, layers=LAYERS)
     encoder = ablation_engine(model, 4096).encoder
-    units, activity = prunable_units(encoder, PAIRS, 4096), neuron_activity(encoder, PAIRS, 4096)
+    units, activity = prunable_units(encoder, PAIRS, 4096, 3), neuron_activity(encoder, PAIRS, 4096)
     assert len(units.every()) == LAYERS * (HEADS + BLOCKS)
     for layer in range(LAYERS):
         means = [activity[layer, units.blocks[layer] == block] for block in range(BLOCKS)]
@@ -69,7 +69,7 @@ LABELS = pd.DataFrame(
 
 def units_of_bert():
     encoder = ablation_engine(random_classifier("bert", layers=LAYERS), 4096).encoder
-    return prunable_units(encoder, PAIRS, 4096), encoder
+    return prunable_units(encoder, PAIRS, 4096, 3), encoder
 
 
 def protect(**what) -> Protect:
@@ -116,5 +116,5 @@ def test_the_smallest_output_weights_are_the_magnitude_control():
     with torch.no_grad():
         output_projections(model)[1].weight[:, 8:16] *= 0.01
     encoder = ablation_engine(model, 4096).encoder
-    *_, (_, chosen) = control_sets([Unit("head", 0, 0)], prunable_units(encoder, PAIRS, 4096), encoder, seed=0)
+    *_, (_, chosen) = control_sets([Unit("head", 0, 0)], prunable_units(encoder, PAIRS, 4096, 3), encoder, seed=0)
     assert chosen == (Unit("head", 1, 1),)

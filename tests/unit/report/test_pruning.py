@@ -56,6 +56,7 @@ def test_controls_stand_beside_the_search():
     controls = results().pruning.controls
     controls.loc[controls["chosen_by"] == "random", "change"] = [-0.3, -0.1, -0.2, 0.0, -0.25]
     rows = pruning.controls_table(results(controls=controls)).rows
+    assert "on 450 test pairs" in pruning.controls_table(results()).caption
     assert rows[0] == ["the search", "1", "-0.010", "0.020"]
     assert rows[1] == ["drawn anywhere", "5", "-0.200 (-0.300 to +0.000)", "0.020 (0.020 to 0.020)"]
     assert [row[0] for row in rows[2:]] == ["drawn, as many in each layer", "smallest output weights"]
@@ -71,3 +72,24 @@ def test_every_head_has_its_decision_in_the_figure(layers: int, heads: int):
     )
     texts = Counter(svg_texts(drawn))
     assert (texts["gone"], texts["prot."], texts["?"], texts["keep"]) == (1, 1, 1, others)
+
+
+def test_where_sizes_were_trained_again_that_is_told():
+    said = pruning.summary(results(epochs=2))
+    assert said.endswith("trained again for 2 epochs, and so was the whole model that it is compared with.")
+
+
+def test_of_several_searches_the_figure_shows_how_often_a_head_goes():
+    decision = results().pruning.decision
+    decision.loc[decision["decision"] == "uncertain", "frequency"] = 2 / 3
+    with report_style(["DejaVu Sans"]):
+        drawn = pruning.decision_map(results(seeds=3, decision=decision))
+    assert Counter(svg_texts(drawn))["67%"] == 1
+    assert "the share of 3 searches" in drawn.words.caption
+
+
+def test_the_study_is_quoted_where_there_is_one():
+    assert pruning.served(results()) == ""
+    said = pruning.served(results(study=frames.pruning_study()))
+    assert "With 36 of 72 heads gone" in said
+    assert "4.0 ms a pair instead of 8.0" in said

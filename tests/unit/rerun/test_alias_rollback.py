@@ -38,7 +38,8 @@ def results(folder: Path, **given) -> Path:
 @pytest.mark.parametrize(
     ("stage", "accuracy", "code", "asked"),
     [
-        ("finetune", 0.7, LIMIT_BROKEN, ["head-analysis"]),
+        ("finetune", 0.7, LIMIT_BROKEN, ["registered model's"]),
+        ("pruning", 0.7, LIMIT_BROKEN, ["pruned model's"]),
         ("report", 0.7, LIMIT_BROKEN, []),
         ("finetune", 0.8, KEPT, []),
     ],
@@ -49,8 +50,8 @@ def test_the_alias_is_taken_back(tmp_path, monkeypatch, stage, accuracy, code, a
     monkeypatch.setattr(command, "previous_run", lambda kind: before)
     monkeypatch.setattr(command, "pull", lambda dvc: None)
     calls = []
-    monkeypatch.setattr(command, "roll_back_model", lambda name, since: calls.append(name) or "4")
+    monkeypatch.setattr(command, "roll_back_model", lambda name, stage, since: calls.append((name, stage)) or "4")
     report = _rerun(Ran(stage), [])
-    assert (report.code, calls) == (code, asked)
-    said = "the registered model's alias is back at version 4"
-    assert (said in report.points) == bool(asked)
+    assert (report.code, calls) == (code, [("head-analysis", stage)] if asked else [])
+    said = [point for point in report.points if "alias" in point]
+    assert said == [f"the {whose} alias is back at version 4" for whose in asked]

@@ -46,6 +46,11 @@ def test_a_rankers_ndcg_may_fall_by_its_own_limit():
     assert broken(before, after, lenient) == []
 
 
+def test_the_smaller_model_may_fall_by_the_same_limit():
+    before, after = (run_results("run", metrics={"pruning/test_accuracy": value}) for value in (0.85, 0.8))
+    assert broken(before, after) == ["pruning/test_accuracy 0.8500 -> 0.8000 (-0.0500); limits.accuracy_drop is 0.02"]
+
+
 def test_heads_that_become_needed_and_those_that_stop_count_alike():
     before = run_results("before", heads=run_heads_frame(ZEROS, needed=[(0, 0), (0, 1)]))
     after = run_results("after", heads=run_heads_frame(ZEROS, needed=[(0, 1), (1, 0), (1, 1)]))

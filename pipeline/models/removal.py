@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pipeline.models.checkpoints import dimensions
 from pipeline.models.families import Family, LayerModules, family_of, keep_inputs, keep_outputs
 
 
@@ -31,8 +30,30 @@ class Kept:
     @classmethod
     def everything(cls, model: PreTrainedModel) -> Self:
         """All that a model has."""
-        widths = [modules.contract.in_features for modules in family_of(model).layers(model)]
-        return cls(np.ones(dimensions(model), dtype=bool), np.ones((len(widths), widths[0]), dtype=bool))
+        return cls(*(np.ones(shape, dtype=bool) for shape in _shapes(model)))
+
+    @classmethod
+    def from_record(cls, model: PreTrainedModel, record: dict[str, list[Any]]) -> Self:
+        """What a `record` keeps of a whole model: the heads that it names, and as many neurons, the first ones.
+
+        Which neurons are kept decides weights alone: a model of the recorded shape is all that this is for.
+        """
+        heads, neurons = (np.zeros(shape, dtype=bool) for shape in _shapes(model))
+        for layer, (numbers, count) in enumerate(zip(record["heads"], record["neurons"], strict=True)):
+            heads[layer, numbers] = True
+            neurons[layer, :count] = True
+        return cls(heads, neurons)
+
+    @property
+    def is_everything(self) -> bool:
+        return bool(self.heads.all() and self.neurons.all())
+
+    def record(self) -> dict[str, list[Any]]:
+        """Numbers of the heads kept in each layer, from 0, and how many neurons: what a loader needs to know."""
+        return {
+            "heads": [np.flatnonzero(row).tolist() for row in self.heads],
+            "neurons": self.neurons.sum(axis=1).tolist(),
+        }
 
 
 class NoHeads(nn.Module):
@@ -58,15 +79,35 @@ def pruned_model(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
     return small.eval()
 
 
-def zeroed_model(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
-    """A copy of full shape with the weights behind removed heads and neurons set to 0, which loads anywhere."""
-    full = copy.deepcopy(model)
+def widened_model(small: PreTrainedModel, whole: PreTrainedModel, kept: Kept) -> PreTrainedModel:
+    """A copy of `whole` with the weights of its smaller form, and 0 where that has none: it loads anywhere.
+
+    Args:
+        small: `pruned_model(whole, kept)`, perhaps trained since.
+    """
+    wide, weights = copy.deepcopy(whole), small.state_dict()
+    places = pruned_model(_numbered(whole), kept).state_dict()
     with torch.no_grad():
-        for modules, heads, neurons in zip(family_of(full).layers(full), kept.heads, kept.neurons, strict=True):
-            size = modules.output.in_features // len(heads)
-            modules.output.weight[:, torch.from_numpy(np.repeat(~heads, size))] = 0
-            modules.contract.weight[:, torch.from_numpy(~neurons)] = 0
-    return full.eval()
+        for name, weight in wide.named_parameters():
+            weight.zero_()
+            if name in weights:
+                weight.view(-1)[places[name].flatten().long()] = weights[name].flatten()
+    return wide.eval()
+
+
+def _numbered(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy whose weights are numbered, each parameter's from 0: exact in float64."""
+    numbered = copy.deepcopy(model).double()
+    with torch.no_grad():
+        for weight in numbered.parameters():
+            weight.copy_(torch.arange(weight.numel(), dtype=torch.float64).view_as(weight))
+    return numbered
+
+
+def _shapes(model: PreTrainedModel) -> tuple[tuple[int, int], tuple[int, int]]:
+    """[layer, head] and [layer, neuron] of a whole model."""
+    config, layers = model.config, family_of(model).layers(model)
+    return (len(layers), config.num_attention_heads), (len(layers), layers[0].contract.in_features)
 
 
 def _keep_heads(family: Family, block: nn.Module, modules: LayerModules, heads: np.ndarray) -> None:

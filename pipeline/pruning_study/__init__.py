@@ -1,0 +1,1 @@
+"""Study of pruning: what can go after recovery, over seeds, and what the smaller model costs to serve."""
