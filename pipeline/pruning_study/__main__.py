@@ -9,7 +9,6 @@ exit codes:
 """
 
 import argparse
-import platform
 import sys
 from contextlib import chdir
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.core import paths
 from pipeline.core.config import Params, load_params
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_json, write_text
-from pipeline.pruning_study.latency import measure_latency
+from pipeline.pruning_study.latency import measure_latency, processor_name
 from pipeline.pruning_study.page import page
 from pipeline.pruning_study.seeds import EPOCHS, FOLDER, LEARNING_RATE, MARGIN, Studied, study_params, study_seed
 from pipeline.tables.prepare import SPLIT_TABLES
@@ -61,7 +60,7 @@ def _write(params: Params, seeds: list[Studied]) -> None:
     study = {
         "data": params.data.source_name,
         "model": params.model.name,
-        "machine": f"{_processor()}; torch {torch.__version__.split('+')[0]}",
+        "machine": f"{processor_name()}; torch {torch.__version__.split('+')[0]}",
         "margin": MARGIN,
         "epochs": EPOCHS,
         "learning_rate": LEARNING_RATE,
@@ -71,13 +70,6 @@ def _write(params: Params, seeds: list[Studied]) -> None:
     write_json(paths.PRUNING_STUDY, study)
     write_text(PAGE, page(study))
     print(f"pruning_study: wrote {paths.PRUNING_STUDY}, {PAGE}")
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

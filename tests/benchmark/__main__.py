@@ -1,6 +1,5 @@
 """Measure, then write docs/benchmarks.md and reports/benchmarks.json."""
 
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from pipeline.core.formats import write_json, write_text
+from pipeline.pruning_study.latency import processor_name
 from tests.benchmark import limit, long_texts, scaling
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
@@ -78,7 +78,7 @@ def compare(
 def page(workload: Workload, rows: list[dict], rates: dict[str, float], tables: dict[str, pd.DataFrame]) -> str:
     lengths = workload.pairs.lengths
     filled = {
-        "machine": f"{_processor()}, {torch.get_num_threads()} threads; torch {torch.__version__.split('+')[0]}",
+        "machine": f"{processor_name()}, {torch.get_num_threads()} threads; torch {torch.__version__.split('+')[0]}",
         "pairs": f"{len(lengths)} pairs of {lengths.mean():.1f} tokens on average ({lengths.min()} to {lengths.max()})",
         "rates": ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()),
         "methods": table(pd.DataFrame(rows)),
@@ -95,13 +95,6 @@ def table(frame: pd.DataFrame) -> str:
     cells = frame.map(lambda value: f"{value:.3g}" if isinstance(value, float) else str(value))
     lines = [list(frame.columns), ["---"] * frame.shape[1], *cells.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":
