@@ -73,7 +73,7 @@ CHANGED_PAIRS = Path("reports/pruning/changed_pairs.csv")
 DECISION = Path("reports/pruning/decision.json")
 
 # make pruning-study
-PRUNING_STUDY = Path("reports/pruning_study.json")
+PRUNING_STUDY = Path("docs/pruning_study.json")
 
 # report
 REPORT = Path("reports/report.html")

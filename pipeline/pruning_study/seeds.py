@@ -53,7 +53,7 @@ class Studied:
 
     Attributes:
         folder: with data/prepared and data/model. small: of the smaller model.
-        result: as `reports/pruning_study.json` keeps it.
+        result: as `docs/pruning_study.json` keeps it.
     """
 
     folder: Path

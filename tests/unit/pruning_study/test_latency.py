@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.models.checkpoints import save_tuned
 from pipeline.models.removal import Kept, pruned_model
@@ -10,6 +11,7 @@ from pipeline.pruning_study import latency
 from tests.support.builders import colour_pairs, random_classifier, tiny_tokenizer
 
 
+@pytest.mark.slow
 def test_each_model_runtime_and_batch_is_timed_and_the_runtimes_agree(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(latency, "CALLS", 4)
     model = random_classifier("bert", layers=2)
