@@ -27,6 +27,12 @@ OUTPUTS = {
     "data/attention/maps.safetensors",
     "data/attention/example_pairs.json",
     "data/ablation/heads.safetensors",
+    *(
+        f"data/pruned/{form}/{name}"
+        for form in ("small", "drop_in")
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    ),
+    "data/pruned/small/pruning.json",
     "data/ablation/groups.safetensors",
     "data/ablation/head_rows.safetensors",
     "data/ablation/group_rows.safetensors",
