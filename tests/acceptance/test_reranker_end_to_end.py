@@ -146,7 +146,7 @@ def test_smaller_rerankers_are_trained_again(tmp_path: Path, monkeypatch: pytest
     params = small_params(paths.RAW / "passages")
     for stage in STAGES[:5]:
         run_stage(stage, params)
-    again = {"recovery_epochs": 1, "seeds": 3, "non_inferiority_margin": 0.9}
+    again = {"recovery_epochs": 1, "seeds": 3, "non_inferiority_margin": 0.9, "budget": 0.5}
     run_stage(pruning, with_values(params, "pruning", **again))
     assert_smaller_models_agree(SPLIT_TABLES[paths.TEST].read())
     controls = PRUNING_CONTROLS.read()
