@@ -1,10 +1,12 @@
 """A model as an ONNX file: inputs int64 [batch, length] as the tokenizer names them, output "logits" float32."""
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,8 @@ def export_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path
     Raises:
         InputError: the packages for it are not installed.
     """
-    _require_packages()
+    for package in ("onnx", "onnxscript"):
+        import_package(package)
     names = input_names(model)
     encoded = tokenizer(*EXAMPLE, padding=True, return_token_type_ids=True, return_tensors="pt")
     shape = {0: Dim("batch"), 1: Dim("length", min=2)}
@@ -80,10 +83,10 @@ def input_names(model: PreTrainedModel) -> list[str]:
     return ["input_ids", "attention_mask", *(["token_type_ids"] if family_of(model).has_segments else [])]
 
 
-def _require_packages() -> None:
+def import_package(name: str) -> Any:
+    """Import a package of the extra `export`. Raises InputError where it is not installed."""
     try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+        return importlib.import_module(name)
     except ImportError as error:
         raise InputError(f"{error.name} is not installed; pip install '.[export]', or make setup") from error
 

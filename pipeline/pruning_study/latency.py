@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.core.errors import InputError
-from pipeline.export.onnx_model import LOGITS, export_onnx, input_names
+from pipeline.export.onnx_model import LOGITS, export_onnx, import_package, input_names
 from pipeline.models.checkpoints import load_tuned
 from pipeline.models.tokenization import EncodedPairs, collate, encode_split
 
@@ -101,10 +100,7 @@ def _torch_score(model: torch.nn.Module, names: list[str]) -> Score:
 
 
 def _onnx_score(path: Path, names: list[str], threads: int) -> Score:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed; pip install '.[export]', or make setup") from error
+    onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
