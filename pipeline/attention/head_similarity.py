@@ -97,10 +97,10 @@ def _entropy(shares: Tensor) -> Tensor:
     return shares.mul_(shares.clamp_min(TINY).log2_()).sum(0).neg_()
 
 
-def head_embedding(model: PreTrainedModel, encoded: EncodedPairs, max_tokens: int) -> pd.DataFrame:
-    """`pipeline.tables.attention.HEAD_EMBEDDING` without the functions: heads in a plane by how alike they attend."""
-    points, explained = mds_embedding(head_distances(model, encoded, model.config.pad_token_id, max_tokens))
-    heads = pd.DataFrame(every_head(*dimensions(model)), columns=["layer", "head"])
+def head_embedding(distances: np.ndarray, layers: int, heads_per_layer: int) -> pd.DataFrame:
+    """`pipeline.tables.attention.HEAD_EMBEDDING` without the functions: heads in a plane by their `head_distances`."""
+    points, explained = mds_embedding(distances)
+    heads = pd.DataFrame(every_head(layers, heads_per_layer), columns=["layer", "head"])
     return heads.assign(mds_1=points[:, 0], mds_2=points[:, 1], explained_1=explained[0], explained_2=explained[1])
 
 

@@ -248,6 +248,8 @@ class Pruning(Section):
 
 class Report(Section):
     example_heads: Annotated[int, Field(ge=0)]
+    explorer_pairs: Annotated[int, Field(ge=0)]
+    explorer_mib: Annotated[float, Field(gt=0)]
 
 
 class Limits(Section):

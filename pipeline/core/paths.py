@@ -30,6 +30,9 @@ BILSTM_CURVE = Path("reports/bilstm/curve.csv")
 # attention
 MAPS = Path("data/attention/maps.safetensors")
 EXAMPLE_PAIRS = Path("data/attention/example_pairs.json")
+EXPLORER_MAPS = Path("data/attention/explorer_maps.safetensors")
+EXPLORER_PAIRS = Path("data/attention/explorer_pairs.json")
+HEAD_DISTANCES = Path("data/attention/head_distances.safetensors")
 PROFILES = Path("reports/attention/profiles.csv")
 LABELS = Path("reports/attention/labels.csv")
 ATTENTION_SHIFT = Path("reports/attention/attention_shift.csv")
@@ -77,6 +80,8 @@ PRUNING_STUDY = Path("docs/pruning_study.json")
 
 # report
 REPORT = Path("reports/report.html")
+EXPLORER = Path("reports/explorer.html")
+EXPLORER_DATA = Path("reports/explorer.json")
 FIGURES = Path("reports/figures")
 FINDINGS = Path("reports/findings.json")
 HEADLINE = Path("reports/headline.json")

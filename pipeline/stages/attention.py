@@ -6,7 +6,8 @@ Writes profiles.csv (every head's score on each function of `pipeline.attention.
 against its control, and what the head writes: what each head does), attention_shift.csv, attention_shift_mean.csv and
 term_match_shift.csv (what fine-tuning changed, per head, averaged over heads, and in the term-match heads),
 head_embedding.csv (heads that attend alike lie together), maps.safetensors and example_pairs.json (whole maps of a few
-pairs, and their tokens), metrics.json.
+pairs, and their tokens), explorer_maps.safetensors and explorer_pairs.json (maps of the test pairs that the explorer
+chooses from), head_distances.safetensors, metrics.json.
 """
 
 import numpy as np
@@ -16,21 +17,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.attention import head_functions, head_labels
 from pipeline.attention.attention_shift import AttentionShift, Shifts, shift_counts
 from pipeline.attention.example_pairs import MOST_MAPPED, describe_pair, example_pairs
+from pipeline.attention.explorer_maps import candidate_pairs, describe_mapped_pair, level_maps
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.attention.head_labels import Evidence
-from pipeline.attention.head_similarity import compared_pairs, head_embedding
+from pipeline.attention.head_similarity import compared_pairs, head_distances, head_embedding
 from pipeline.attention.maps import attention_maps, check_comparable
 from pipeline.attention.scoring import AttentionScorer, Scores
 from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models import checkpoints
+from pipeline.models.checkpoints import dimensions
 from pipeline.models.finetuning import fine_tune_on_shuffled_grades
-from pipeline.models.tokenization import encode_split
+from pipeline.models.tokenization import EncodedPairs, encode_split
 from pipeline.stats.bootstrap import QuerySample, half_of_queries, sample_queries
 from pipeline.tables.attention import (
     ATTENTION_SHIFT,
     ATTENTION_SHIFT_MEAN,
     EXAMPLE_PAIRS,
+    EXPLORER_PAIRS,
+    HEAD_DISTANCES,
     HEAD_EMBEDDING,
     LABELS,
     PROFILES,
@@ -68,7 +73,8 @@ def main(params: Params, record: Record) -> None:
             metrics |= shift_counts(null.heads, "null_")
     compared = compared_pairs(encoded)
     metrics["similarity_pairs"] = len(compared)
-    embedding = head_embedding(models["after"], compared, settings.batch_tokens)
+    distances = head_distances(models["after"], compared, models["after"].config.pad_token_id, settings.batch_tokens)
+    embedding = head_embedding(distances, *dimensions(models["after"]))
     embedding = embedding.merge(head_labels.first_label(labels), how="left")
     examples = example_pairs(pairs, encoded, tokens, settings.example_pairs)
     maps = {
@@ -76,6 +82,9 @@ def main(params: Params, record: Record) -> None:
         for phase, model in models.items()
         for number, attention_map in enumerate(attention_maps(model, encoded, examples))
     }
+
+    rows, masked, masked_encoded = _masked_pairs(params, tokenizer)
+    mapped = candidate_pairs(masked, masked_encoded.lengths, params.report.explorer_pairs)
 
     PROFILES.write(profiles)
     LABELS.write(labels)
@@ -85,6 +94,11 @@ def main(params: Params, record: Record) -> None:
     HEAD_EMBEDDING.write(embedding)
     formats.write_safetensors(paths.MAPS, maps)
     EXAMPLE_PAIRS.write([describe_pair(tokenizer, encoded, pairs, pair) for pair in examples])
+    formats.write_safetensors(paths.EXPLORER_MAPS, level_maps(models, masked_encoded, mapped))
+    EXPLORER_PAIRS.write(
+        [describe_mapped_pair(tokenizer, masked_encoded, masked, int(rows[pair]), pair) for pair in mapped]
+    )
+    HEAD_DISTANCES.write({"distances": distances})
     formats.write_json(paths.stage_metrics("attention"), metrics)
     record.metrics = metrics
     shift_tables = [paths.ATTENTION_SHIFT, paths.ATTENTION_SHIFT_MEAN, paths.TERM_MATCH_SHIFT]
@@ -100,6 +114,13 @@ def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedMode
     before = _load_before(params, train)
     check_comparable(before, after)
     return {"before": before[0], "after": after[0]}, after[1]
+
+
+def _masked_pairs(params: Params, tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, pd.DataFrame, EncodedPairs]:
+    """The test pairs on which single heads will be masked: their rows in the split, their table, themselves."""
+    test = SPLIT_TABLES[paths.TEST].read()
+    rows = sample_queries(test["query_id"].to_numpy(), params.head_ablation.max_pairs, params.run.seed)
+    return rows, test.iloc[rows], encode_split(tokenizer, test.iloc[rows], params.model.max_length)
 
 
 def _attention_shift(before: Scores, evidence: Evidence, sample: QuerySample, params: Params) -> AttentionShift:

@@ -1,5 +1,6 @@
 """Results of every stage -> report and findings: reports/report.html, reports/figures/,
-reports/findings.json, and the run in a dozen values, reports/headline.json.
+reports/findings.json, the run in a dozen values, reports/headline.json, and the explorer of its heads,
+reports/explorer.html, with its data, reports/explorer.json.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from pipeline.findings.judge import judge_findings
 from pipeline.findings.select import CLS_POOLING, Tables
 from pipeline.findings.verdict import Finding
 from pipeline.report import canvas, figures, html
+from pipeline.report.explorer import page
+from pipeline.report.explorer.build import ExplorerInputs, build_explorer
 from pipeline.report.reordered_queries import reordered_queries
 from pipeline.report.results import ExamplePair, PruningResults, Results, headline, run_setting
 from pipeline.report.tables import Table
@@ -40,10 +43,14 @@ def main(params: Params, record: Record) -> None:
     FINDINGS.write([asdict(finding) for finding in findings])
     figures.write_figures(paths.FIGURES, gallery)
     formats.write_text(paths.REPORT, html.render_page(results, findings, gallery, _reordered_queries(results)))
+    explorer = build_explorer(_explorer_inputs(results), params.report.explorer_pairs, params.report.explorer_mib)
+    formats.write_text(paths.EXPLORER, page.render_page(explorer))
+    formats.write_text(paths.EXPLORER_DATA, page.explorer_json(explorer))
     values = headline(results, findings)
     formats.write_json(paths.HEADLINE, values)
     record.metrics = {name: value for name, value in values.items() if name != "report"}
     record.artifacts += [paths.REPORT, paths.FIGURES, paths.FINDINGS, paths.HEADLINE]
+    record.artifacts += [paths.EXPLORER, paths.EXPLORER_DATA]
 
 
 def _compare_models(params: Params) -> Finding:
@@ -59,6 +66,22 @@ def _reordered_queries(results: Results) -> list[Table]:
         return []
     sweep = formats.read_safetensors(head_ablation.LOGITS.path, list(head_ablation.LOGITS.keys))
     return reordered_queries(results, sweep, SPLIT_TABLES[paths.TEST].read())
+
+
+def _explorer_inputs(results: Results) -> ExplorerInputs:
+    mapped = attention.EXPLORER_PAIRS.read()
+    phases = ("before", "after") if results.tables.has_before else ("after",)
+    names = [f"{phase}_{number}" for number in range(len(mapped)) for phase in phases]
+    return ExplorerInputs(
+        results=results,
+        test=SPLIT_TABLES[paths.TEST].read(),
+        head_sweep=formats.read_safetensors(head_ablation.LOGITS.path, list(head_ablation.LOGITS.keys)),
+        group_sweep=formats.read_safetensors(group_ablation.LOGITS.path, list(group_ablation.LOGITS.keys)),
+        attention_shift=attention.ATTENTION_SHIFT.read(),
+        distances=formats.read_safetensors(paths.HEAD_DISTANCES, ["distances"])["distances"],
+        mapped=mapped,
+        levels=formats.read_safetensors(paths.EXPLORER_MAPS, names),
+    )
 
 
 def read_results(params: Params) -> Results:

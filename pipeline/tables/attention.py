@@ -8,6 +8,7 @@ from pipeline.core.schemas import (
     HEAD,
     POSITIVE,
     SHARE,
+    Arrays,
     Column,
     Records,
     Table,
@@ -144,4 +145,20 @@ EXAMPLE_PAIRS = Records(
         "tokens": "readable text of every token, [token]",
         "segment": "0 in the query, 1 in the title, -1 for special tokens, [token]",
     },
+)
+EXPLORER_PAIRS = Records(
+    paths.EXPLORER_PAIRS,
+    "a test pair whose attention maps are kept for the explorer, in explorer_maps.safetensors (uint8 [layer, head, "
+    "query, key], attention (level / 15) ** 2, before_<record> and after_<record>)",
+    {
+        "row": "row of the pair in data/prepared/test.parquet, from 0",
+        "tokens": "readable text of every token mapped, [token]",
+        "segment": "0 in the query, 1 in the title, -1 for special tokens, [token]",
+        "length": "tokens of the pair; the first of them are mapped where it is long",
+    },
+)
+HEAD_DISTANCES = Arrays(
+    paths.HEAD_DISTANCES,
+    "how alike heads attend, after fine-tuning",
+    {"distances": "mean Jensen-Shannon distance of two heads' attention rows, float64 [layer * head, layer * head]"},
 )
