@@ -1,0 +1,67 @@
+// The view as part of the page's address, where the page may change it (a sandboxed frame may not).
+
+import type { Model } from "./model";
+
+export type Phase = "before" | "after" | "grew" | "shrank";
+export type Shown = "changed" | "worse" | "better" | "all";
+
+export interface View {
+  by: string;
+  head: number;
+  group: number[]; // sorted
+  scope: "head" | "group"; // what the breaking pairs are of
+  map: number; // position in `maps`
+  phase: Phase;
+  special: boolean; // whether [CLS] and [SEP] are drawn
+  shown: Shown;
+  search: string;
+}
+
+export function readAddress(model: Model, first: string): View {
+  const values = new URLSearchParams(location.hash.slice(1));
+  const head = model.numberOf(values.get("head") ?? "");
+  const row = Number(values.get("pair") ?? "-1");
+  const pair = model.data.pairs.rows.indexOf(row);
+  const group = (values.get("group") ?? "").split(",").map((short) => model.numberOf(short));
+  const phases: Phase[] = ["before", "after", "grew", "shrank"];
+  const filters: Shown[] = ["changed", "worse", "better", "all"];
+  return {
+    by: values.get("by") ?? first,
+    head: head ?? mostNeeded(model),
+    group: [...new Set(group.filter((number): number is number => number !== null))].sort((a, b) => a - b),
+    scope: values.get("scope") === "group" ? "group" : "head",
+    map: Math.max(0, model.data.maps.findIndex((map) => map.pair === pair)),
+    phase: phases.find((phase) => phase === values.get("phase")) ?? "after",
+    special: values.get("special") === "1",
+    shown: filters.find((shown) => shown === values.get("shown")) ?? "changed",
+    search: values.get("search") ?? "",
+  };
+}
+
+export function writeAddress(model: Model, view: View): void {
+  const map = model.data.maps[view.map];
+  const values = new URLSearchParams({
+    by: view.by,
+    head: model.short(view.head),
+    group: view.group.map((head) => model.short(head)).join(","),
+    scope: view.scope,
+    pair: map ? String(model.data.pairs.rows[map.pair]) : "",
+    phase: view.phase,
+    special: view.special ? "1" : "",
+    shown: view.shown,
+    search: view.search,
+  });
+  for (const [name, value] of [...values]) if (!value) values.delete(name);
+  try {
+    history.replaceState(null, "", `#${values}`);
+  } catch {
+    // The page works without.
+  }
+}
+
+// The head whose masking costs most of the measure that decides verdicts.
+function mostNeeded(model: Model): number {
+  const place = model.data.measures.findIndex((measure) => measure.name === model.data.run.primary);
+  const costs = model.data.heads.map((head) => head.effects[place].to_constant ?? -Infinity);
+  return costs.indexOf(Math.max(...costs));
+}

@@ -1,0 +1,122 @@
+// The page: the grid and what is chosen in it.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { readAddress, writeAddress, type View } from "../address";
+import { breaking } from "../breaking";
+import { colourings } from "../colourings";
+import { GroupEstimates } from "../estimate";
+import type { Model } from "../model";
+import { ChangedPairs } from "./ChangedPairs";
+import { ChangedQueries } from "./ChangedQueries";
+import { ClsView } from "./ClsView";
+import { GroupBuilder } from "./GroupBuilder";
+import { HeadCard } from "./HeadCard";
+import { HeadGrid } from "./HeadGrid";
+import { PairView } from "./PairView";
+import { PruningList } from "./PruningList";
+import { Slices } from "./Slices";
+
+export function App({ model }: { model: Model }) {
+  const choices = useMemo(() => colourings(model), [model]);
+  const estimates = useMemo(() => new GroupEstimates(model), [model]);
+  const [view, setView] = useState<View>(() => readAddress(model, model.data.run.headline));
+  const [building, setBuilding] = useState(false);
+  useEffect(() => writeAddress(model, view), [view]);
+  const change = (part: Partial<View>) => setView((now) => ({ ...now, ...part }));
+  const toggle = (head: number) => {
+    const others = view.group.filter((one) => one !== head);
+    const group = others.length < view.group.length ? others : [...others, head].sort((a, b) => a - b);
+    change({ group, scope: group.length ? "group" : "head" });
+  };
+  const select = (head: number) => change({ head, scope: "head" });
+  const click = (head: number) => (building ? toggle(head) : select(head));
+  return (
+    <>
+      <header>
+        <h1>Head explorer</h1>
+        <dl>
+          {model.data.run.setting.slice(0, 3).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      </header>
+      <main>
+        <div class="left">
+          <HeadGrid
+            model={model}
+            colourings={choices}
+            by={view.by}
+            selected={view.head}
+            group={view.group}
+            onColour={(by) => change({ by })}
+            onSelect={click}
+            onGroup={toggle}
+          />
+          <GroupBuilder
+            {...{ model, estimates, building }}
+            group={view.group}
+            onBuilding={setBuilding}
+            onGroup={(group) => change({ group, scope: group.length ? "group" : "head" })}
+          />
+          <PruningList model={model} onSelect={select} />
+        </div>
+        <div class="right">
+          <HeadCard model={model} head={view.head} onSelect={select} />
+          <WhatBreaks {...{ model, estimates, view }} onView={change} />
+          <PairView model={model} view={view} onView={change} />
+          <ClsView model={model} />
+        </div>
+      </main>
+    </>
+  );
+}
+
+interface BreaksProps {
+  model: Model;
+  estimates: GroupEstimates;
+  view: View;
+  onView(part: Partial<View>): void;
+}
+
+function WhatBreaks({ model, estimates, view, onView }: BreaksProps) {
+  const { head, group, scope } = view;
+  const broken = useMemo(() => breaking(model, estimates, view), [model, head, group, scope]);
+  const Changed = model.isRanker ? ChangedQueries : ChangedPairs;
+  return (
+    <section aria-labelledby="breaks-title">
+      <h2 id="breaks-title">What breaks without {broken.name}</h2>
+      {group.length > 0 && (
+        <fieldset class="segments">
+          <legend>Masked</legend>
+          {(["head", "group"] as const).map((one) => (
+            <label key={one}>
+              <input type="radio" name="scope" checked={scope === one} onChange={() => onView({ scope: one })} />
+              <span>{one === "head" ? `head ${model.short(head)}` : `group of ${group.length}`}</span>
+            </label>
+          ))}
+        </fieldset>
+      )}
+      <div class="columns breaks">
+        <BrokenSlices {...{ model, estimates, view, onView }} />
+        <Changed {...{ model, view, broken, onView }} />
+      </div>
+    </section>
+  );
+}
+
+function BrokenSlices({ model, estimates, view, onView }: BreaksProps) {
+  const { data } = model;
+  const find = (search: string) => onView({ search });
+  if (view.scope === "head") {
+    const { slices, sure_slices: sure } = data.heads[view.head];
+    if (!slices.length) return <p class="note">No slices were measured.</p>;
+    return <Slices caption={`Change of ${model.primary.label} on parts of the test pairs`} measure={model.primary} slices={data.slices} changes={slices} sure={sure} onFind={find} />;
+  }
+  const measured = estimates.measured(view.group);
+  if (!measured?.slices.length) return <p class="note">Slices are measured for functions and for your own groups.</p>;
+  const sure = measured.slices.flatMap(([, low, high], place) => (low !== null && high !== null && low * high > 0 ? [place] : []));
+  return <Slices caption={`Change of ${model.headline.label} on parts of the test pairs`} measure={model.headline} slices={data.group_slices} changes={measured.slices} sure={sure} onFind={find} />;
+}

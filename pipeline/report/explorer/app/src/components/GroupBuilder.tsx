@@ -1,0 +1,135 @@
+// A group of heads: built by clicking or from the run's own; its measured effect, or an estimate that tells its error.
+
+import type { Group } from "../contract";
+import type { GroupEstimates } from "../estimate";
+import { interval, change, share, pValue } from "../format";
+import type { Model } from "../model";
+import { Exports } from "./Exports";
+
+const PRESETS: [type: string, label: string][] = [
+  ["function", "heads of a function"],
+  ["user", "your own (group_ablation.groups)"],
+  ["layer", "layers"],
+  ["half", "halves"],
+  ["lower_except", "lower half but a function"],
+  ["top_k", "best of a function"],
+  ["removal", "in order of importance"],
+  ["layer_matched", "random, layer by layer as a function"],
+  ["random_k", "random, of as many heads"],
+  ["random_share", "random shares"],
+];
+
+interface Props {
+  model: Model;
+  estimates: GroupEstimates;
+  group: number[];
+  building: boolean;
+  onBuilding(building: boolean): void;
+  onGroup(heads: number[]): void;
+}
+
+export function GroupBuilder({ model, estimates, group, building, onBuilding, onGroup }: Props) {
+  const measured = estimates.measured(group);
+  return (
+    <section aria-labelledby="group-title">
+      <h2 id="group-title">Mask a group</h2>
+      <div class="filters">
+        <label>
+          <input id="building" type="checkbox" checked={building} onChange={(event) => onBuilding(event.currentTarget.checked)} /> a
+          click on a head adds or removes it
+        </label>
+        <Presets model={model} chosen={measured} onGroup={onGroup} />
+      </div>
+      {group.length === 0 ? (
+        <p class="note">No head yet. Choose a group of this run, or click heads.</p>
+      ) : (
+        <>
+          <p class="links">
+            {group.length} {group.length === 1 ? "head" : "heads"}:{" "}
+            {group.map((head) => (
+              <button type="button" class="link" key={head} aria-label={`remove head ${model.short(head)}`} onClick={() => onGroup(group.filter((one) => one !== head))}>
+                {model.short(head)} ×
+              </button>
+            ))}
+            <button type="button" class="quiet" onClick={() => onGroup([])}>
+              clear
+            </button>
+          </p>
+          {measured ? <Measured model={model} group={measured} /> : <Estimated model={model} estimates={estimates} group={group} />}
+        </>
+      )}
+    </section>
+  );
+}
+
+function Presets({ model, chosen, onGroup }: { model: Model; chosen: Group | null; onGroup(heads: number[]): void }) {
+  const { groups } = model.data;
+  return (
+    <label class="choice">
+      Groups of this run{" "}
+      <select id="preset" value={chosen ? groups.indexOf(chosen) : -1} onChange={(event) => onGroup(groups[Number(event.currentTarget.value)]?.heads ?? [])}>
+        <option value={-1}>choose…</option>
+        {PRESETS.map(([type, label]) => {
+          const found = groups.map((group, place) => ({ group, place })).filter(({ group }) => group.type === type);
+          return (
+            found.length > 0 && (
+              <optgroup label={label} key={type}>
+                {found.map(({ group, place }) => (
+                  <option value={place} key={place}>
+                    {group.name} ({group.heads.length} {group.heads.length === 1 ? "head" : "heads"})
+                  </option>
+                ))}
+              </optgroup>
+            )
+          );
+        })}
+      </select>
+    </label>
+  );
+}
+
+function Measured({ model, group }: { model: Model; group: Group }) {
+  const { headline } = model;
+  return (
+    <div id="group-effect" data-kind="measured">
+      <p>
+        <b>Measured: {headline.label} {change(headline, group.change[0])}</b> ({interval(headline, group.change)}), on{" "}
+        {model.data.run.group_pairs} test pairs ({group.type.replaceAll("_", " ")} {group.name}).
+      </p>
+      {group.random && (
+        <p class="note">
+          {group.random.count} random groups with as many heads in each layer: median {change(headline, group.random.median)},{" "}
+          {change(headline, group.random.lowest)} to {change(headline, group.random.highest)}; p {pValue(group.random.p)}.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Estimated({ model, estimates, group }: { model: Model; estimates: GroupEstimates; group: number[] }) {
+  const error = estimates.error(group.length);
+  const command = measuringCommand(model, group);
+  return (
+    <div id="group-effect" data-kind="estimate">
+      <p>
+        <b>Estimate, not measured: {model.headline.label} {change(model.headline, estimates.change(group))}</b>, from what each
+        head alone adds to the logits.{" "}
+        {error
+          ? `On this run's ${error.groups} measured groups of about as many heads such estimates are off by ${share(error.median, 1)} at the median, by up to ${share(error.ninth, 1)} in nine of ten.`
+          : "No measured group of about as many heads tells how far it is off."}{" "}
+        Heads that stand in for each other cost more together than their sum.
+      </p>
+      <label class="copied">
+        To measure it:
+        <input id="command" readOnly value={command} onFocus={(event) => event.currentTarget.select()} />
+      </label>
+      <Exports files={[{ name: "measure.sh", kind: "text/plain", text: () => `${command}\n` }]} />
+    </div>
+  );
+}
+
+function measuringCommand(model: Model, group: number[]): string {
+  const width = model.data.run.heads;
+  const heads = group.map((head) => `[${Math.floor(head / width)},${head % width}]`).join(",");
+  return `dvc exp run -S '+group_ablation.groups.mine=[${heads}]'`;
+}

@@ -1,0 +1,161 @@
+// One head: a plain sentence, its effects, its scores beside their controls, and the heads it stands in relation to.
+
+import { FUNCTION_NAMES } from "../colourings";
+import type { Edge, Score } from "../contract";
+import * as format from "../format";
+import type { Model } from "../model";
+
+interface Props {
+  model: Model;
+  head: number;
+  onSelect(head: number): void;
+}
+
+export function HeadCard({ model, head: number, onSelect }: Props) {
+  const head = model.data.heads[number];
+  const edges = model.data.edges;
+  const strongest = (found: Edge[]) => [...found].sort((a, b) => (b.js[0] ?? 0) - (a.js[0] ?? 0)).slice(0, 5);
+  const primary = model.primary;
+  return (
+    <section aria-labelledby="head-title">
+      <h2 id="head-title">
+        Head {model.short(number)} <span class={`tag ${head.verdict.replace(" ", "-")}`}>{head.verdict}</span>
+        {head.is_inert && <span class="tag">inert</span>}
+        {head.decision && <span class="tag">pruning: {head.decision.decision}</span>}
+      </h2>
+      <p class="sentence" aria-live="polite">
+        {head.sentence}
+      </p>
+      <div class="columns">
+        <Effects model={model} head={number} />
+        <Scores model={model} scores={head.scores} />
+      </div>
+      <p class="note">
+        {primary.label}, share of the way to a model that knows nothing of the pair: zeroed{" "}
+        {format.share(head.effects[model.data.measures.indexOf(primary)].to_constant, 1)}; replaced by its mean{" "}
+        {format.share(head.mean_to_constant, 1)}, by its output on another pair {format.share(head.resample_to_constant, 1)}
+        . Gradient importance {head.gradient_importance?.toFixed(3) ?? format.UNDEFINED}.
+      </p>
+      <HeadLinks
+        label="Without it, [CLS] looks elsewhere most in"
+        links={strongest(edges.filter((edge) => edge.source === number)).map((edge) => [edge.target, edge.js[0]])}
+        {...{ model, onSelect }}
+      />
+      <HeadLinks
+        label="Its [CLS] looks elsewhere most without"
+        links={strongest(edges.filter((edge) => edge.target === number)).map((edge) => [edge.source, edge.js[0]])}
+        {...{ model, onSelect }}
+      />
+      <HeadLinks
+        label="Attends most like it"
+        links={head.alike.map((other) => [other.head, other.distance])}
+        {...{ model, onSelect }}
+      />
+      <p class="note">In brackets: Jensen-Shannon distance of the attention, 0 the same, 1 nothing in common.</p>
+    </section>
+  );
+}
+
+function Effects({ model, head }: { model: Model; head: number }) {
+  const { effects, worse, better } = model.data.heads[head];
+  return (
+    <div class="scroll-x">
+      <table id="effects">
+        <caption>Without it, on {model.data.run.pairs} test pairs</caption>
+        <thead>
+          <tr>
+            <th scope="col">measure</th>
+            <th scope="col">change (95% interval)</th>
+            <th scope="col">q</th>
+          </tr>
+        </thead>
+        <tbody>
+          {model.data.measures.map((measure, place) => (
+            <tr key={measure.name} data-measure={measure.name}>
+              <th scope="row">{measure.label}</th>
+              <td class="number">
+                {format.change(measure, effects[place].change[0])}{" "}
+                <span class="note">({format.interval(measure, effects[place].change)})</span>
+              </td>
+              <td class="number">{format.pValue(effects[place].q)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p class="note">
+        {model.isRanker
+          ? `${format.plural(worse, "query").replace("querys", "queries")} worse, ${better} better by nDCG@10.`
+          : `${format.plural(worse, "pair")} right to wrong, ${better} wrong to right.`}
+      </p>
+    </div>
+  );
+}
+
+function Scores({ model, scores }: { model: Model; scores: Score[] }) {
+  const { functions, run } = model.data;
+  return (
+    <div class="scroll-x">
+      <table id="scores">
+        <caption>Share of its attention on</caption>
+        <thead>
+          <tr>
+            <th scope="col">function</th>
+            <th scope="col">score (bar), control (line)</th>
+            <th scope="col">control</th>
+            <th scope="col">{run.has_before ? "before → after" : "score"}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {functions.map((name, place) => (
+            <ScoreRow key={name} name={name} score={scores[place]} hasBefore={run.has_before} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function ScoreRow({ name, score, hasBefore }: { name: string; score: Score; hasBefore: boolean }) {
+  const width = (value: number | null) => Math.min(100, Math.max(0, 100 * (value ?? 0)));
+  return (
+    <tr data-function={name} class={score.is_labelled ? "labelled" : ""}>
+      <th scope="row" title={name}>
+        {score.is_labelled && "● "}
+        {FUNCTION_NAMES[name][1]}
+      </th>
+      <td class="bar">
+        <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+          <rect class="track" width="100" height="10" />
+          <rect class="score" width={width(score.score)} height="10" />
+          <rect class="control" x={width(score.control)} width="1.2" height="10" />
+        </svg>
+      </td>
+      <td class="number">{format.share(score.control)}</td>
+      <td class="number">
+        {hasBefore && `${format.share(score.before)} → `}
+        <b>{format.share(score.score)}</b>
+      </td>
+    </tr>
+  );
+}
+
+interface LinksProps {
+  label: string;
+  links: [head: number, distance: number | null][];
+  model: Model;
+  onSelect(head: number): void;
+}
+
+function HeadLinks({ label, links, model, onSelect }: LinksProps) {
+  return (
+    <p class="links">
+      {label}:{" "}
+      {links.length === 0 && "none"}
+      {links.map(([head, distance]) => (
+        <button type="button" class="link" key={head} title={model.data.heads[head].sentence} onClick={() => onSelect(head)}>
+          {model.short(head)} ({distance?.toFixed(2) ?? format.UNDEFINED})
+        </button>
+      ))}
+    </p>
+  );
+}

@@ -1,0 +1,273 @@
+// Attention of the selected head on a pair: lines between query and title in both directions, and the whole matrix.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Phase, View } from "../address";
+import { LOST, GAINED, AMOUNT } from "../colours";
+import type { AttentionMap } from "../contract";
+import { share, visible } from "../format";
+import type { Attention, Model } from "../model";
+import { Exports } from "./Exports";
+
+const PHASES: [Phase, string][] = [
+  ["before", "before fine-tuning"],
+  ["after", "after"],
+  ["grew", "what grew"],
+  ["shrank", "what shrank"],
+];
+const LEAST_LINE = 0.03;
+const LEAST_CELL = 0.005;
+const TITLE_AT_QUERY = "#b35900";
+
+interface Props {
+  model: Model;
+  view: View;
+  onView(part: Partial<View>): void;
+}
+
+export function PairView({ model, view, onView }: Props) {
+  const { maps, pairs } = model.data;
+  const map = maps[view.map];
+  const weights = useWeights(model, view);
+  const lines = useRef<HTMLDivElement>(null);
+  const matrix = useRef<HTMLDivElement>(null);
+  if (!map) return <NoMaps model={model} />;
+  const predicted = (head: number | null) => model.predictions(head)[map.pair];
+  const hasBefore = map.before !== null;
+  return (
+    <section aria-labelledby="pair-title">
+      <h2 id="pair-title">What head {model.short(view.head)} looks at in a pair</h2>
+      <label class="choice wide">
+        Pair{" "}
+        <select id="pair" value={view.map} onChange={(event) => onView({ map: Number(event.currentTarget.value) })}>
+          {maps.map((one, place) => (
+            <option value={place} key={place}>
+              {visible(`${pairs.queries[pairs.query[one.pair]]} / ${pairs.titles[one.pair]}`)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <p id="pair-grades">
+        Gold {model.gradeText(pairs.gold[map.pair])}; {model.isRanker ? "rank" : "predicted"}{" "}
+        {outcome(model, predicted(null))}, without head {model.short(view.head)} {outcome(model, predicted(view.head))}.
+        {map.length > map.tokens.length && ` The first ${map.tokens.length} of ${map.length} tokens are shown.`}
+      </p>
+      <div class="filters">
+        <fieldset class="segments">
+          <legend>Attention</legend>
+          {PHASES.filter(([phase]) => hasBefore || phase === "after").map(([phase, label]) => (
+            <label key={phase}>
+              <input type="radio" name="phase" checked={view.phase === phase} onChange={() => onView({ phase })} />
+              <span>{label}</span>
+            </label>
+          ))}
+        </fieldset>
+        <label>
+          <input id="special" type="checkbox" checked={view.special} onChange={(event) => onView({ special: event.currentTarget.checked })} />{" "}
+          [CLS] and [SEP]
+        </label>
+      </div>
+      {weights && (
+        <div class="maps">
+          <div ref={lines} class="scroll-x">
+            <Lines map={map} weights={weights} special={view.special} />
+          </div>
+          <div ref={matrix} class="scroll-x">
+            <Matrix map={map} weights={weights} special={view.special} phase={view.phase} />
+          </div>
+        </div>
+      )}
+      <p class="note">
+        Left: <span class="solid">━</span> query looks at title, <span class="dashed">┅</span> title looks at query; from{" "}
+        {share(LEAST_LINE)} on. Right: each row is where a token looks, strokes divide query and title. Attention is kept in
+        16 steps.
+        {model.data.maps_left_out > 0 &&
+          ` ${model.data.maps_left_out} of ${maps.length + model.data.maps_left_out} chosen pairs were left out to keep this file within ${model.data.mib} MiB (report.explorer_mib).`}
+      </p>
+      <Exports
+        files={[
+          { name: "lines.svg", kind: "image/svg+xml", text: () => svgText(lines.current) },
+          { name: "matrix.svg", kind: "image/svg+xml", text: () => svgText(matrix.current) },
+        ]}
+      />
+    </section>
+  );
+}
+
+function NoMaps({ model }: { model: Model }) {
+  return (
+    <section aria-labelledby="pair-title">
+      <h2 id="pair-title">What a head looks at in a pair</h2>
+      <p>
+        No attention maps are in this file
+        {model.data.maps_left_out > 0 && `: ${model.data.maps_left_out} did not fit into ${model.data.mib} MiB (report.explorer_mib)`}.
+      </p>
+    </section>
+  );
+}
+
+function outcome(model: Model, predicted: number): string {
+  return model.isRanker ? String(predicted) : model.gradeText(predicted);
+}
+
+// The shown weights of the selected head, [query, key]; null until they are decoded.
+function useWeights(model: Model, view: View): Float32Array | null {
+  const [attention, setAttention] = useState<[number, Attention] | null>(null);
+  useEffect(() => {
+    let wanted = true;
+    if (model.data.maps[view.map]) {
+      model.attention(view.map).then((decoded) => wanted && setAttention([view.map, decoded]));
+    }
+    return () => {
+      wanted = false;
+    };
+  }, [model, view.map]);
+  if (!attention || attention[0] !== view.map) return null;
+  const { before, after } = attention[1];
+  const size = model.data.maps[view.map].tokens.length ** 2;
+  const [start, end] = [view.head * size, (view.head + 1) * size];
+  const now = after.subarray(start, end);
+  if (!before || view.phase === "after") return now;
+  const then = before.subarray(start, end);
+  if (view.phase === "before") return then;
+  const sign = view.phase === "grew" ? 1 : -1;
+  return now.map((weight, place) => Math.max(0, sign * (weight - then[place])));
+}
+
+interface MapProps {
+  map: AttentionMap;
+  weights: Float32Array;
+  special: boolean;
+}
+
+// Positions of the query's and the title's tokens; special ones go with the text they open or end.
+function sides(map: AttentionMap, special: boolean): [number[], number[]] {
+  const boundary = map.segment.indexOf(1);
+  const places = map.tokens.map((_, place) => place).filter((place) => special || map.segment[place] >= 0);
+  const first = boundary < 0 ? map.tokens.length : boundary;
+  return [places.filter((place) => place < first), places.filter((place) => place >= first)];
+}
+
+function Lines({ map, weights, special }: MapProps) {
+  const [query, title] = sides(map, special);
+  const [left, right, step] = [130, 320, 20];
+  const height = Math.max(query.length, title.length) * step + 24;
+  const width = 450;
+  const y = (place: number) => place * step + 34;
+  const weight = (from: number, to: number) => weights[from * map.tokens.length + to];
+  const pairs = query.flatMap((from, i) => title.map((to, j) => ({ from, to, i, j })));
+  return (
+    <svg
+      class="lines"
+      role="img"
+      aria-label={`Attention between ${query.length} query tokens and ${title.length} title tokens`}
+      viewBox={`0 0 ${width} ${height}`}
+      width={width}
+      height={height}
+    >
+      <text class="heading" x={left - 6} y={14} text-anchor="end">
+        query
+      </text>
+      <text class="heading" x={right + 6} y={14}>
+        title
+      </text>
+      {pairs.map(({ from, to, i, j }) => [
+        weight(from, to) >= LEAST_LINE && (
+          <Line key="a" colour={AMOUNT} weight={weight(from, to)} ends={[left, y(i) - 6, right, y(j) - 6]} words={`${map.tokens[from]} → ${map.tokens[to]}`} />
+        ),
+        weight(to, from) >= LEAST_LINE && (
+          <Line key="b" colour={TITLE_AT_QUERY} dashed weight={weight(to, from)} ends={[left, y(i) - 2, right, y(j) - 2]} words={`${map.tokens[to]} → ${map.tokens[from]}`} />
+        ),
+      ])}
+      {query.map((place, i) => (
+        <text key={`q${place}`} x={left - 6} y={y(i)} text-anchor="end">
+          {visible(map.tokens[place])}
+        </text>
+      ))}
+      {title.map((place, j) => (
+        <text key={`t${place}`} x={right + 6} y={y(j)}>
+          {visible(map.tokens[place])}
+        </text>
+      ))}
+    </svg>
+  );
+}
+
+interface LineProps {
+  colour: string;
+  dashed?: boolean;
+  weight: number;
+  ends: [number, number, number, number];
+  words: string;
+}
+
+function Line({ colour, dashed = false, weight, ends: [x1, y1, x2, y2], words }: LineProps) {
+  return (
+    <line
+      {...{ x1, y1, x2, y2 }}
+      class={dashed ? "title-at-query" : "query-at-title"}
+      stroke={colour}
+      stroke-width={0.8 + 5 * weight}
+      stroke-opacity={0.25 + 0.75 * weight}
+      stroke-dasharray={dashed ? "5 3" : undefined}
+    >
+      <title>{`${visible(words)}: ${share(weight)}`}</title>
+    </line>
+  );
+}
+
+function Matrix({ map, weights, special, phase }: MapProps & { phase: Phase }) {
+  const places = sides(map, special).flat();
+  const [label, cell] = [84, 16];
+  const size = label + places.length * cell + 4;
+  const colour = phase === "grew" ? GAINED : phase === "shrank" ? LOST : AMOUNT;
+  const boundary = label + cell * places.filter((place) => place < map.segment.indexOf(1)).length;
+  return (
+    <svg class="matrix" role="img" aria-label={`Attention of ${places.length} tokens to each other`} viewBox={`0 0 ${size} ${size}`} width={size} height={size}>
+      {places.map((place, i) => (
+        <g key={place}>
+          <text x={label - 4} y={label + i * cell + 12} text-anchor="end">
+            {cut(map.tokens[place])}
+          </text>
+          <text transform={`translate(${label + i * cell + 12} ${label - 4}) rotate(-90)`}>{cut(map.tokens[place])}</text>
+        </g>
+      ))}
+      {places.map((from, i) =>
+        places.map((to, j) => {
+          const weight = weights[from * map.tokens.length + to];
+          return weight < LEAST_CELL ? null : (
+            <rect
+              key={`${from}.${to}`}
+              x={label + j * cell}
+              y={label + i * cell}
+              width={cell - 1}
+              height={cell - 1}
+              fill={colour}
+              fill-opacity={Math.sqrt(weight).toFixed(2)}
+            >
+              <title>{`${visible(`${map.tokens[from]} → ${map.tokens[to]}`)}: ${share(weight)}`}</title>
+            </rect>
+          );
+        }),
+      )}
+      <path class="boundary" d={`M${label} ${boundary - 0.5}H${size - 4}M${boundary - 0.5} ${label}V${size - 4}`} />
+      <rect class="outline" x={label - 0.5} y={label - 0.5} width={places.length * cell} height={places.length * cell} />
+    </svg>
+  );
+}
+
+function cut(token: string): string {
+  const characters = [...visible(token)];
+  return characters.length > 11 ? `${characters.slice(0, 10).join("")}…` : characters.join("");
+}
+
+function svgText(holder: HTMLElement | null): string {
+  const drawn = holder?.querySelector("svg")?.cloneNode(true) as SVGElement;
+  drawn.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  drawn.setAttribute("font-family", "sans-serif");
+  drawn.setAttribute("font-size", "12");
+  drawn.querySelectorAll(".boundary, .outline").forEach((one) => {
+    one.setAttribute("fill", "none");
+    one.setAttribute("stroke", "#777");
+  });
+  return `${new XMLSerializer().serializeToString(drawn)}\n`;
+}

@@ -1,0 +1,83 @@
+// What can go: the pruning decision of every head with its reason, as decided by the run.
+
+import { DECISIONS } from "../colourings";
+import type { Decision } from "../contract";
+import { csv } from "../format";
+import type { Model } from "../model";
+import { Exports } from "./Exports";
+
+const WORDS: Record<Decision["decision"], string> = {
+  remove: "can go",
+  keep: "stay",
+  protected: "are protected",
+  uncertain: "are uncertain",
+};
+
+interface Props {
+  model: Model;
+  onSelect(head: number): void;
+}
+
+export function PruningList({ model, onSelect }: Props) {
+  const kinds = Object.keys(DECISIONS) as Decision["decision"][];
+  const decided = (kind: string) =>
+    model.data.heads.map((_, head) => head).filter((head) => model.data.heads[head].decision?.decision === kind);
+  return (
+    <section aria-labelledby="pruning-title">
+      <h2 id="pruning-title">What can go</h2>
+      {kinds.map((kind) => {
+        const heads = decided(kind);
+        return (
+          heads.length > 0 && (
+            <details key={kind} open={kind === "remove"} data-decision={kind}>
+              <summary>
+                <b>{heads.length}</b> {heads.length === 1 ? "head" : "heads"}: {WORDS[kind]}
+              </summary>
+              <Reasons model={model} heads={heads} onSelect={onSelect} />
+            </details>
+          )
+        );
+      })}
+      <Exports
+        files={[
+          { name: "decision.csv", kind: "text/csv", text: () => decisionCsv(model) },
+          { name: "decision.json", kind: "application/json", text: () => decisionJson(model) },
+        ]}
+      />
+    </section>
+  );
+}
+
+// Heads of one reason are listed together.
+function Reasons({ model, heads, onSelect }: Props & { heads: number[] }) {
+  const reason = (head: number) => model.data.heads[head].decision?.reason ?? "";
+  return (
+    <>
+      {[...new Set(heads.map(reason))].map((text) => (
+        <p class="links" key={text}>
+          {heads
+            .filter((head) => reason(head) === text)
+            .map((head) => (
+              <button type="button" class="link" key={head} onClick={() => onSelect(head)}>
+                {model.short(head)}
+              </button>
+            ))}
+          <span class="note">{text}</span>
+        </p>
+      ))}
+    </>
+  );
+}
+
+function decisions(model: Model) {
+  return model.data.heads.filter((head) => head.decision).map(({ layer, head, decision }) => ({ layer, head, ...(decision as Decision) }));
+}
+
+function decisionCsv(model: Model): string {
+  const names = ["layer", "head", "decision", "reason", "frequency"] as const;
+  return csv([[...names], ...decisions(model).map((row) => names.map((name) => row[name]))]);
+}
+
+function decisionJson(model: Model): string {
+  return `${JSON.stringify(decisions(model), null, 2)}\n`;
+}

@@ -1,0 +1,78 @@
+// Changes on the parts of the test pairs, with intervals; a part is a link to its pairs.
+
+import type { Measure, Slice } from "../contract";
+import { csv } from "../format";
+import * as format from "../format";
+import { Exports } from "./Exports";
+
+interface Props {
+  caption: string;
+  measure: Measure;
+  slices: Slice[];
+  changes: (number | null)[][];
+  sure: number[];
+  onFind(text: string): void;
+}
+
+export function Slices({ caption, measure, slices, changes, sure, onFind }: Props) {
+  const sign = measure.better === "higher" ? -1 : 1;
+  const harm = (place: number) => sign * (changes[place][0] ?? 0);
+  const order = slices.map((_, place) => place).sort((a, b) => harm(b) - harm(a));
+  const ends = changes.flat().map((value) => Math.abs(value ?? 0));
+  const limit = Math.max(...ends) || 1;
+  return (
+    <div>
+      <div class="scroll" tabIndex={0} role="region" aria-label={caption}>
+        <table id="slices">
+          <caption>{caption}</caption>
+          <thead>
+            <tr>
+              <th scope="col">where</th>
+              <th scope="col">pairs</th>
+              <th scope="col">{measure.label} (95% interval)</th>
+              <th scope="col">interval</th>
+            </tr>
+          </thead>
+          <tbody>
+            {order.map((place) => (
+              <tr key={place} data-slice={`${slices[place].column}=${slices[place].value}`}>
+                <th scope="row">
+                  <button type="button" class="link" onClick={() => onFind(`${slices[place].column}=${slices[place].value}`)}>
+                    {slices[place].column}: {format.visible(slices[place].value)}
+                  </button>
+                </th>
+                <td class="number">{slices[place].pairs}</td>
+                <td class={`number ${sure.includes(place) ? (harm(place) > 0 ? "worse" : "better") : ""}`}>
+                  {sure.includes(place) && "● "}
+                  {format.change(measure, changes[place][0])}{" "}
+                  <span class="note">({format.interval(measure, changes[place])})</span>
+                </td>
+                <td class="bar">
+                  <Interval estimate={changes[place]} limit={limit} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="note">● the interval leaves out 0.</p>
+      <Exports files={[{ name: "slices.csv", kind: "text/csv", text: () => slicesCsv(measure, slices, changes) }]} />
+    </div>
+  );
+}
+
+function Interval({ estimate: [value, low, high], limit }: { estimate: (number | null)[]; limit: number }) {
+  const x = (number: number) => 50 + (48 * number) / limit;
+  return (
+    <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+      <rect class="zero" x="49.7" width="0.6" height="10" />
+      {low !== null && high !== null && <rect class="range" x={x(low)} y="4" width={Math.max(0.5, x(high) - x(low))} height="2" />}
+      {value !== null && <rect class="control" x={x(value) - 1} y="1.5" width="2" height="7" />}
+    </svg>
+  );
+}
+
+function slicesCsv(measure: Measure, slices: Slice[], changes: (number | null)[][]): string {
+  const rows = slices.map((slice, place) => [slice.column, slice.value, slice.pairs, slice.queries, measure.name, ...changes[place]]);
+  return csv([["slice", "value", "pairs", "queries", "measure", "change", "change_low", "change_high"], ...rows]);
+}

@@ -1,0 +1,128 @@
+// Effect of masking a group: measured where the run did, else the sum of its heads' own changes of the logits.
+
+import type { Group } from "./contract";
+import type { Model } from "./model";
+
+export interface EstimateError {
+  groups: number; // measured groups of about the size
+  median: number;
+  ninth: number; // nine in ten are off by no more
+}
+
+export class GroupEstimates {
+  private readonly unmasked: number;
+  private readonly errors = new Map<Group, number>();
+
+  constructor(private readonly model: Model) {
+    this.unmasked = this.value(this.outputs([]));
+  }
+
+  measured(heads: number[]): Group | null {
+    const key = heads.join();
+    return this.model.data.groups.find((group) => group.heads.join() === key) ?? null;
+  }
+
+  // Relative change of the headline measure.
+  change(heads: number[]): number {
+    return this.value(this.outputs(heads)) / this.unmasked - 1;
+  }
+
+  // How far such estimates are off on the measured groups of about as many heads.
+  error(size: number): EstimateError | null {
+    const near = this.model.data.groups.filter(
+      (group) => group.change[0] !== null && Math.abs(group.heads.length - size) <= Math.max(1, 0.3 * size),
+    );
+    if (!near.length) return null;
+    const errors = near.map((group) => this.errorOf(group)).sort((a, b) => a - b);
+    const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))];
+    return { groups: near.length, median: quantile(0.5), ninth: quantile(0.9) };
+  }
+
+  private errorOf(group: Group): number {
+    let error = this.errors.get(group);
+    if (error === undefined) {
+      error = Math.abs(this.change(group.heads) - (group.change[0] as number));
+      this.errors.set(group, error);
+    }
+    return error;
+  }
+
+  // Estimated predictions of the group pairs: grades, or ranks in the query.
+  predictions(heads: number[]): Uint8Array {
+    const outputs = this.outputs(heads);
+    return this.model.isRanker ? this.ranks(outputs) : this.grades(outputs);
+  }
+
+  private outputs(heads: number[]): Float64Array {
+    const { unmasked, changes } = this.model.logits;
+    const sums = Float64Array.from(unmasked);
+    for (const head of heads) {
+      const step = this.model.data.logit_changes.steps[head];
+      const start = head * sums.length;
+      for (let place = 0; place < sums.length; place++) sums[place] += step * changes[start + place];
+    }
+    return sums;
+  }
+
+  private grades(outputs: Float64Array): Uint8Array {
+    const count = this.model.data.logit_changes.outputs;
+    const grades = new Uint8Array(outputs.length / count);
+    for (let pair = 0; pair < grades.length; pair++) {
+      let best = 0;
+      for (let grade = 1; grade < count; grade++) {
+        if (outputs[pair * count + grade] > outputs[pair * count + best]) best = grade;
+      }
+      grades[pair] = best;
+    }
+    return grades;
+  }
+
+  private ranks(scores: Float64Array): Uint8Array {
+    const ranks = new Uint8Array(scores.length);
+    for (const titles of this.titlesByQuery()) {
+      const order = [...titles].sort((a, b) => scores[b] - scores[a] || a - b);
+      order.forEach((title, place) => (ranks[title] = Math.min(255, place + 1)));
+    }
+    return ranks;
+  }
+
+  private value(outputs: Float64Array): number {
+    return this.model.isRanker ? this.gain(this.ranks(outputs)) : this.accuracy(this.grades(outputs));
+  }
+
+  private accuracy(grades: Uint8Array): number {
+    const { pairs, predictions } = this.model.data;
+    let right = 0;
+    predictions.group_pairs.forEach((pair, place) => (right += Number(grades[place] === pairs.gold[pair])));
+    return right / grades.length;
+  }
+
+  // nDCG@10, mean over the queries in which some title is better than another of grade 0.
+  private gain(ranks: Uint8Array): number {
+    const { pairs, predictions } = this.model.data;
+    const gains: number[] = [];
+    for (const titles of this.titlesByQuery()) {
+      const gain = titles.map((title) => 2 ** pairs.gold[predictions.group_pairs[title]] - 1);
+      const ideal = discounted([...gain].sort((a, b) => b - a));
+      if (titles.length < 2 || ideal === 0) continue;
+      const ranked: number[] = [];
+      titles.forEach((title, place) => (ranked[ranks[title] - 1] = gain[place]));
+      gains.push(discounted(ranked) / ideal);
+    }
+    return gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
+  }
+
+  private titlesByQuery(): number[][] {
+    const { pairs, predictions } = this.model.data;
+    const titles = new Map<number, number[]>();
+    predictions.group_pairs.forEach((pair, place) => {
+      const query = pairs.query[pair];
+      titles.set(query, [...(titles.get(query) ?? []), place]);
+    });
+    return [...titles.values()];
+  }
+}
+
+function discounted(gains: number[]): number {
+  return gains.slice(0, 10).reduce((sum, gain, place) => sum + gain / Math.log2(place + 2), 0);
+}

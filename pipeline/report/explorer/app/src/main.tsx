@@ -1,0 +1,22 @@
+import { render } from "preact";
+import { App } from "./components/App";
+import type { Explorer } from "./contract";
+import { unpack } from "./decode";
+import { Model } from "./model";
+import "./style.css";
+
+async function start(): Promise<void> {
+  const holder = document.getElementById("app") as HTMLElement;
+  try {
+    const packed = document.getElementById("explorer-data")?.textContent ?? "";
+    const data = JSON.parse(new TextDecoder().decode(await unpack(packed))) as Explorer;
+    const model = await Model.decode(data);
+    holder.textContent = "";
+    render(<App model={model} />, holder);
+  } catch (error) {
+    holder.textContent = `This page cannot be shown: ${error}. It needs a browser of 2023 or newer.`;
+    throw error;
+  }
+}
+
+void start();
