@@ -22,11 +22,12 @@ export function change(measure: Measure, value: number | null): string {
 
 export function interval(measure: Measure, estimate: (number | null)[]): string {
   const [, low, high] = estimate;
-  return low === null || high === null ? "no interval" : `${change(measure, low)} to ${change(measure, high)}`;
+  if (low === null || high === null) return "no interval";
+  return measure.is_relative ? `${change(measure, low)} to ${change(measure, high)}` : `${signed(low, 3)} to ${signed(high, 3)}`;
 }
 
 export function pValue(value: number | null): string {
-  return value === null ? UNDEFINED : value < 0.001 ? "below 0.001" : value.toFixed(3);
+  return value === null ? UNDEFINED : value < 0.001 ? "< 0.001" : value.toFixed(3);
 }
 
 export function plural(count: number, thing: string): string {

@@ -1,11 +1,12 @@
 // The page: the grid and what is chosen in it.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { readAddress, writeAddress, type View } from "../address";
 import { breaking } from "../breaking";
 import { colourings } from "../colourings";
 import { GroupEstimates } from "../estimate";
 import type { Model } from "../model";
+import { pure } from "../pure";
 import { ChangedPairs } from "./ChangedPairs";
 import { ChangedQueries } from "./ChangedQueries";
 import { ClsView } from "./ClsView";
@@ -16,19 +17,25 @@ import { PairView } from "./PairView";
 import { PruningList } from "./PruningList";
 import { Slices } from "./Slices";
 
+// What no choice of a head changes.
+const SteadyGroups = pure(GroupBuilder);
+const SteadyPruning = pure(PruningList);
+const SteadyCls = pure(ClsView);
+
 export function App({ model }: { model: Model }) {
   const choices = useMemo(() => colourings(model), [model]);
   const estimates = useMemo(() => new GroupEstimates(model), [model]);
   const [view, setView] = useState<View>(() => readAddress(model, model.data.run.headline));
   const [building, setBuilding] = useState(false);
   useEffect(() => writeAddress(model, view), [view]);
-  const change = (part: Partial<View>) => setView((now) => ({ ...now, ...part }));
+  const change = useCallback((part: Partial<View>) => setView((now) => ({ ...now, ...part })), []);
+  const setGroup = useCallback((group: number[]) => change({ group, scope: group.length ? "group" : "head" }), []);
+  const select = useCallback((head: number) => change({ head, scope: "head" }), []);
   const toggle = (head: number) => {
     const others = view.group.filter((one) => one !== head);
     const group = others.length < view.group.length ? others : [...others, head].sort((a, b) => a - b);
-    change({ group, scope: group.length ? "group" : "head" });
+    setGroup(group);
   };
-  const select = (head: number) => change({ head, scope: "head" });
   const click = (head: number) => (building ? toggle(head) : select(head));
   return (
     <>
@@ -55,19 +62,14 @@ export function App({ model }: { model: Model }) {
             onSelect={click}
             onGroup={toggle}
           />
-          <GroupBuilder
-            {...{ model, estimates, building }}
-            group={view.group}
-            onBuilding={setBuilding}
-            onGroup={(group) => change({ group, scope: group.length ? "group" : "head" })}
-          />
-          <PruningList model={model} onSelect={select} />
+          <SteadyGroups {...{ model, estimates, building }} group={view.group} onBuilding={setBuilding} onGroup={setGroup} />
+          <SteadyPruning model={model} onSelect={select} />
         </div>
         <div class="right">
           <HeadCard model={model} head={view.head} onSelect={select} />
           <WhatBreaks {...{ model, estimates, view }} onView={change} />
           <PairView model={model} view={view} onView={change} />
-          <ClsView model={model} />
+          <SteadyCls model={model} />
         </div>
       </main>
     </>

@@ -8,7 +8,7 @@ import type { Model } from "../model";
 import { Exports } from "./Exports";
 import { Filters } from "./Filters";
 
-const PAGE = 100;
+const PAGE = 50;
 
 interface Props {
   model: Model;

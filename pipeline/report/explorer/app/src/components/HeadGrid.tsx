@@ -1,11 +1,11 @@
 // All heads at once: a row a layer, coloured by a choice of measures; needed ones framed, inert ones hatched.
 
-import { Component } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import type { Colouring } from "../colourings";
 import { background, cellColour, onWhite } from "../colours";
 import type { Head } from "../contract";
 import type { Model } from "../model";
+import { pure } from "../pure";
 import { escapeXml, Exports } from "./Exports";
 import { csv } from "../format";
 
@@ -65,7 +65,7 @@ export function HeadGrid({ model, colourings, by, selected, group, onColour, onS
                 {layer}
               </span>
               {model.data.heads.slice(layer * heads, (layer + 1) * heads).map((head, place) => (
-                <HeadCell
+                <SteadyCell
                   key={place}
                   number={layer * heads + place}
                   head={head}
@@ -146,33 +146,29 @@ interface CellProps {
   onClick(event: MouseEvent, head: number): void;
 }
 
-// Drawn again where its own props change alone: a click changes two of up to 384 cells.
-class HeadCell extends Component<CellProps> {
-  shouldComponentUpdate(next: CellProps): boolean {
-    return (Object.keys(next) as (keyof CellProps)[]).some((name) => next[name] !== this.props[name]);
-  }
-
-  render({ number, head, colouring, selected, grouped, onClick }: CellProps) {
-    const colour = cellColour(colouring, head);
-    const marks = [head.verdict === "needed" && "needed", head.is_inert && "inert", grouped && "grouped"].filter(Boolean);
-    const state = `Verdict: ${head.verdict}${head.is_inert ? ", inert" : ""}${grouped ? ", in the group" : ""}.`;
-    return (
-      <div
-        role="gridcell"
-        class={["cell", ...marks].join(" ")}
-        data-head={number}
-        tabIndex={selected ? 0 : -1}
-        aria-selected={selected}
-        aria-label={`${head.sentence} ${colouring.words(head)}. ${state}`}
-        title={`${head.layer}.${head.head}: ${colouring.words(head)}`}
-        style={{ backgroundColor: background(colour), color: colour.text ?? "" }}
-        onClick={(event) => onClick(event, number)}
-      >
-        {colouring.text(head)}
-      </div>
-    );
-  }
+function HeadCell({ number, head, colouring, selected, grouped, onClick }: CellProps) {
+  const colour = cellColour(colouring, head);
+  const marks = [head.verdict === "needed" && "needed", head.is_inert && "inert", grouped && "grouped"].filter(Boolean);
+  const state = `Verdict: ${head.verdict}${head.is_inert ? ", inert" : ""}${grouped ? ", in the group" : ""}.`;
+  return (
+    <div
+      role="gridcell"
+      class={["cell", ...marks].join(" ")}
+      data-head={number}
+      tabIndex={selected ? 0 : -1}
+      aria-selected={selected}
+      aria-label={`${head.sentence} ${colouring.words(head)}. ${state}`}
+      title={`${head.layer}.${head.head}: ${colouring.words(head)}`}
+      style={{ backgroundColor: background(colour), color: colour.text ?? "" }}
+      onClick={(event) => onClick(event, number)}
+    >
+      {colouring.text(head)}
+    </div>
+  );
 }
+
+// A click changes two of up to 384 cells.
+const SteadyCell = pure(HeadCell);
 
 function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
   return (
@@ -183,7 +179,7 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
         const count = heads.filter((head) => colouring.value(head) === place).length;
         return count ? (
           <span class="kind" key={code}>
-            <b>{code}</b> {name} ({count}){" "}
+            <b>{code}</b> {name} ({count})
           </span>
         ) : null;
       })}

@@ -6,6 +6,7 @@ import { LOST, GAINED, AMOUNT } from "../colours";
 import type { AttentionMap } from "../contract";
 import { share, visible } from "../format";
 import type { Attention, Model } from "../model";
+import { pure } from "../pure";
 import { Exports } from "./Exports";
 
 const PHASES: [Phase, string][] = [
@@ -38,17 +39,11 @@ export function PairView({ model, view, onView }: Props) {
       <h2 id="pair-title">What head {model.short(view.head)} looks at in a pair</h2>
       <label class="choice wide">
         Pair{" "}
-        <select id="pair" value={view.map} onChange={(event) => onView({ map: Number(event.currentTarget.value) })}>
-          {maps.map((one, place) => (
-            <option value={place} key={place}>
-              {visible(`${pairs.queries[pairs.query[one.pair]]} / ${pairs.titles[one.pair]}`)}
-            </option>
-          ))}
-        </select>
+        <SteadyChoice model={model} map={view.map} onView={onView} />
       </label>
       <p id="pair-grades">
         Gold {model.gradeText(pairs.gold[map.pair])}; {model.isRanker ? "rank" : "predicted"}{" "}
-        {outcome(model, predicted(null))}, without head {model.short(view.head)} {outcome(model, predicted(view.head))}.
+        {outcome(model, predicted(null))}, and {outcome(model, predicted(view.head))} without head {model.short(view.head)}.
         {map.length > map.tokens.length && ` The first ${map.tokens.length} of ${map.length} tokens are shown.`}
       </p>
       <div class="filters">
@@ -92,6 +87,27 @@ export function PairView({ model, view, onView }: Props) {
     </section>
   );
 }
+
+interface ChoiceProps {
+  model: Model;
+  map: number;
+  onView(part: Partial<View>): void;
+}
+
+function PairChoice({ model, map, onView }: ChoiceProps) {
+  const { maps, pairs } = model.data;
+  return (
+    <select id="pair" value={map} onChange={(event) => onView({ map: Number(event.currentTarget.value) })}>
+      {maps.map((one, place) => (
+        <option value={place} key={place}>
+          {visible(`${pairs.queries[pairs.query[one.pair]]} / ${pairs.titles[one.pair]}`)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+const SteadyChoice = pure(PairChoice);
 
 function NoMaps({ model }: { model: Model }) {
   return (

@@ -1,0 +1,292 @@
+"""The explorer in a real browser: offline, in a sandboxed frame, by keyboard alone, and every number the tables'."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pipeline.report.explorer.build import ExplorerInputs, build_explorer
+from pipeline.report.explorer.contract import Explorer
+from pipeline.report.explorer.page import render_page
+from pipeline.stats.measure_sets import RANKER
+from tests.support.explorer import explorer_inputs
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+HOSTILE = (
+    "</script><script>document.title='hacked'</script>",
+    "<b>bold</b> & \"quoted\" 'x'",
+    "北京到上海高铁票",
+    "🚄 👩‍👩‍👧 train",
+    "רכבת לירושלים",
+    "a\u202eb",
+)
+TOKENS = ("[CLS]", "北", "🚄", "<b>", "[SEP]", "רכבת", "</script>", "[SEP]")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> ExplorerInputs:
+    return explorer_inputs(queries=HOSTILE, tokens=TOKENS)
+
+
+@pytest.fixture(scope="module")
+def explorer(inputs: ExplorerInputs) -> Explorer:
+    return build_explorer(inputs, shown=6, mib=2)
+
+
+@pytest.fixture
+def visited(browser: Browser, tmp_path: Path) -> Iterator["Visits"]:
+    visits = Visits(browser, tmp_path)
+    yield visits
+    visits.context.close()
+    assert visits.said == []
+
+
+class Visits:
+    """Pages opened from disk, what they said in the console, and what they asked for."""
+
+    def __init__(self, browser: Browser, folder: Path) -> None:
+        self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        self.folder = folder
+        self.said: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, explorer: Explorer, state: str = "") -> Page:
+        file = self.folder / "explorer.html"
+        file.write_text(render_page(explorer), encoding="utf-8")
+        return self.open_file(file, state)
+
+    def open_file(self, file: Path, state: str = "") -> Page:
+        page = self.context.new_page()
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(file.as_uri() + state)
+        return page
+
+
+def select(page: Page, head: int) -> None:
+    page.locator(f'[data-head="{head}"]').click()
+
+
+def test_it_opens_from_disk_and_asks_for_nothing(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer)
+    page.wait_for_selector('[role="grid"]')
+    assert page.locator(".cell").count() == 8
+    assert [url.split("/")[-1] for url in visited.requests] == ["explorer.html"]
+
+
+def test_it_works_in_a_sandboxed_frame_of_a_blob(visited: Visits, explorer: Explorer):
+    """The way that MLflow shows artifacts: no storage, no downloads, no address of its own."""
+    content = json.dumps(render_page(explorer)).replace("<", "\\u003c")
+    holder = visited.folder / "holder.html"
+    holder.write_text(
+        f"<iframe sandbox='allow-scripts' width=1300 height=900></iframe><script>"
+        f"document.querySelector('iframe').src = URL.createObjectURL(new Blob([{content}], {{type: 'text/html'}}))"
+        "</script>",
+        encoding="utf-8",
+    )
+    page = visited.open_file(holder)
+    frame = page.frame_locator("iframe")
+    frame.locator('[data-head="3"]').click()
+    assert "Head 0.3" in frame.locator("#head-title").inner_text()
+    frame.get_by_role("button", name="heads.csv").click()
+    assert frame.locator("textarea").input_value().startswith("layer,head,verdict")
+    frame.locator("#pair-title").wait_for()
+    frame.locator(".matrix rect").first.wait_for()
+
+
+def test_every_effect_shown_is_the_tables(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    page = visited.open(explorer)
+    heads = inputs.results.heads.reset_index(drop=True)
+    for head, row in heads.iterrows():
+        select(page, int(str(head)))
+        for measure in inputs.results.measures.tested:
+            cell = page.locator(f'#effects [data-measure="{measure.name}"] td').first.inner_text()
+            scale, digits = (100, 1) if measure.is_relative else (1, 3)
+            shown = [float(word.strip("%(),")) for word in cell.split() if any(map(str.isdigit, word))]
+            expected = [scale * row[f"{measure.change}{end}"] for end in ("", "_low", "_high")]
+            np.testing.assert_allclose(shown, expected, atol=0.51 * 10**-digits)
+
+
+def test_every_score_shown_is_the_tables(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    page = visited.open(explorer)
+    for row in inputs.results.tables.labels.to_dict("records"):
+        if row["head"] == 0:
+            select(page, 4 * row["layer"])
+            cells = page.locator(f'#scores [data-function="{row["function"]}"] td').all_inner_texts()
+            assert cells[1] == f"{100 * row['control']:.0f}%"
+            assert cells[2] == f"30% → {100 * row['score']:.0f}%"
+
+
+def test_the_pairs_that_flip_are_as_many_as_the_table_counts(
+    visited: Visits, inputs: ExplorerInputs, explorer: Explorer
+):
+    page = visited.open(explorer)
+    for head, row in enumerate(inputs.results.heads.to_dict("records")):
+        select(page, head)
+        page.get_by_label("worse", exact=True).check()
+        assert page.locator("#pairs tbody tr").count() == row["right_to_wrong"]
+        page.get_by_label("better", exact=True).check()
+        assert page.locator("#pairs tbody tr").count() == row["wrong_to_right"]
+        assert page.locator("#tally b").first.inner_text() == str(row["right_to_wrong"])
+
+
+def test_pairs_are_searched_by_words_and_by_slice(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#shown=all")
+    page.locator("#search").fill("北京")
+    assert page.locator("#pairs tbody tr").count() == 4
+    page.locator("#search").fill("phenomenon=synonym")
+    assert page.locator("#pairs tbody tr").count() == 8
+    page.locator("#search").fill("no such words")
+    assert page.locator("#pairs tbody tr").count() == 0
+
+
+def test_texts_are_texts_whatever_they_hold(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#shown=all")
+    texts = page.locator("#pairs").inner_text()
+    for text in HOSTILE[:5]:
+        assert text.replace("\u200d", "[U+200D]") in texts
+    assert "a[U+202E]b" in texts
+    assert page.title() != "hacked"
+    assert page.locator("#pairs b").count() == 0
+    assert "</script>" in page.locator(".matrix").inner_html().replace("&lt;", "<").replace("&gt;", ">")
+
+
+def test_by_keyboard_alone(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#head=0.0")
+    page.wait_for_selector('[role="grid"]')
+    page.locator("#colour-by").focus()
+    page.keyboard.press("Tab")
+    for key in ("ArrowRight", "ArrowDown", "End", "ArrowRight", "Home"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.dataset.head") == "4"
+    assert "Head 1.0" in page.locator("#head-title").inner_text()
+    assert page.locator('[role="gridcell"][tabindex="0"]').count() == 1
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert label.startswith(explorer.heads[4].sentence)
+    page.keyboard.press("g")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("g")
+    assert "2 heads" in page.locator("#group-title + * + *").inner_text()
+
+
+def test_a_measured_group_shows_its_measurement_another_one_an_estimate(
+    visited: Visits, inputs: ExplorerInputs, explorer: Explorer
+):
+    page = visited.open(explorer, "#group=0.0,0.1")
+    effect = page.locator("#group-effect")
+    assert effect.get_attribute("data-kind") == "measured"
+    change = inputs.results.groups.set_index("group").loc["term_match", "relative_accuracy_change"]
+    assert f"{100 * change:+.1f}%" in effect.inner_text()
+    select(page, 2)
+    page.locator('[data-head="2"]').press("g")
+    assert effect.get_attribute("data-kind") == "estimate"
+    assert f"{100 * estimated_change(inputs, [0, 1, 2]):+.1f}%" in effect.inner_text()
+    command = page.locator("#command").input_value()
+    assert command == "dvc exp run -S '+group_ablation.groups.mine=[[0,0],[0,1],[0,2]]'"
+
+
+def estimated_change(inputs: ExplorerInputs, heads: list[int]) -> float:
+    """Relative change of accuracy where the heads' own changes of the logits add up."""
+    sweep, gold = inputs.head_sweep, inputs.test["grade"].to_numpy()
+    unmasked = sweep["unmasked_logits"].astype(float)
+    added = unmasked + (sweep["masked_logits"][heads] - unmasked).sum(axis=0)
+    return (added.argmax(-1) == gold).mean() / (unmasked.argmax(-1) == gold).mean() - 1
+
+
+def test_the_attention_drawn_is_that_of_the_levels(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    page = visited.open(explorer, "#head=1.2&special=1&phase=before")
+    page.wait_for_selector(".matrix rect")
+    number = explorer.pairs.rows[explorer.maps[0].pair]
+    levels = inputs.levels[f"before_{number}"][1, 2]
+    titles = page.locator(".matrix rect title").all_text_contents()
+    shown = (levels / 15) ** 2 >= 0.005
+    assert len(titles) == shown.sum()
+    assert [title.split(": ")[-1] for title in titles] == [f"{100 * (x / 15) ** 2:.0f}%" for x in levels[shown]]
+
+
+def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer)
+    for decision in ("remove", "uncertain", "protected", "keep"):
+        heads = [head for head in explorer.heads if head.decision and head.decision.decision == decision]
+        listed = page.locator(f'[data-decision="{decision}"]')
+        assert listed.locator("summary b").inner_text() == str(len(heads))
+        assert listed.locator("button").count() == len(heads)
+
+
+def test_the_address_holds_the_view(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer)
+    select(page, 6)
+    page.locator("#colour-by").select_option("verdict")
+    page.locator("#search").fill("train")
+    address = page.evaluate("location.hash")
+    again = visited.open(explorer, address)
+    assert "Head 1.2" in again.locator("#head-title").inner_text()
+    assert again.locator("#colour-by").input_value() == "verdict"
+    assert again.locator("#search").input_value() == "train"
+
+
+def test_undefined_values_and_one_layer(visited: Visits):
+    inputs = explorer_inputs(layers=1, heads=4)
+    tables = inputs.results.tables
+    heads = tables.heads.assign(relative_accuracy_change=np.nan, relative_accuracy_change_low=np.nan)
+    labels = tables.labels.assign(score=np.nan)
+    results = replace(inputs.results, tables=replace(tables, heads=heads, labels=labels))
+    page = visited.open(build_explorer(replace(inputs, results=results), shown=2, mib=2))
+    assert page.locator(".cell").all_inner_texts() == ["–"] * 4
+    assert "–" in page.locator('#effects [data-measure="accuracy"]').inner_text()
+    assert "NaN" not in page.locator("main").inner_text()
+
+
+def test_a_ranker_shows_queries_in_both_orders(visited: Visits):
+    inputs = explorer_inputs(of=RANKER)
+    explorer = build_explorer(inputs, shown=3, mib=2)
+    page = visited.open(explorer, "#head=0.1&shown=all")
+    scores = inputs.test.assign(before=inputs.head_sweep["unmasked_logits"][:, 0])
+    scores = scores.assign(after=inputs.head_sweep["masked_logits"][1, :, 0])
+    for number, (_, titles) in enumerate(scores.groupby("query_id")):
+        cells = page.locator(f'[data-query="{number}"] tbody td').all_inner_texts()
+        rows = [cells[start : start + 5] for start in range(0, len(cells), 5)]
+        for column, state in ((1, "before"), (3, "after")):
+            expected = titles.sort_values(state, ascending=False)["title"].tolist()
+            assert [row[column].lstrip("◆▲▼ ") for row in rows] == expected
+    page.locator('[data-head="0"]').click()
+    assert page.locator("#tally b").first.inner_text() == "0"
+
+
+def test_a_click_among_384_heads_is_seen_at_once(visited: Visits):
+    inputs = explorer_inputs(
+        layers=24, heads=16, pairs=1200, mapped=60, tokens=("[CLS]", *"abcdefgh", "[SEP]", *"abcdefghi")
+    )
+    explorer = build_explorer(inputs, shown=60, mib=40)
+    assert len(explorer.maps) == 60
+    page = visited.open(explorer)
+    page.wait_for_selector(".matrix rect")
+    times = page.evaluate(
+        """async () => {
+            const times = [];
+            for (const head of [5, 100, 200, 300, 383]) {
+                const start = performance.now();
+                document.querySelector(`[data-head="${head}"]`).click();
+                await new Promise((done) => setTimeout(done));
+                document.body.offsetHeight;
+                times.push(performance.now() - start);
+            }
+            return times;
+        }"""
+    )
+    assert sorted(times)[2] < 100, times
+    assert "Head 23.15" in page.locator("#head-title").inner_text()

@@ -1,0 +1,41 @@
+"""Predictions under masks, against values worked by hand."""
+
+import numpy as np
+import pytest
+
+from pipeline.report.explorer import predictions
+from pipeline.stats.ranking_measures import NDCG_AT_10
+
+
+def test_a_grader_predicts_its_highest_logit():
+    logits = np.array([[[0, 2, 1], [5, 1, 1]], [[0, 0, 1], [0, 1, 0]]])
+    assert predictions.predicted(logits, np.array([1, 1])).tolist() == [[1, 0], [2, 1]]
+
+
+def test_a_ranker_ranks_the_titles_of_each_query_equal_ones_in_their_order():
+    scores = np.array([0.5, 3.0, 0.5, 2.0])[:, None]
+    assert predictions.predicted(scores, np.array([4, 9, 4, 4])).tolist() == [2, 1, 3, 1]
+
+
+def test_many_titles_share_the_last_rank():
+    ranks = predictions.predicted(-np.arange(300.0)[:, None], np.zeros(300, dtype=int))
+    assert ranks.max() == 255
+    assert ranks[253] == 254
+
+
+def test_heads_and_groups_are_found_by_their_masks():
+    masks = np.ones((3, 2, 2))
+    masks[0, 1, 0], masks[1, 0, 1], masks[2, 1] = 0, 0, 0
+    assert predictions.group_order({"masks": masks}, [[2, 3], [1]]).tolist() == [2, 1]
+    with pytest.raises(ValueError, match=r"no mask of the group of heads \[0\]"):
+        predictions.group_order({"masks": masks}, [[0]])
+    assert predictions.head_order({"masks": 1 - np.eye(4)[::-1].reshape(4, 2, 2)}).tolist() == [3, 2, 1, 0]
+
+
+def test_queries_that_fall_and_rise_are_told():
+    """Query 3 is turned, query 5 is mended, query 8 keeps its order."""
+    gold, queries = np.array([1, 0, 1, 0, 1, 0]), np.array([3, 3, 5, 5, 8, 8])
+    unmasked = np.array([2.0, 1, 1, 2, 2, 1])[:, None]
+    sweep = {"unmasked_logits": unmasked, "masked_logits": np.array([[1.0, 2, 2, 1, 3, 1]])[..., None]}
+    changes = predictions.query_changes(sweep, np.array([0]), gold, queries, NDCG_AT_10)
+    assert changes.tolist() == [[-1, 1, 0]]
