@@ -11,7 +11,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs ui cleanup lock
+.PHONY: help explorer setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs ui cleanup lock
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
@@ -68,6 +68,10 @@ format: setup  ## let ruff fix what it can
 
 docs: setup  ## write docs/tables.md, the dictionary of every table's columns
 	python -m tests.table_dictionary
+
+explorer: setup  ## rebuild the explorer's script from its TypeScript (needs node); users of the pipeline do not
+	python -m pipeline.report.explorer.contract
+	cd pipeline/report/explorer/app && npm ci --no-audit --no-fund && npm run build
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \

@@ -26,6 +26,9 @@ OUTPUTS = {
     "data/predictions/bilstm_test.parquet",
     "data/attention/maps.safetensors",
     "data/attention/example_pairs.json",
+    "data/attention/explorer_maps.safetensors",
+    "data/attention/explorer_pairs.json",
+    "data/attention/head_distances.safetensors",
     "data/ablation/heads.safetensors",
     *(
         f"data/pruned/{form}/{name}"
@@ -74,6 +77,8 @@ OUTPUTS = {
     "reports/findings.json",
     "reports/headline.json",
     "reports/report.html",
+    "reports/explorer.html",
+    "reports/explorer.json",
 }
 
 

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -24,6 +25,7 @@ from pipeline.stats.grading_measures import ACCURACY
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, pruning
 from tests.support import frames
+from tests.support.explorer import attention_shift
 from tests.support.shell import REPOSITORY
 
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
@@ -72,7 +74,7 @@ def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
         head_ablation.HEAD_SLICES: results.tables.head_slices,
         head_ablation.UNLABELLED_HEADS[kind]: results.unlabelled_heads,
         group_ablation.SCALES: results.tables.group_scales,
-        group_ablation.GROUPS[kind]: results.groups,
+        group_ablation.GROUPS[kind]: with_members(results.groups),
         group_ablation.CONTROLS: results.tables.controls,
         group_ablation.CONTRASTS: results.tables.contrasts,
         group_ablation.SLICES: results.slices,
@@ -80,6 +82,7 @@ def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
         attention.TERM_MATCH_SHIFT: results.tables.term_match_shift,
         attention.HEAD_EMBEDDING: results.head_embedding,
         attention.PROFILES: shown,
+        attention.ATTENTION_SHIFT: attention_shift(2, 4),
         dependency.MEDIATION[kind]: results.tables.mediation,
         dependency.JOINT_MEDIATION[kind]: results.tables.joint_mediation,
         dependency.EDGES: results.edges,
@@ -93,8 +96,9 @@ def write_inputs(folder: Path, of: MeasureSet = GRADER) -> None:
     for table in (grading.TEST_PREDICTIONS[kind], grading.BILSTM_PREDICTIONS[kind]):
         rows = [{"query_id": number, "grade": number} | predicted for number in range(3)]
         frames.write(folder, table, frames.example(table, rows))
-    formats.write_safetensors(folder / paths.GROUP_LOGITS, {"pairs": np.arange(results.pairs)})
     write_sweep(folder)
+    write_group_sweep(folder, results.pairs)
+    write_explorer_maps(folder, tokens)
     hostile = frames.example_record(tokens) | {"query": HOSTILE_QUERY, "title": HOSTILE_TITLE}
     formats.write_json(folder / paths.EXAMPLE_CLS_ATTENTION, [hostile])
     formats.write_json(folder / paths.stage_metrics("head_ablation"), results.head_ablation)
@@ -127,6 +131,30 @@ def write_sweep(folder: Path) -> None:
     rows = [{"query_id": 3, "query": HOSTILE_QUERY, "title": title, "grade": 4 - 4 * n} for n, title in enumerate("ab")]
     table = prepare.SPLIT_TABLES[paths.TEST]
     frames.write(folder, table, frames.example(table, rows))
+
+
+def with_members(groups: pd.DataFrame) -> pd.DataFrame:
+    """The groups with heads that the model of two layers of four heads has: its first ones."""
+    names = [f"{head // 4}.{head % 4}" for head in range(8)]
+    masked = [" ".join(names[: min(size, 8)]) for size in groups["heads_masked"]]
+    return groups.assign(members=[text or np.nan for text in masked])
+
+
+def write_group_sweep(folder: Path, pairs: int) -> None:
+    """Groups of the first heads, which change nothing."""
+    masks = np.tril(np.ones((8, 8), dtype=np.float32))
+    arrays = {"masks": 1 - masks.reshape(8, 2, 4), "masked_logits": np.zeros((8, pairs, 1), dtype=np.float32)}
+    arrays |= {"unmasked_logits": np.zeros((pairs, 1), dtype=np.float32), "pairs": np.arange(pairs)}
+    replace(group_ablation.LOGITS, path=folder / paths.GROUP_LOGITS).write(arrays)
+
+
+def write_explorer_maps(folder: Path, tokens: list[str]) -> None:
+    size = len(tokens)
+    levels = np.zeros((2, 4, size, size), dtype=np.uint8)
+    formats.write_safetensors(folder / paths.EXPLORER_MAPS, {"before_0": levels, "after_0": levels + 15})
+    mapped = {"row": 0, "tokens": tokens, "segment": [-1, 0, 0, -1, 1, 1, -1], "length": size}
+    formats.write_json(folder / paths.EXPLORER_PAIRS, [mapped])
+    formats.write_safetensors(folder / paths.HEAD_DISTANCES, {"distances": 1 - np.eye(8)})
 
 
 @pytest.fixture(scope="module")
@@ -426,7 +454,8 @@ def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     assert headline["agrees"] + headline["differs"] + headline["cannot_tell"] + headline["not_judged"] == len(CLAIMS)
     assert headline["report"] == "reports/report.html"
     assert f"'agrees': {headline['agrees']}" in printed
-    assert "['reports/report.html', 'reports/figures', 'reports/findings.json', 'reports/headline.json']" in printed
+    outputs = ("report.html", "figures", "findings.json", "headline.json", "explorer.html", "explorer.json")
+    assert str([f"reports/{name}" for name in outputs]) in printed
     assert str(folder) not in (folder / paths.REPORT).read_text(encoding="utf-8")
 
 

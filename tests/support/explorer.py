@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.report.explorer.build import ExplorerInputs
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
+from pipeline.tables import attention as attention_tables
 from pipeline.tables import group_ablation
 from tests.support import frames
 
@@ -82,7 +83,7 @@ def attention_shift(layers: int, heads: int) -> pd.DataFrame:
         for layer, head in np.ndindex(layers, heads)
         for function in frames.FUNCTIONS
     ]
-    return pd.DataFrame(rows)
+    return frames.example(attention_tables.ATTENTION_SHIFT, rows)
 
 
 def _sweep(masks: np.ndarray, unmasked: np.ndarray, masked: np.ndarray, layers: int) -> Sweep:

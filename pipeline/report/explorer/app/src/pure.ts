@@ -1,6 +1,6 @@
 // Components drawn again only where a prop changes.
 
-import { Component, h, type ComponentType, type VNode } from "preact";
+import { Component, h, type ComponentChild, type ComponentType } from "preact";
 
 export function pure<Props extends object>(Drawn: ComponentType<Props>): ComponentType<Props> {
   return class Pure extends Component<Props> {
@@ -8,7 +8,7 @@ export function pure<Props extends object>(Drawn: ComponentType<Props>): Compone
       return (Object.keys(next) as (keyof Props)[]).some((name) => next[name] !== (this.props as Props)[name]);
     }
 
-    render(): VNode {
+    render(): ComponentChild {
       return h(Drawn, this.props as Props);
     }
   };
