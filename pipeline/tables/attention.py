@@ -148,8 +148,7 @@ EXAMPLE_PAIRS = Records(
 )
 EXPLORER_PAIRS = Records(
     paths.EXPLORER_PAIRS,
-    "a test pair whose attention maps are kept for the explorer, in explorer_maps.safetensors (uint8 [layer, head, "
-    "query, key], attention (level / 15) ** 2, before_<record> and after_<record>)",
+    "a test pair whose attention maps are kept for the explorer, of all heads in levels of 0 to 15",
     {
         "row": "row of the pair in data/prepared/test.parquet, from 0",
         "tokens": "readable text of every token mapped, [token]",

@@ -8,9 +8,11 @@ export const GAINED = "#2166ac";
 export const AMOUNT = "#54278f";
 // The figures' categories (Okabe and Ito, their yellow darkened), then two greys.
 export const KINDS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#5f6670", "#b9bec6"];
-const DARK_TEXT = "#111";
+const DARK_TEXT = "#000";
 const WHITE = "#fff";
-const STRONG = 0.72; // share of a pole from which text on it is white
+const MIDDLE = "var(--on-middle)"; // of cells between the page's own colour and a pole
+const FAINT = 0.35; // share of a pole up to which text on it is the page's own
+const STRONG: Record<string, number> = { [LOST]: 0.75, [GAINED]: 0.88, [AMOUNT]: 0.69 }; // from which it is white
 
 export interface CellColour {
   pole: string;
@@ -27,7 +29,7 @@ export function cellColour(colouring: Colouring, head: Head): CellColour {
   }
   const share = Math.min(1, Math.abs(value) / colouring.limit) ** 0.7;
   const pole = colouring.scale === "amount" ? AMOUNT : value > 0 ? LOST : GAINED;
-  return { pole, share, text: share > STRONG ? WHITE : null };
+  return { pole, share, text: share > STRONG[pole] ? WHITE : share > FAINT ? MIDDLE : null };
 }
 
 export function background({ pole, share }: CellColour): string {

@@ -149,7 +149,7 @@ interface CellProps {
 function HeadCell({ number, head, colouring, selected, grouped, onClick }: CellProps) {
   const colour = cellColour(colouring, head);
   const marks = [head.verdict === "needed" && "needed", head.is_inert && "inert", grouped && "grouped"].filter(Boolean);
-  const state = `Verdict: ${head.verdict}${head.is_inert ? ", inert" : ""}${grouped ? ", in the group" : ""}.`;
+  const state = `Shown: ${colouring.text(head)}. Verdict: ${head.verdict}${head.is_inert ? ", inert" : ""}${grouped ? ", in the group" : ""}.`;
   return (
     <div
       role="gridcell"
@@ -198,7 +198,7 @@ function gridSvg(model: Model, colouring: Colouring): string {
     const frame = head.verdict === "needed" ? ' stroke="#000" stroke-width="2"' : "";
     return (
       `<rect x="${x}" y="${y}" width="${width - 3}" height="${height - 3}" fill="${onWhite(colour)}"${frame}/>` +
-      `<text x="${x + width / 2 - 1}" y="${y + 17}" text-anchor="middle" fill="${colour.text ?? "#111"}">${escapeXml(colouring.text(head))}</text>`
+      `<text x="${x + width / 2 - 1}" y="${y + 17}" text-anchor="middle" fill="${colour.text === "#fff" ? "#fff" : "#000"}">${escapeXml(colouring.text(head))}</text>`
     );
   });
   const axis = [
