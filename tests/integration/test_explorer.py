@@ -218,6 +218,29 @@ def test_the_attention_drawn_is_that_of_the_levels(visited: Visits, inputs: Expl
     assert [title.split(": ")[-1] for title in titles] == [f"{100 * (x / 15) ** 2:.0f}%" for x in levels[shown]]
 
 
+def test_it_says_which_maps_were_left_out(visited: Visits, inputs: ExplorerInputs):
+    some = visited.open(build_explorer(inputs, shown=6, mib=(len(render_page(empty(inputs))) + 3000) / 2**20))
+    assert "chosen pairs were left out to keep this file within" in some.locator("main").inner_text()
+    none = visited.open(build_explorer(inputs, shown=6, mib=0.001))
+    assert "6 did not fit into 0.001 MiB (report.explorer_mib)" in none.locator("main").inner_text()
+
+
+def empty(inputs: ExplorerInputs) -> Explorer:
+    return build_explorer(inputs, shown=0, mib=2)
+
+
+def test_narrow_and_dark_pages_need_no_sideways_scrolling(browser: Browser, explorer: Explorer, tmp_path: Path):
+    file = tmp_path / "explorer.html"
+    file.write_text(render_page(explorer), encoding="utf-8")
+    for width in (390, 800):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="dark")
+        page = context.new_page()
+        page.goto(file.as_uri())
+        page.wait_for_selector(".matrix rect")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
+
+
 def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
     page = visited.open(explorer)
     for decision in ("remove", "uncertain", "protected", "keep"):

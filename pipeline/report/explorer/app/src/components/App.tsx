@@ -1,6 +1,6 @@
 // The page: the grid and what is chosen in it.
 
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { readAddress, writeAddress, type View } from "../address";
 import { breaking } from "../breaking";
 import { colourings } from "../colourings";
@@ -29,6 +29,11 @@ export function App({ model }: { model: Model }) {
   const [building, setBuilding] = useState(false);
   useEffect(() => writeAddress(model, view), [view]);
   const change = useCallback((part: Partial<View>) => setView((now) => ({ ...now, ...part })), []);
+  const lastMap = useRef(view.map);
+  useEffect(() => {
+    if (lastMap.current !== view.map) document.getElementById("pair-title")?.scrollIntoView({ block: "start" });
+    lastMap.current = view.map;
+  }, [view.map]);
   const setGroup = useCallback((group: number[]) => change({ group, scope: group.length ? "group" : "head" }), []);
   const select = useCallback((head: number) => change({ head, scope: "head" }), []);
   const toggle = (head: number) => {
