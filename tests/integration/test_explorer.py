@@ -66,7 +66,9 @@ class Visits:
     def open(self, explorer: Explorer, state: str = "") -> Page:
         file = self.folder / "explorer.html"
         file.write_text(render_page(explorer), encoding="utf-8")
-        return self.open_file(file, state)
+        page = self.open_file(file, state)
+        page.wait_for_selector('[role="grid"]')
+        return page
 
     def open_file(self, file: Path, state: str = "") -> Page:
         page = self.context.new_page()
@@ -83,7 +85,6 @@ def select(page: Page, head: int) -> None:
 
 def test_it_opens_from_disk_and_asks_for_nothing(visited: Visits, explorer: Explorer):
     page = visited.open(explorer)
-    page.wait_for_selector('[role="grid"]')
     assert page.locator(".cell").count() == 8
     assert [url.split("/")[-1] for url in visited.requests] == ["explorer.html"]
 
@@ -167,7 +168,6 @@ def test_texts_are_texts_whatever_they_hold(visited: Visits, explorer: Explorer)
 
 def test_by_keyboard_alone(visited: Visits, explorer: Explorer):
     page = visited.open(explorer, "#head=0.0")
-    page.wait_for_selector('[role="grid"]')
     page.locator("#colour-by").focus()
     page.keyboard.press("Tab")
     for key in ("ArrowRight", "ArrowDown", "End", "ArrowRight", "Home"):
@@ -196,6 +196,7 @@ def test_a_measured_group_shows_its_measurement_another_one_an_estimate(
     assert effect.get_attribute("data-kind") == "estimate"
     assert f"{100 * estimated_change(inputs, [0, 1, 2]):+.1f}%" in effect.inner_text()
     command = page.locator("#command").input_value()
+    assert "nearest to it, term_match with 2 of these heads" in effect.inner_text()
     assert command == "dvc exp run -S '+group_ablation.groups.mine=[[0,0],[0,1],[0,2]]'"
 
 

@@ -3,7 +3,10 @@
 import type { Group } from "./contract";
 import type { Model } from "./model";
 
+const RANDOM = ["random_share", "random_k", "layer_matched"];
+
 export interface EstimateError {
+  kind: "random" | "chosen";
   groups: number; // measured groups of about the size
   median: number;
   ninth: number; // nine in ten are off by no more
@@ -11,7 +14,7 @@ export interface EstimateError {
 
 export class GroupEstimates {
   private readonly unmasked: number;
-  private readonly errors = new Map<Group, number>();
+  private readonly known = new Map<Group, number>();
 
   constructor(private readonly model: Model) {
     this.unmasked = this.value(this.outputs([]));
@@ -27,22 +30,37 @@ export class GroupEstimates {
     return this.value(this.outputs(heads)) / this.unmasked - 1;
   }
 
-  // How far such estimates are off on the measured groups of about as many heads.
-  error(size: number): EstimateError | null {
+  // How far such estimates are off on the measured groups of about as many heads, random and chosen ones apart.
+  errors(size: number): EstimateError[] {
     const near = this.model.data.groups.filter(
       (group) => group.change[0] !== null && Math.abs(group.heads.length - size) <= Math.max(1, 0.3 * size),
     );
-    if (!near.length) return null;
-    const errors = near.map((group) => this.errorOf(group)).sort((a, b) => a - b);
-    const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))];
-    return { groups: near.length, median: quantile(0.5), ninth: quantile(0.9) };
+    return (["random", "chosen"] as const).flatMap((kind) => {
+      const errors = near
+        .filter((group) => RANDOM.includes(group.type) === (kind === "random"))
+        .map((group) => this.errorOf(group))
+        .sort((a, b) => a - b);
+      const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))];
+      return errors.length ? [{ kind, groups: errors.length, median: quantile(0.5), ninth: quantile(0.9) }] : [];
+    });
+  }
+
+  // The measured group that shares most heads, of both together; null where none shares half.
+  nearest(heads: number[]): Group | null {
+    let [best, most] = [null as Group | null, 0.5];
+    for (const group of this.model.data.groups) {
+      const common = commonHeads(group.heads, heads);
+      const share = common / (group.heads.length + heads.length - common);
+      if (share > most && group.change[0] !== null) [best, most] = [group, share];
+    }
+    return best;
   }
 
   private errorOf(group: Group): number {
-    let error = this.errors.get(group);
+    let error = this.known.get(group);
     if (error === undefined) {
       error = Math.abs(this.change(group.heads) - (group.change[0] as number));
-      this.errors.set(group, error);
+      this.known.set(group, error);
     }
     return error;
   }
@@ -125,4 +143,9 @@ export class GroupEstimates {
 
 function discounted(gains: number[]): number {
   return gains.slice(0, 10).reduce((sum, gain, place) => sum + gain / Math.log2(place + 2), 0);
+}
+
+export function commonHeads(one: number[], other: number[]): number {
+  const heads = new Set(one);
+  return other.filter((head) => heads.has(head)).length;
 }

@@ -1,7 +1,7 @@
 // A group of heads: built by clicking or from the run's own; its measured effect, or an estimate that tells its error.
 
 import type { Group } from "../contract";
-import type { GroupEstimates } from "../estimate";
+import { commonHeads, type GroupEstimates } from "../estimate";
 import { interval, change, share, pValue } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
@@ -107,17 +107,32 @@ function Measured({ model, group }: { model: Model; group: Group }) {
 }
 
 function Estimated({ model, estimates, group }: { model: Model; estimates: GroupEstimates; group: number[] }) {
-  const error = estimates.error(group.length);
+  const { headline } = model;
+  const errors = estimates.errors(group.length);
+  const nearest = estimates.nearest(group);
   const command = measuringCommand(model, group);
   return (
     <div id="group-effect" data-kind="estimate">
       <p>
-        <b>Estimate, not measured: {model.headline.label} {change(model.headline, estimates.change(group))}</b>, from what each
-        head alone adds to the logits.{" "}
-        {error
-          ? `On this run's ${error.groups} measured groups of about as many heads such estimates are off by ${share(error.median, 1)} at the median, by up to ${share(error.ninth, 1)} in nine of ten.`
-          : "No measured group of about as many heads tells how far it is off."}{" "}
-        Heads that stand in for each other cost more together than their sum.
+        <b>
+          Estimate, not measured: {headline.label} {change(headline, estimates.change(group))}
+        </b>
+        , from what each head alone adds to the logits. Heads that stand in for each other cost more together.
+      </p>
+      {nearest && (
+        <p>
+          The measured group nearest to it, {nearest.name} with {commonHeads(nearest.heads, group)} of these heads, changes it by{" "}
+          <b>{change(headline, nearest.change[0])}</b>, where an estimate would say {change(headline, estimates.change(nearest.heads))}.
+        </p>
+      )}
+      <p class="note">
+        {errors.length > 0
+          ? "How far such estimates are off on this run's measured groups of about as many heads: "
+          : "No measured group of about as many heads tells how far it is off."}
+        {errors
+          .map(({ kind, groups, median, ninth }) => `${share(median, 1)} at the median, ${share(ninth, 1)} or less in nine of ten (${groups} ${kind} ones)`)
+          .join("; ")}
+        {errors.length > 0 && "."}
       </p>
       <label class="copied">
         To measure it:
