@@ -256,6 +256,7 @@ def test_the_address_holds_the_view(visited: Visits, explorer: Explorer):
     select(page, 6)
     page.locator("#colour-by").select_option("verdict")
     page.locator("#search").fill("train")
+    page.wait_for_function("location.hash.includes('train')")
     address = page.evaluate("location.hash")
     again = visited.open(explorer, address)
     assert "Head 1.2" in again.locator("#head-title").inner_text()

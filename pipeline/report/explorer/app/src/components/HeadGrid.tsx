@@ -53,7 +53,7 @@ export function HeadGrid({ model, colourings, by, selected, group, onColour, onS
       <div class="scroll-x">
         <div
           ref={grid}
-          class="grid"
+          class={heads > 12 ? "grid many" : "grid"}
           role="grid"
           aria-label={`Attention heads, ${layers} layers by ${heads} heads, coloured by ${colouring.group}: ${colouring.label}`}
           style={{ gridTemplateColumns: `1.6rem repeat(${heads}, minmax(var(--cell-width), 1fr))` }}
