@@ -1,6 +1,7 @@
 """The explorer in a real browser: offline, in a sandboxed frame, by keyboard alone, and every number the tables'."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -256,7 +257,7 @@ def test_the_address_holds_the_view(visited: Visits, explorer: Explorer):
     select(page, 6)
     page.locator("#colour-by").select_option("verdict")
     page.locator("#search").fill("train")
-    page.wait_for_function("location.hash.includes('train')")
+    page.wait_for_url(re.compile("search=train"))
     address = page.evaluate("location.hash")
     again = visited.open(explorer, address)
     assert "Head 1.2" in again.locator("#head-title").inner_text()
