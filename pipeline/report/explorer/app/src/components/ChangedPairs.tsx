@@ -46,7 +46,8 @@ export function ChangedPairs({ model, view, broken, onView }: Props) {
       </p>
       <Filters view={view} what="query and title" onView={onView} />
       <p class="note" role="status">
-        {plural(rows.length, "pair")} shown. ◆ its attention can be looked at.
+        {plural(rows.length, "pair")}
+        {rows.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
       <div class="scroll tall" tabIndex={0} role="region" aria-label="Pairs">
         <table id="pairs">
@@ -55,8 +56,8 @@ export function ChangedPairs({ model, view, broken, onView }: Props) {
               <th scope="col">query</th>
               <th scope="col">title</th>
               <th scope="col">gold</th>
-              <th scope="col">before</th>
-              <th scope="col">after</th>
+              <th scope="col">with it</th>
+              <th scope="col">without</th>
             </tr>
           </thead>
           <tbody>
@@ -82,7 +83,7 @@ export function ChangedPairs({ model, view, broken, onView }: Props) {
       </div>
       {rows.length > length && (
         <button type="button" onClick={() => setLength(length + PAGE)}>
-          {rows.length - length} more
+          list {Math.min(PAGE, rows.length - length)} of {rows.length - length} more
         </button>
       )}
       <Exports files={[{ name: "pairs.csv", kind: "text/csv", text: () => pairsCsv(model, rows) }]} />

@@ -58,7 +58,8 @@ export function ChangedQueries({ model, view, broken, onView }: Props) {
       </p>
       <Filters view={view} what="query and titles" onView={onView} />
       <p class="note" role="status">
-        {plural(found.length, "query").replace("querys", "queries")} shown. ◆ its attention can be looked at.
+        {plural(found.length, "query").replace("querys", "queries")}
+        {found.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
       <div class="scroll tall" tabIndex={0} role="region" aria-label="Queries">
         {found.slice(0, length).map((query) => (
@@ -67,7 +68,7 @@ export function ChangedQueries({ model, view, broken, onView }: Props) {
       </div>
       {found.length > length && (
         <button type="button" onClick={() => setLength(length + PAGE)}>
-          {found.length - length} more
+          list {Math.min(PAGE, found.length - length)} of {found.length - length} more
         </button>
       )}
     </div>
@@ -94,9 +95,9 @@ function QueryOrder({ model, view, query, titles, fate, onView }: OrderProps) {
       <thead>
         <tr>
           <th scope="col">rank</th>
-          <th scope="col">before</th>
+          <th scope="col">with it</th>
           <th scope="col">gold</th>
-          <th scope="col">after</th>
+          <th scope="col">without</th>
           <th scope="col">gold</th>
         </tr>
       </thead>

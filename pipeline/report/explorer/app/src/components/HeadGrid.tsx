@@ -175,6 +175,7 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
     <p class="note">
       {colouring.scale === "change" && "Red: lost. Blue: gained. "}
       {colouring.scale === "amount" && "Purple: how much. "}
+      {colouring.unit && `Numbers: ${colouring.unit}. `}
       {colouring.kinds.map(([code, name], place) => {
         const count = heads.filter((head) => colouring.value(head) === place).length;
         return count ? (
