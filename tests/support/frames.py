@@ -526,6 +526,7 @@ def pruning_study() -> dict[str, Any]:
     beside = [("search", -0.001), ("random", -0.05), ("random", -0.04), ("not_recovered", -0.03), ("whole", 0.002)]
     seed = {
         "seed": 1,
+        "device": "a GPU",
         "measure": "accuracy",
         "queries": 1000,
         "pairs": 6000,
@@ -553,6 +554,8 @@ def pruning_study() -> dict[str, Any]:
         "margin": 0.01,
         "epochs": 3,
         "learning_rate": 1e-4,
+        "targets": "predictions",
+        "search_pairs": 300,
         "seeds": [seed, other],
         "latency": latency,
         "sizes": {"full": 90_000_000, "small": 80_000_000},
