@@ -90,8 +90,11 @@ def _beside(seeds: Sequence[dict[str, Any]]) -> str:
         for name, said in CHOSEN.items():
             sets = [row for row in seed["beside"] if row["chosen_by"] == name]
             changes, divergences = ([row[key] for row in sets] for key in ("change", "divergence"))
-            rows.append([seed["seed"], said, AGAINST[name], _listed(changes, "+.4f"), _listed(divergences, ".3f")])
-    return _table(["seed", "set", "against the whole model", "change", "KL divergence (nats)"], rows)
+            gone = sets[0]["heads_removed"]
+            rows.append(
+                [seed["seed"], said, gone, AGAINST[name], _listed(changes, "+.4f"), _listed(divergences, ".3f")]
+            )
+    return _table(["seed", "set", "heads gone", "against the whole model", "change", "KL divergence (nats)"], rows)
 
 
 def _listed(values: Iterable[float], form: str) -> str:

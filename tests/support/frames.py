@@ -536,7 +536,10 @@ def pruning_study() -> dict[str, Any]:
         "heads": 72,
         "parameters_removed": 0.17,
         "ladder": [{**rung, "passed": True, "failing": []}, {**rung, "passed": False, "failing": ["all all"]}],
-        "beside": [{"chosen_by": name, "change": change, "divergence": 0.02} for name, change in beside],
+        "beside": [
+            {"chosen_by": name, "heads_removed": 36 if name != "whole" else 0, "change": change, "divergence": 0.02}
+            for name, change in beside
+        ],
         "removed_heads": [[layer, head] for layer in range(3) for head in range(12)],
     }
     other = {**seed, "seed": 2, "removed_heads": [[layer, head] for layer in range(2, 5) for head in range(12)]}
