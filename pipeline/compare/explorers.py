@@ -192,7 +192,11 @@ def _measures(first: Explorer, second: Explorer) -> str:
 def _verdicts(first: Explorer, second: Explorer) -> str:
     if first.run.primary == second.run.primary or _shape(first) != _shape(second):
         return ""
-    return f"Verdicts on heads are by {first.run.primary} in the first run and by {second.run.primary} in the second."
+    by = [
+        next(measure.label for measure in explorer.measures if measure.name == explorer.run.primary)
+        for explorer in (first, second)
+    ]
+    return f"Verdicts on heads are by {by[0]} in the first run and by {by[1]} in the second."
 
 
 def _decisions(first: Explorer, second: Explorer) -> str:

@@ -70,8 +70,8 @@ function ofDifference(measure: Measure, runs: Explorer[]): Draft {
   };
   return {
     id: `difference.${measure.name}`,
-    group: "difference to the second run",
-    label: measure.label,
+    group: "two runs",
+    label: `${measure.label}: difference to the second run`,
     scale: "difference",
     value: (head) => signedHarm(measure, difference(head)),
     text: (head) => cellText(measure, difference(head)),

@@ -15,7 +15,7 @@ const ASPECTS: [Aspect, string][] = [
   ["all", "all that change"],
   ["verdict", "verdict"],
   ["labels", "labels"],
-  ["decision", "pruning"],
+  ["decision", "decision"],
 ];
 
 interface Props {
@@ -32,7 +32,7 @@ export function BetweenRuns({ model, comparison, view, onView, onRun, onSelect }
   const broken = useMemo(() => pairs && betweenRuns(pairs, view.run), [view.run]);
   const Changed = model.isRanker ? ChangedQueries : ChangedPairs;
   return (
-    <section class="wide" aria-labelledby="runs-title">
+    <section class="between" aria-labelledby="runs-title">
       <h2 id="runs-title">Two runs compared</h2>
       <fieldset class="segments">
         <legend>Run shown below</legend>
@@ -85,8 +85,8 @@ function ChangedHeads({ model, heads, view, onView, onSelect }: HeadsProps) {
   return (
     <div>
       <p id="heads-tally">
-        From the first run to the second: <b>{count("verdict")}</b> heads change verdict, <b>{count("labels")}</b> labels,{" "}
-        <b>{count("decision")}</b> pruning decision.
+        Heads with another verdict in the second run: <b>{count("verdict")}</b>; with other labels: <b>{count("labels")}</b>; with
+        another pruning decision: <b>{count("decision")}</b>.
       </p>
       <Filters
         id="heads-"
