@@ -48,7 +48,7 @@ export function ChangedPairs({ model, broken, shown, search, map, onShown, onSea
       <p class="note" role="status">
         {plural(rows.length, "pair")} shown. ◆ its attention can be looked at.
       </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Pairs">
+      <div class="scroll tall" tabIndex={0} role="region" aria-label={`Pairs: ${broken.lead}`}>
         <table class="pairs" id={`${broken.id}pairs`}>
           <thead>
             <tr>

@@ -50,7 +50,7 @@ export function ChangedQueries({ model, broken, shown, search, onShown, onSearch
       <p class="note" role="status">
         {plural(found.length, "query").replace("querys", "queries")} shown. ◆ its attention can be looked at.
       </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Queries">
+      <div class="scroll tall" tabIndex={0} role="region" aria-label={`Queries: ${broken.lead}`}>
         {found.slice(0, length).map((query) => (
           <QueryOrder key={query} {...{ model, onMap }} states={broken.states} query={query} titles={titles.get(query) as Row[]} fate={fate(query)} />
         ))}
