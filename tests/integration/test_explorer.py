@@ -440,6 +440,13 @@ def test_two_rankers_show_the_queries_whose_order_changed(visited: Visits):
     assert [cells[3].lstrip("◆▲▼ "), cells[18].lstrip("◆▲▼ ")] == [titles[worst], titles[best]]
     falls = gold[best] > gold[worst]
     assert ("▼ worse" if falls else "▲ better") in shown.locator("caption").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="run-queries.csv").click()
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "row,query,title,gold,before,after"
+    after = {best: 4, worst: 1}
+    expected = {pair: [ranks[pair], after.get(pair, ranks[pair])] for pair in range(4, 8)}
+    assert {int(line.split(",")[0]): [int(x) for x in line.split(",")[-2:]] for line in lines[1:]} == expected
     page.locator(".between").get_by_label("better" if falls else "worse", exact=True).check()
     assert shown.count() == 0
 
