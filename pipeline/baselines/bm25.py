@@ -8,6 +8,11 @@ its titles, and no grade is read.
 Robertson and Zaragoza 2009, The probabilistic relevance framework: BM25 and beyond; the library is bm25s (Lù 2024).
 """
 
+import os
+
+# Where JAX is installed bm25s computes with it on import, and on a GPU JAX takes three quarters of the memory.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 import bm25s
 import numpy as np
 import pandas as pd

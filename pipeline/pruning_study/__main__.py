@@ -1,6 +1,6 @@
 """Study what can go after recovery, over seeds, and what the smaller model costs to serve.
 
-Writes reports/pruning_study.json and docs/pruning.md. What a seed gave is kept below .cache/pruning_study/ and read
+Writes docs/pruning_study.json and docs/pruning.md. What a seed gave is kept below .cache/pruning_study/ and read
 again by the next study of the same code and params, so that a killed one goes on.
 
 exit codes:
@@ -19,9 +19,20 @@ from pipeline.core import paths
 from pipeline.core.config import Params, load_params
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_json, write_text
-from pipeline.pruning_study.latency import measure_latency, processor_name
+from pipeline.pruning_study.latency import measure_latency
+from pipeline.pruning_study.machine import processor_name
 from pipeline.pruning_study.page import page
-from pipeline.pruning_study.seeds import EPOCHS, FOLDER, LEARNING_RATE, MARGIN, Studied, study_params, study_seed
+from pipeline.pruning_study.seeds import (
+    EPOCHS,
+    FOLDER,
+    LEARNING_RATE,
+    MARGIN,
+    SEARCH_PAIRS,
+    TARGETS,
+    Studied,
+    study_params,
+    study_seed,
+)
 from pipeline.tables.prepare import SPLIT_TABLES
 
 SEEDS = (1, 2, 3)
@@ -64,6 +75,8 @@ def _write(params: Params, seeds: list[Studied]) -> None:
         "margin": MARGIN,
         "epochs": EPOCHS,
         "learning_rate": LEARNING_RATE,
+        "targets": TARGETS,
+        "search_pairs": SEARCH_PAIRS,
         "seeds": [seed.result for seed in seeds],
         **measure_latency(models, pairs, params.model.max_length, FOLDER),
     }

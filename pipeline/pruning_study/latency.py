@@ -1,6 +1,5 @@
 """What a model costs to serve: latency of batches by torch and by ONNX Runtime, and the size of its files."""
 
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,14 +58,6 @@ def measure_latency(models: dict[str, Path], pairs: pd.DataFrame, max_length: in
         for (name, runtime), seconds in _timed(scores, threads, encoded, batch, pad_id).items()
     ]
     return {"latency": rows, "sizes": sizes, "onnx_difference": differences}
-
-
-def processor_name() -> str:
-    """The processor as the system names it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _timed(

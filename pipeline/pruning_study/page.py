@@ -14,6 +14,7 @@ CHOSEN = {
     "not_recovered": "the search, not trained again",
     "whole": "nothing gone, trained again",
 }
+TARGETS = {"grades": "the grades", "predictions": "the whole model's predictions as they were (distillation)"}
 AGAINST = {"search": "the same steps", "random": "the same steps", "not_recovered": "as it was", "whole": "as it was"}
 
 
@@ -29,6 +30,8 @@ def page(study: dict[str, Any]) -> str:
         "margin": f"{study['margin']:g}",
         "epochs": study["epochs"],
         "learning_rate": f"{study['learning_rate']:g}",
+        "targets": TARGETS[study["targets"]],
+        "search_pairs": study["search_pairs"],
         "seeds": str(len(seeds)),
         "outcome": _outcome(seeds),
         "ladders": "\n\n".join(_ladder(seed) for seed in seeds),
@@ -52,6 +55,7 @@ def _outcome(seeds: Sequence[dict[str, Any]]) -> str:
         rows.append(
             [
                 seed["seed"],
+                seed["device"],
                 f"{seed['whole']:.4f}",
                 f"{seed['whole_trained']:.4f}",
                 f"{last['heads_removed']} of {seed['heads']}",
@@ -62,7 +66,7 @@ def _outcome(seeds: Sequence[dict[str, Any]]) -> str:
                 passed,
             ]
         )
-    columns = ["seed", "whole", "whole, trained on", "heads gone", "blocks gone", "of the parameters"]
+    columns = ["seed", "computed by", "whole", "whole, trained on", "heads gone", "blocks gone", "of the parameters"]
     return _table([*columns, "change", "at worst", ""], rows)
 
 
@@ -86,8 +90,11 @@ def _beside(seeds: Sequence[dict[str, Any]]) -> str:
         for name, said in CHOSEN.items():
             sets = [row for row in seed["beside"] if row["chosen_by"] == name]
             changes, divergences = ([row[key] for row in sets] for key in ("change", "divergence"))
-            rows.append([seed["seed"], said, AGAINST[name], _listed(changes, "+.4f"), _listed(divergences, ".3f")])
-    return _table(["seed", "set", "against the whole model", "change", "KL divergence (nats)"], rows)
+            gone = sets[0]["heads_removed"]
+            rows.append(
+                [seed["seed"], said, gone, AGAINST[name], _listed(changes, "+.4f"), _listed(divergences, ".3f")]
+            )
+    return _table(["seed", "set", "heads gone", "against the whole model", "change", "KL divergence (nats)"], rows)
 
 
 def _listed(values: Iterable[float], form: str) -> str:

@@ -23,15 +23,18 @@ from pipeline.pruning.controls import random_sets
 from pipeline.pruning.outcomes import controls_frame, recovery_frame
 from pipeline.pruning.predictions import MaskedPredictions, RecoveredPredictions
 from pipeline.pruning.recovery import Recovery
-from pipeline.pruning.search import SHARES, climb
+from pipeline.pruning.search import climb
 from pipeline.pruning.units import HEAD, PrunableUnits, count_heads, prunable_units
+from pipeline.pruning_study.machine import device_name
 from pipeline.stats.measures import EvaluationSet, Measure
 from pipeline.tables.prepare import SPLIT_TABLES
 
 FOLDER = paths.CACHE / "pruning_study"
 # What the study sets; everything else is params.yaml's.
-TEST_PAIRS, MARGIN, EPOCHS, LEARNING_RATE, NEURONS_PER_HEAD = 6000, 0.01, 3, 1.0e-4, 0
-SIZES = SHARES[3:]  # of the ladder: each takes a training
+TEST_PAIRS, MARGIN, SEARCH_PAIRS, NEURONS_PER_HEAD = 6000, 0.01, 300, 0
+EPOCHS, LEARNING_RATE, TARGETS = 10, 2.0e-4, "predictions"
+SIZES = (1 / 4, 3 / 8, 1 / 2, 5 / 8)  # of the heads, on the search's way
+SMALLEST = 1 / 2  # of them that is trained again and tested: each takes a training
 STAGES = ("prepare", "finetune")
 CODE = ("core", "data", "models", "stats", "tables", "ablation", "pruning")  # packages that can change a result
 Result = dict[str, Any]
@@ -42,8 +45,14 @@ def study_params(params: Params, seed: int) -> Params:
     values = params.model_dump(mode="json")
     values["run"]["seed"] = seed
     values["data"]["generated"]["test_pairs"] = TEST_PAIRS
-    recovery = {"recovery_epochs": EPOCHS, "recovery_learning_rate": LEARNING_RATE}
-    values["pruning"] |= {"non_inferiority_margin": MARGIN, "neurons_per_head": NEURONS_PER_HEAD, **recovery}
+    values["pruning"] |= {
+        "non_inferiority_margin": MARGIN,
+        "search_pairs": SEARCH_PAIRS,
+        "neurons_per_head": NEURONS_PER_HEAD,
+        "recovery_epochs": EPOCHS,
+        "recovery_learning_rate": LEARNING_RATE,
+        "recovery_targets": TARGETS,
+    }
     return Params.model_validate(values)
 
 
@@ -123,7 +132,9 @@ def _pruned(params: Params, folder: Path) -> Result:
     judged = list[JudgedRung]()
     margins = settings.non_inferiority_margin, settings.slices_margin
     rungs = climb(searched.scores(measures.rank_by), units, shares=SIZES)
-    for rung in confirm(rungs, recovered, measure, margins, confirmable=True):
+    smallest = SMALLEST * units.layers * units.heads
+    large = (rung for rung in rungs if count_heads(rung.removed) >= smallest)
+    for rung in confirm(large, recovered, measure, margins, confirmable=True):
         judged.append(rung)
         print(f"study: {json.dumps(_rung(rung, units))}", file=sys.stderr, flush=True)
     passing = [rung.rung.removed for rung in judged if rung.passed]
@@ -137,6 +148,7 @@ def _pruned(params: Params, folder: Path) -> Result:
     ]
     return {
         "seed": params.run.seed,
+        "device": device_name(tuned.model.device),
         "measure": measure.label,
         "queries": test.sample.queries,
         "pairs": len(test.encoded),

@@ -526,6 +526,7 @@ def pruning_study() -> dict[str, Any]:
     beside = [("search", -0.001), ("random", -0.05), ("random", -0.04), ("not_recovered", -0.03), ("whole", 0.002)]
     seed = {
         "seed": 1,
+        "device": "a GPU",
         "measure": "accuracy",
         "queries": 1000,
         "pairs": 6000,
@@ -535,7 +536,10 @@ def pruning_study() -> dict[str, Any]:
         "heads": 72,
         "parameters_removed": 0.17,
         "ladder": [{**rung, "passed": True, "failing": []}, {**rung, "passed": False, "failing": ["all all"]}],
-        "beside": [{"chosen_by": name, "change": change, "divergence": 0.02} for name, change in beside],
+        "beside": [
+            {"chosen_by": name, "heads_removed": 36 if name != "whole" else 0, "change": change, "divergence": 0.02}
+            for name, change in beside
+        ],
         "removed_heads": [[layer, head] for layer in range(3) for head in range(12)],
     }
     other = {**seed, "seed": 2, "removed_heads": [[layer, head] for layer in range(2, 5) for head in range(12)]}
@@ -553,6 +557,8 @@ def pruning_study() -> dict[str, Any]:
         "margin": 0.01,
         "epochs": 3,
         "learning_rate": 1e-4,
+        "targets": "predictions",
+        "search_pairs": 300,
         "seeds": [seed, other],
         "latency": latency,
         "sizes": {"full": 90_000_000, "small": 80_000_000},

@@ -20,7 +20,7 @@ LOOKS_AT = {
     "cls": "[CLS]",
     "sep": "[SEP]",
     "cross_text": "the other text",
-    "entropy": "many tokens alike",
+    "entropy": "many tokens evenly",
 }
 
 

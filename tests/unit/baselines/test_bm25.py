@@ -1,6 +1,10 @@
 """BM25 by the formula, worked by hand on three titles; of Chinese; of queries without words."""
 
+import os
+import subprocess
+import sys
 from math import log
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -48,3 +52,17 @@ def test_ndcg_of_the_order_and_of_a_tie():
     scores = {"dev": np.array([1.0, 2.0, 0.0, 0.0])}
     assert bm25_ndcg({"dev": split}, scores)["dev_bm25_ndcg_at_10"] == pytest.approx((1 + (1 + 1 / np.log2(3)) / 2) / 2)
     assert bm25_ndcg({"dev": split.assign(grade=0.0)}, scores) == {"dev_bm25_ndcg_at_10": None}
+
+
+def test_no_gpu_is_taken_where_jax_is_installed(tmp_path: Path):
+    stand_in = (
+        "import os, types\nassert os.environ['JAX_PLATFORMS'] == 'cpu'\ntop_k = lambda array, k: print('computed')\n"
+    )
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax/__init__.py").write_text("")
+    (tmp_path / "jax/lax.py").write_text(stand_in)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    environment.pop("JAX_PLATFORMS", None)
+    command = [sys.executable, "-c", "import pipeline.baselines.bm25"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "computed\n"), done.stderr

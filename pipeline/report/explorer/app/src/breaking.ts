@@ -17,7 +17,7 @@ export interface Breaking {
   fates: ((place: number) => number) | null; // of rankers: whether nDCG@10 of a pair's query falls (-1) or rises (1)
 }
 
-const STATES: Breaking["states"] = ["before", "after"];
+const STATES: Breaking["states"] = ["with it", "without"];
 
 export function breaking(model: Model, estimates: GroupEstimates, view: View): Breaking {
   return view.scope === "group" && view.group.length ? ofGroup(model, estimates, view.group) : ofHead(model, view.head);

@@ -15,7 +15,7 @@ export const FUNCTION_NAMES: Record<string, [code: string, name: string]> = {
   cls: ["CL", "[CLS]"],
   sep: ["SP", "[SEP]"],
   cross_text: ["XT", "the other text"],
-  entropy: ["EN", "many tokens alike"],
+  entropy: ["EN", "many tokens evenly"],
 };
 
 export interface Colouring {
@@ -23,6 +23,7 @@ export interface Colouring {
   group: string;
   label: string;
   scale: "change" | "amount" | "kind" | "difference";
+  unit: string; // of the numbers in the cells
   value(head: Head): number | null; // above 0 is worse, of changes; place of its kind, of kinds
   text(head: Head): string; // in the cell
   words(head: Head): string; // to be read out
@@ -45,6 +46,7 @@ export function colourings(model: Model, runs: Explorer[] = [], common: string[]
       group: "other",
       label: "gradient importance",
       scale: "amount" as const,
+      unit: "nats",
       value: (head: Head) => head.gradient_importance,
       text: (head: Head) => head.gradient_importance?.toFixed(2) ?? format.UNDEFINED,
       words: (head: Head) => `gradient importance ${head.gradient_importance?.toFixed(3) ?? "undefined"}`,
@@ -73,6 +75,7 @@ function ofDifference(measure: Measure, runs: Explorer[]): Draft {
     group: "two runs",
     label: `${measure.label}: difference to the second run`,
     scale: "difference",
+    unit: `second run minus first: ${unitOf(measure)}`,
     value: (head) => signedHarm(measure, difference(head)),
     text: (head) => cellText(measure, difference(head)),
     words: (head) => {
@@ -94,10 +97,15 @@ function ofEffect(group: string, measure: Measure, id: string, effect: (head: He
     group,
     label: measure.label,
     scale: measure.is_distance ? "amount" : "change",
+    unit: unitOf(measure),
     value: (head) => signedHarm(measure, size(head)),
     text: (head) => cellText(measure, size(head)),
     words: (head) => `${measure.label} ${format.change(measure, size(head))}`,
   };
+}
+
+function unitOf(measure: Measure): string {
+  return measure.is_relative ? `% of the unmasked ${measure.label}` : `difference${measure.unit ? `, ${measure.unit}` : ""}`;
 }
 
 function cellText(measure: Measure, value: number | null): string {
@@ -140,6 +148,7 @@ function ofKind(id: string, label: string, kinds: [name: string, code: string][]
     group: "other",
     label,
     scale: "kind",
+    unit: "",
     value: (head) => (place(head) < 0 ? null : place(head)),
     text: (head) => kinds[place(head)]?.[1] ?? "",
     words: (head) => `${label} ${kind(head) ?? "none"}`,
@@ -154,6 +163,7 @@ function ofScore(name: string, place: number): Draft {
     group: "attention after fine-tuning",
     label: `${name} score`,
     scale: "amount",
+    unit: "% of attention",
     value: score,
     text: (head) => (score(head) === null ? format.UNDEFINED : (100 * (score(head) as number)).toFixed(0)),
     words: (head) => `${name} score ${format.share(score(head))}`,
@@ -167,6 +177,7 @@ function ofShift(name: string, place: number): Draft {
     group: "change by fine-tuning",
     label: `${name} change`,
     scale: "change",
+    unit: "points of attention",
     value: (head) => (shift(head) === null ? null : -(shift(head) as number)),
     text: (head) => (shift(head) === null ? format.UNDEFINED : format.signed(shift(head), 0, 100)),
     words: (head) => `${name} score changed by ${format.signed(shift(head), 1, 100)} points by fine-tuning`,

@@ -20,6 +20,16 @@ export function change(measure: Measure, value: number | null): string {
   return signed(value, 3) + (measure.unit ? ` ${measure.unit}` : "");
 }
 
+// Value of a measure of the unmasked model.
+export function level(measure: Measure): string {
+  if (measure.unmasked === null) return UNDEFINED;
+  return measure.unmasked.toFixed(3) + (measure.unit ? ` ${measure.unit}` : "");
+}
+
+export function bound(measure: Measure, limit: number): string {
+  return measure.is_relative ? share(limit) : limit.toPrecision(2) + (measure.unit ? ` ${measure.unit}` : "");
+}
+
 export function interval(measure: Measure, estimate: (number | null)[]): string {
   const [, low, high] = estimate;
   if (low === null || high === null) return "no interval";

@@ -46,7 +46,8 @@ export function ChangedPairs({ model, broken, shown, search, map, onShown, onSea
       </p>
       <Filters id={broken.id} what="query and title" example={EXAMPLE} search={search} choices={FILTERS} chosen={shown} onSearch={onSearch} onChoose={onShown} />
       <p class="note" role="status">
-        {plural(rows.length, "pair")} shown. ◆ its attention can be looked at.
+        {plural(rows.length, "pair")}
+        {rows.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
       <div class="scroll tall" tabIndex={0} role="region" aria-label={`Pairs: ${broken.lead}`}>
         <table class="pairs" id={`${broken.id}pairs`}>
@@ -85,7 +86,7 @@ export function ChangedPairs({ model, broken, shown, search, map, onShown, onSea
       </div>
       {rows.length > length && (
         <button type="button" onClick={() => setLength(length + PAGE)}>
-          {rows.length - length} more
+          list {Math.min(PAGE, rows.length - length)} of {rows.length - length} more
         </button>
       )}
       <Exports files={[{ name: `${broken.id}pairs.csv`, kind: "text/csv", text: () => pairsCsv(model, rows) }]} />

@@ -48,7 +48,8 @@ export function ChangedQueries({ model, broken, shown, search, onShown, onSearch
       </p>
       <Filters id={broken.id} what="query and titles" example={EXAMPLE} search={search} choices={FILTERS} chosen={shown} onSearch={onSearch} onChoose={onShown} />
       <p class="note" role="status">
-        {plural(found.length, "query").replace("querys", "queries")} shown. ◆ its attention can be looked at.
+        {plural(found.length, "query").replace("querys", "queries")}
+        {found.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
       <div class="scroll tall" tabIndex={0} role="region" aria-label={`Queries: ${broken.lead}`}>
         {found.slice(0, length).map((query) => (
@@ -57,7 +58,7 @@ export function ChangedQueries({ model, broken, shown, search, onShown, onSearch
       </div>
       {found.length > length && (
         <button type="button" onClick={() => setLength(length + PAGE)}>
-          {found.length - length} more
+          list {Math.min(PAGE, found.length - length)} of {found.length - length} more
         </button>
       )}
       <Exports files={[{ name: `${broken.id}queries.csv`, kind: "text/csv", text: () => pairsCsv(model, found.flatMap((query) => titles.get(query) as Row[])) }]} />

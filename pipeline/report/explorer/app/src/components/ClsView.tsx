@@ -7,12 +7,13 @@ import type { Model } from "../model";
 export function ClsView({ model }: { model: Model }) {
   const examples = model.data.cls_attention;
   if (!examples.length) return null;
+  const termMatch = model.data.groups.find((group) => group.type === "function" && group.name === "term_match");
   return (
     <section aria-labelledby="cls-title">
       <h2 id="cls-title">What [CLS] of head {model.short(examples[0].head)} looks at, with and without the term-match heads</h2>
       <p class="note">
         This head's [CLS] row costs most of those that [CLS] reads the terms through. Purple: as it is; orange: with the
-        term-match heads masked.
+        term-match heads{termMatch && ` (${termMatch.heads.map((head) => model.short(head)).join(", ")})`} masked.
       </p>
       {examples.map((example, place) => (
         <Example key={place} model={model} example={example} open={place === 0} />

@@ -34,7 +34,8 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
         {primary.label}, share of the way to a model that knows nothing of the pair: zeroed{" "}
         {format.share(head.effects[model.data.measures.indexOf(primary)].to_constant, 1)}; replaced by its mean{" "}
         {format.share(head.mean_to_constant, 1)}, by its output on another pair {format.share(head.resample_to_constant, 1)}
-        . Gradient importance {head.gradient_importance?.toFixed(3) ?? format.UNDEFINED}.
+        . Gradient importance
+        {head.gradient_importance === null ? ` ${format.UNDEFINED}` : ` ${head.gradient_importance.toFixed(3)} nats`}.
       </p>
       <HeadLinks
         label="Without it, [CLS] looks elsewhere most in"
@@ -65,14 +66,17 @@ function Effects({ model, head }: { model: Model; head: number }) {
         <thead>
           <tr>
             <th scope="col">measure</th>
-            <th scope="col">change (95% interval)</th>
+            <th scope="col">change, % of the unmasked or a difference (95% interval)</th>
             <th scope="col">q</th>
           </tr>
         </thead>
         <tbody>
           {model.data.measures.map((measure, place) => (
             <tr key={measure.name} data-measure={measure.name}>
-              <th scope="row">{measure.label}</th>
+              <th scope="row">
+                {measure.label}
+                {!measure.is_distance && <span class="note"> ({format.level(measure)} unmasked)</span>}
+              </th>
               <td class="number">
                 {format.change(measure, effects[place].change[0])}{" "}
                 <span class="note">({format.interval(measure, effects[place].change)})</span>
@@ -111,6 +115,10 @@ function Scores({ model, scores }: { model: Model; scores: Score[] }) {
           ))}
         </tbody>
       </table>
+      <p class="note">
+        ● a function of this head: surely above its control. Terms, pieces and words count for tokens that have such a one,
+        the others for all.
+      </p>
     </div>
   );
 }

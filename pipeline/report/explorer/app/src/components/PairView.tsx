@@ -72,8 +72,8 @@ export function PairView({ model, view, onView }: Props) {
         </div>
       )}
       <p class="note">
-        Left: <span class="solid">━</span> query looks at title, <span class="dashed">┅</span> title looks at query; from{" "}
-        {share(LEAST_LINE)} on. Right: each row is where a token looks, strokes divide query and title. Attention is kept in
+        Lines: <span class="solid">━</span> query looks at title, <span class="dashed">┅</span> title looks at query; from{" "}
+        {share(LEAST_LINE)} on. Matrix: each row is where a token looks, strokes divide query and title. Attention is kept in
         16 steps.
         {model.data.maps_left_out > 0 &&
           ` ${model.data.maps_left_out} of ${maps.length + model.data.maps_left_out} chosen pairs were left out to keep this file within ${model.data.mib} MiB (report.explorer_mib).`}

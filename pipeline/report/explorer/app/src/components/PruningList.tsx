@@ -34,6 +34,7 @@ export function PruningList({ model, onSelect }: Props) {
                 <b>{heads.length}</b> {heads.length === 1 ? "head" : "heads"}: {WORDS[kind]}
               </summary>
               <Reasons model={model} heads={heads} onSelect={onSelect} />
+              {kind === "remove" && <p class="note">Heads go together with those of the lines above them.</p>}
             </details>
           )
         );
@@ -48,12 +49,12 @@ export function PruningList({ model, onSelect }: Props) {
   );
 }
 
-// Heads of one reason are listed together.
+// Heads of one reason are listed together, those of smaller sizes first.
 function Reasons({ model, heads, onSelect }: Props & { heads: number[] }) {
   const reason = (head: number) => model.data.heads[head].decision?.reason ?? "";
   return (
     <>
-      {[...new Set(heads.map(reason))].map((text) => (
+      {[...new Set(heads.map(reason))].sort(byNumbers).map((text) => (
         <p class="links" key={text}>
           {heads
             .filter((head) => reason(head) === text)
@@ -67,6 +68,10 @@ function Reasons({ model, heads, onSelect }: Props & { heads: number[] }) {
       ))}
     </>
   );
+}
+
+function byNumbers(text: string, other: string): number {
+  return text.localeCompare(other, "en", { numeric: true });
 }
 
 function decisions(model: Model) {

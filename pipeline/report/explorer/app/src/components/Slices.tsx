@@ -30,7 +30,7 @@ export function Slices({ caption, measure, slices, changes, sure, onFind }: Prop
               <th scope="col">where</th>
               <th scope="col">pairs</th>
               <th scope="col">{measure.label} (95% interval)</th>
-              <th scope="col">interval</th>
+              <th scope="col">0 in the middle, ±{format.bound(measure, limit)}</th>
             </tr>
           </thead>
           <tbody>
