@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
 
 from pipeline.compare import figures, tables
 from pipeline.compare.diff import RunDiff
@@ -25,7 +27,19 @@ class Section:
     pictures: Sequence[RenderedFigure] = ()
 
 
-def diff_page(comparison: RunDiff, before: str, after: str) -> str:
+@dataclass(frozen=True)
+class ExplorerLink:
+    """The explorer of two runs, a file beside the page; None and why where there is none."""
+
+    path: Path | None
+    text: str
+
+    @property
+    def href(self) -> str | None:
+        return quote(self.path.name) if self.path else None
+
+
+def diff_page(comparison: RunDiff, before: str, after: str, explorer: ExplorerLink | None = None) -> str:
     """Page of the differences of two runs, named as the user named them."""
     names = (before, after)
     pictures = []
@@ -45,6 +59,7 @@ def diff_page(comparison: RunDiff, before: str, after: str) -> str:
             Section("findings", "The article's findings", tables=[tables.diff_verdicts(comparison, names)]),
             Section("all", "All metrics", tables=[tables.diff_metrics(comparison, names)]),
         ],
+        explorer,
     )
 
 
@@ -104,9 +119,10 @@ def _summary(sentences: Sequence[str], shown: Sequence[Table]) -> str:
     return "\n\n".join(["\n".join(sentences), *texts, *([last] if empty else [])])
 
 
-def _page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def _page(title: str, lead: str, sections: Sequence[Section], explorer: ExplorerLink | None = None) -> str:
     template = html.environment().get_template("comparison.html.jinja")
-    return template.render(title=title, lead=lead, sections=[_without_empty_tables(section) for section in sections])
+    shown = [_without_empty_tables(section) for section in sections]
+    return template.render(title=title, lead=lead, sections=shown, explorer=explorer)
 
 
 def _without_empty_tables(section: Section) -> Section:

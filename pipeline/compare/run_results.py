@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 ReadFile = Callable[[Path], bytes | None]  # a file of the run by its path in the project; None where there is none
 
 
+def no_file(path: Path) -> bytes | None:
+    """`ReadFile` of a run that is in no place."""
+    return None
+
+
 @dataclass(frozen=True)
 class RunResults:
     """Results of a run.
@@ -45,6 +51,7 @@ class RunResults:
         to_constant (change of the run's primary measure as a share of the way to the constant model), verdict.
     labels: a frame of layer, head, function, one row a label that a head carries.
     verdicts: id of a finding -> its verdict.
+    read_report: reads another file of those that its stage `report` wrote.
     """
 
     name: str
@@ -53,6 +60,7 @@ class RunResults:
     heads: Any
     labels: Any
     verdicts: Mapping[str, str]
+    read_report: ReadFile = no_file
 
     @property
     def measures(self) -> "MeasureSet":
@@ -96,6 +104,7 @@ def read_run(name: str, read: ReadFile) -> RunResults:
             heads=head_effects(name, _bytes(name, read, paths.HEADS), params),
             labels=head_labels(name, _bytes(name, read, paths.LABELS)),
             verdicts={finding["id"]: finding["verdict"] for finding in _parsed(name, read, paths.FINDINGS)},
+            read_report=read,
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"a file of {name} {ANOTHER_VERSION}: {type(error).__name__}: {error}") from None
@@ -250,7 +259,7 @@ def run_in_mlflow(name: str) -> RunResults | None:
     if run is None:
         return None
     verdicts = {tag.removeprefix(FINDING_TAG): value for tag, value in run.tags.items() if tag.startswith(FINDING_TAG)}
-    heads, labels = (_stage_table(run, stage, path) for stage, path in STAGE_TABLES.items())
+    heads, labels = (_stage_artifact(run, stage, path) for stage, path in STAGE_TABLES.items())
     primary = run.params.get(PRIMARY_MEASURE)
     parts = {"metrics": run.metrics, "verdicts on the findings": verdicts, paths.HEADS: heads, paths.LABELS: labels}
     missing = [str(part) for part, content in (parts | {f"param {PRIMARY_MEASURE}": primary}).items() if not content]
@@ -259,10 +268,11 @@ def run_in_mlflow(name: str) -> RunResults | None:
             f"MLflow run {name} ({run.status}) has no {', no '.join(missing)}; name a run in which every stage finished"
         )
     effects = head_effects(name, heads, run.params)
-    return RunResults(name, run.params, run.metrics, effects, head_labels(name, labels), verdicts)
+    read_report = partial(_stage_artifact, run, "report")
+    return RunResults(name, run.params, run.metrics, effects, head_labels(name, labels), verdicts, read_report)
 
 
-def _stage_table(run: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:
+def _stage_artifact(run: mlflow_reader.TrackedRun, stage: str, path: Path) -> bytes | None:
     run_id = run.tags.get(f"stage.{stage}.run_id")
     return mlflow_reader.read_artifact(run_id, path.relative_to("reports")) if run_id else None
 

@@ -6,16 +6,18 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pipeline.compare.explorers import join_explorers
 from pipeline.report.explorer.build import ExplorerInputs, build_explorer
-from pipeline.report.explorer.contract import Explorer
+from pipeline.report.explorer.contract import Comparison, Explorer, PageData
 from pipeline.report.explorer.page import render_page
 from pipeline.stats.measure_sets import RANKER
-from tests.support.explorer import explorer_inputs
+from tests.support.explorer import changed, explorer_inputs, predicting, unmasked_predictions
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = (
@@ -64,9 +66,9 @@ class Visits:
         self.said: list[str] = []
         self.requests: list[str] = []
 
-    def open(self, explorer: Explorer, state: str = "") -> Page:
+    def open(self, data: PageData, state: str = "") -> Page:
         file = self.folder / "explorer.html"
-        file.write_text(render_page(explorer), encoding="utf-8")
+        file.write_text(render_page(data), encoding="utf-8")
         page = self.open_file(file, state)
         page.wait_for_selector('[role="grid"]')
         return page
@@ -84,15 +86,9 @@ def select(page: Page, head: int) -> None:
     page.locator(f'[data-head="{head}"]').click()
 
 
-def test_it_opens_from_disk_and_asks_for_nothing(visited: Visits, explorer: Explorer):
-    page = visited.open(explorer)
-    assert page.locator(".cell").count() == 8
-    assert [url.split("/")[-1] for url in visited.requests] == ["explorer.html"]
-
-
-def test_it_works_in_a_sandboxed_frame_of_a_blob(visited: Visits, explorer: Explorer):
+def open_in_frame(visited: Visits, data: PageData) -> Page:
     """The way that MLflow shows artifacts: no storage, no downloads, no address of its own."""
-    content = json.dumps(render_page(explorer)).replace("<", "\\u003c")
+    content = json.dumps(render_page(data)).replace("<", "\\u003c")
     holder = visited.folder / "holder.html"
     holder.write_text(
         f"<iframe sandbox='allow-scripts' width=1300 height=900></iframe><script>"
@@ -100,7 +96,17 @@ def test_it_works_in_a_sandboxed_frame_of_a_blob(visited: Visits, explorer: Expl
         "</script>",
         encoding="utf-8",
     )
-    page = visited.open_file(holder)
+    return visited.open_file(holder)
+
+
+def test_it_opens_from_disk_and_asks_for_nothing(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer)
+    assert page.locator(".cell").count() == 8
+    assert [url.split("/")[-1] for url in visited.requests] == ["explorer.html"]
+
+
+def test_it_works_in_a_sandboxed_frame_of_a_blob(visited: Visits, explorer: Explorer):
+    page = open_in_frame(visited, explorer)
     frame = page.frame_locator("iframe")
     frame.locator('[data-head="3"]').click()
     assert "Head 0.3" in frame.locator("#head-title").inner_text()
@@ -231,16 +237,24 @@ def empty(inputs: ExplorerInputs) -> Explorer:
     return build_explorer(inputs, shown=0, mib=2)
 
 
-def test_narrow_and_dark_pages_need_no_sideways_scrolling(browser: Browser, explorer: Explorer, tmp_path: Path):
-    file = tmp_path / "explorer.html"
-    file.write_text(render_page(explorer), encoding="utf-8")
+def sideways(browser: Browser, data: PageData, folder: Path) -> list[int]:
+    """Widths, of a phone and of a tablet, at which the dark page is wider than its window."""
+    file = folder / "explorer.html"
+    file.write_text(render_page(data), encoding="utf-8")
+    too_narrow = []
     for width in (390, 800):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="dark")
         page = context.new_page()
         page.goto(file.as_uri())
         page.wait_for_selector(".matrix rect")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            too_narrow.append(width)
         context.close()
+    return too_narrow
+
+
+def test_narrow_and_dark_pages_need_no_sideways_scrolling(browser: Browser, explorer: Explorer, tmp_path: Path):
+    assert sideways(browser, explorer, tmp_path) == []
 
 
 def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
@@ -316,3 +330,137 @@ def test_a_click_among_384_heads_is_seen_at_once(visited: Visits):
     )
     assert sorted(times)[2] < 100, times
     assert "Head 23.15" in page.locator("#head-title").inner_text()
+
+
+CHANGED_PAIRS = {5: 1, 17: 3}  # of the first run -> steps that its grade moves
+
+
+@pytest.fixture(scope="module")
+def comparison(explorer: Explorer) -> Comparison:
+    """Two runs that differ in three heads and two pairs, and in the effect of a fourth head."""
+
+    def plant(values: dict[str, Any]) -> None:
+        heads = values["heads"]
+        heads[2]["verdict"] = "harmful"
+        heads[6]["decision"]["decision"] = "protected"
+        for name, score in zip(values["functions"], heads[3]["scores"], strict=True):
+            score["is_labelled"] = name in ("cls", "sep")
+        heads[7]["effects"][0]["change"][0] -= 0.25
+        values["run"]["setting"][1][1] = "another model"
+
+    was = unmasked_predictions(explorer)
+    moved = {pair: (was[pair] + steps) % 5 for pair, steps in CHANGED_PAIRS.items()}
+    return join_explorers("HEAD~1", "<b>mine</b>", explorer, changed(explorer, plant, predicting(moved)))
+
+
+def test_two_runs_show_the_heads_and_pairs_that_changed(visited: Visits, comparison: Comparison):
+    page = visited.open(comparison)
+    rows = page.locator("#changed-heads tbody tr").all_inner_texts()
+    assert [row.split("\t")[:2] for row in rows] == [["0.2", "verdict"], ["0.3", "labels"], ["1.2", "decision"]]
+    assert [row.split("→ ")[1] for row in rows] == ["harmful", "cls, sep", "protected"]
+    pairs = page.locator("#run-pairs tbody tr").all()
+    assert [int(row.get_attribute("data-pair") or -1) for row in pairs] == list(CHANGED_PAIRS)
+    first, second = unmasked_predictions(comparison.first), unmasked_predictions(comparison.second)
+    for pair, row in zip(CHANGED_PAIRS, pairs, strict=True):
+        cells = row.locator("td").all_inner_texts()
+        assert [cell[-1] for cell in cells[3:]] == [str(run[pair] + 1) for run in (first, second)]
+    assert "first: HEAD~1" in page.locator("main").inner_text()
+    assert "second: <b>mine</b>" in page.locator("main").inner_text()
+    assert [url.split("/")[-1] for url in visited.requests] == ["explorer.html"]
+
+
+def test_the_grid_shows_the_difference_to_the_second_run(visited: Visits, comparison: Comparison):
+    page = visited.open(comparison)
+    assert page.locator("#colour-by").input_value() == "difference.accuracy"
+    assert page.locator(".cell").all_inner_texts() == ["0"] * 7 + ["-25.0"]
+    changes = [run.heads[7].effects[0].change[0] or 0 for run in (comparison.first, comparison.second)]
+    words = f"1.3: accuracy {100 * changes[0]:+.1f}% in the first run, {100 * changes[1]:+.1f}% in the second"
+    assert page.locator('[data-head="7"]').get_attribute("title") == words
+    values = [option.get_attribute("value") for option in page.locator("#colour-by option").all()]
+    assert values[: len(comparison.measures)] == [f"difference.{name}" for name in comparison.measures]
+
+
+def test_either_of_two_runs_is_shown_with_what_was_chosen(visited: Visits, comparison: Comparison):
+    page = visited.open(comparison, "#head=0.2&group=0.0,0.1")
+    assert "embedded" in page.locator("header").inner_text()
+    page.get_by_label("second: ").check()
+    assert "another model" in page.locator("header").inner_text()
+    assert page.locator("#head-title .tag").first.inner_text() == "harmful"
+    assert "2 heads" in page.locator("#group-title + * + *").inner_text()
+    page.locator("#changed-heads").get_by_role("button", name="1.2").click()
+    assert "pruning: protected" in page.locator("#head-title").inner_text()
+
+
+def test_changes_between_runs_are_searched_and_stand_in_the_address(visited: Visits, comparison: Comparison):
+    page = visited.open(comparison)
+    heads, pairs = page.locator("#changed-heads tbody tr"), page.locator("#run-pairs tbody tr")
+    page.locator("#heads-search").fill("1.2")
+    assert heads.count() == 1
+    page.locator("#heads-search").fill("harmful")
+    assert heads.count() == 1
+    page.get_by_label("second: ").check()
+    title = comparison.first.pairs.titles[5]
+    page.locator("#run-search").fill(title.upper())
+    assert pairs.count() == 1
+    page.locator('.between input[name="run-shown"]').last.check()
+    page.wait_for_url(re.compile("moved=all"))
+    again = visited.open(comparison, page.evaluate("location.hash"))
+    assert again.locator("#changed-heads tbody tr").count() == 1
+    assert again.locator("#run-search").input_value() == title.upper()
+    assert again.locator('input[name="run"]').last.is_checked()
+    again.locator("#heads-search").fill("")
+    again.get_by_label("labels", exact=True).check()
+    assert again.locator("#changed-heads tbody tr").count() == 1
+    again.locator("#run-search").fill("")
+    assert "24 pairs." in again.locator(".between").inner_text()
+
+
+def test_two_runs_work_in_a_sandboxed_frame(visited: Visits, comparison: Comparison):
+    frame = open_in_frame(visited, comparison).frame_locator("iframe")
+    frame.get_by_label("second: ").check()
+    frame.locator("#changed-heads").get_by_role("button", name="0.2").click()
+    assert "harmful" in frame.locator("#head-title").inner_text()
+    frame.get_by_role("button", name="changed-heads.csv").click()
+    lines = frame.locator("textarea").input_value().splitlines()
+    assert lines[:2] == ["layer,head,what,first,second", f"0,2,verdict,{comparison.first.heads[2].verdict},harmful"]
+    frame.get_by_role("button", name="close").click()
+    frame.get_by_role("button", name="run-pairs.csv").click()
+    lines = frame.locator("textarea").input_value().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["row", *map(str, CHANGED_PAIRS)]
+
+
+def test_two_rankers_show_the_queries_whose_order_changed(visited: Visits):
+    first = build_explorer(explorer_inputs(of=RANKER), shown=3, mib=2)
+    ranks, gold, titles = unmasked_predictions(first), first.pairs.gold, first.pairs.titles
+    best, worst = (4 + ranks[4:8].index(rank) for rank in (1, 4))
+    page = visited.open(join_explorers("a", "b", first, changed(first, predicting({best: 4, worst: 1}))))
+    shown = page.locator(".between .query")
+    assert [query.get_attribute("data-query") for query in shown.all()] == ["1"]
+    cells = shown.locator("tbody td").all_inner_texts()
+    assert [cells[3].lstrip("◆▲▼ "), cells[18].lstrip("◆▲▼ ")] == [titles[worst], titles[best]]
+    falls = gold[best] > gold[worst]
+    assert ("▼ worse" if falls else "▲ better") in shown.locator("caption").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="run-queries.csv").click()
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "row,query,title,gold,before,after"
+    after = {best: 4, worst: 1}
+    expected = {pair: [ranks[pair], after.get(pair, ranks[pair])] for pair in range(4, 8)}
+    assert {int(line.split(",")[0]): [int(x) for x in line.split(",")[-2:]] for line in lines[1:]} == expected
+    page.locator(".between").get_by_label("better" if falls else "worse", exact=True).check()
+    assert shown.count() == 0
+
+
+def test_runs_of_two_shapes_say_what_is_not_compared(visited: Visits, explorer: Explorer):
+    other = build_explorer(explorer_inputs(layers=3, heads=2, queries=HOSTILE, tokens=TOKENS), shown=2, mib=2)
+    page = visited.open(join_explorers("a", "b", explorer, other), "#head=0.3")
+    assert "heads are not compared" in page.locator(".limit").inner_text()
+    assert page.locator("#changed-heads").count() == 0
+    assert page.locator("#colour-by").input_value() == "accuracy"
+    page.get_by_label("second: ").check()
+    assert page.locator(".cell").count() == 6
+    assert page.locator("#run-pairs").count() == 1
+
+
+def test_two_runs_need_no_sideways_scrolling(browser: Browser, comparison: Comparison, tmp_path: Path):
+    assert sideways(browser, comparison, tmp_path) == []

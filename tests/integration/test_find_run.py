@@ -23,7 +23,7 @@ from pipeline.tracking.run_record import RunRecord
 from tests.support.shell import REPOSITORY
 
 EXPERIMENT = "test"
-TABLES = {"head_ablation": paths.HEADS, "attention": paths.LABELS}
+STAGE_FILES = {"head_ablation": paths.HEADS, "attention": paths.LABELS, "report": paths.EXPLORER_DATA}
 
 
 def command(*words: str) -> str:
@@ -54,9 +54,11 @@ def repository(tmp_path_factory) -> Path:
         Path("dvc.yaml").write_text("stages: {}\n")
         command("git", "commit", "-qm", "no run")
         copy_run(folder, seed=1)
+        paths.EXPLORER_DATA.write_text("of seed 1")
         command("git", "add", ".")
         command("git", "commit", "-qm", "seed 1")
         copy_run(folder, seed=2)
+        paths.EXPLORER_DATA.unlink()
         command("git", "rm", "-q", "--cached", str(paths.HEADS))
         command("dvc", "add", "-q", str(paths.HEADS))
         command("git", "add", ".")
@@ -105,12 +107,21 @@ def test_a_table_that_no_cache_holds_is_said(repository, monkeypatch, tmp_path):
         find_run("HEAD")
 
 
+def test_an_explorer_is_found_with_its_run(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    assert find_run("HEAD~1").read_report(paths.EXPLORER_DATA) == b"of seed 1"
+    assert find_run("HEAD").read_report(paths.EXPLORER_DATA) is None
+    assert find_run("workspace").read_report(paths.EXPLORER_DATA) is None
+
+
 def test_the_command_line_compares_two_of_them(repository, monkeypatch):
     monkeypatch.chdir(repository)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     printed = command(sys.executable, "-m", "pipeline.compare", "HEAD~1", "mine", "--output", "page.html")
     assert re.search(r"run\.seed +1 +3\n", printed)
     assert "effects by the primary measure: 1.00." in printed
+    assert "no explorer of both runs: reports/explorer.json of HEAD~1 is damaged" in printed
+    assert "; mine has no reports/explorer.json; run" in printed
     assert (repository / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
@@ -118,7 +129,8 @@ def track(project: Path, params: dict[str, str]) -> str:
     """The repository's own run as publish and the stages write it; returns the id of the pipeline's row."""
     copy_run(project, seed=5)
     run = run_in_folder("original", project)
-    for stage, path in TABLES.items():
+    paths.EXPLORER_DATA.write_text("its explorer")
+    for stage, path in STAGE_FILES.items():
         mlflow_writer.write_run(
             RunRecord(f"its {stage}", stage, EXPERIMENT, 1000, "whole", "FINISHED", 2000, artifacts=[str(path)]),
             project,
@@ -126,7 +138,7 @@ def track(project: Path, params: dict[str, str]) -> str:
     whole = RunRecord(
         "whole", "mine", EXPERIMENT, 1000, status="FINISHED", end=2000, params=params, metrics=dict(run.metrics)
     )
-    ran = {stage: f"its {stage}" for stage in TABLES}
+    ran = {stage: f"its {stage}" for stage in STAGE_FILES}
     mlflow_writer.write_run(
         replace(whole, tags=finding_tags(paths.FINDINGS), stages=dict.fromkeys(ran, "f"), ran=ran), project
     )
@@ -154,6 +166,8 @@ def test_a_tracked_run_is_the_run_in_the_working_tree(project):
         assert len(found.metrics) == len(run_metrics({s: json.loads(p.read_text()) for s, p in STAGE_METRICS.items()}))
         assert (found.heads["difference"] == 0).all()
         assert len(found.heads) == 72
+        assert find_run(name).read_report(paths.EXPLORER_DATA) == b"its explorer"
+        assert find_run(name).read_report(paths.EXPLORER) is None
     with pytest.raises(InputError, match=f"is one stage's; name its parent run: {run_id}"):
         find_run(row_id("its attention"))
     with pytest.raises(InputError, match="2 MLflow runs begin"):

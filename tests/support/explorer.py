@@ -1,6 +1,6 @@
 """Example inputs of the explorer: a few pairs, logits of every mask, and tables whose tallies follow from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.explorer.build import ExplorerInputs
+from pipeline.report.explorer.contract import Explorer
+from pipeline.report.explorer.packing import pack, unpack
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from pipeline.tables import attention as attention_tables
 from pipeline.tables import group_ablation
@@ -59,6 +61,29 @@ def explorer_inputs(
         mapped=[_record(row, tokens) for row in range(mapped)],
         levels=_levels(mapped, layers, heads, len(tokens), random),
     )
+
+
+def changed(explorer: Explorer, *changes: Callable[[dict[str, Any]], None]) -> Explorer:
+    """A copy of the explorer with changes of its values."""
+    values = explorer.model_dump()
+    for change in changes:
+        change(values)
+    return Explorer.model_validate(values)
+
+
+def predicting(unmasked: Mapping[int, int]) -> Callable[[dict[str, Any]], None]:
+    """Change of the unmasked predictions of some pairs, by position."""
+
+    def change(values: dict[str, Any]) -> None:
+        predicted = unpack(values["predictions"]["heads"], np.uint8).copy()
+        predicted[list(unmasked)] = list(unmasked.values())
+        values["predictions"]["heads"] = pack(predicted)
+
+    return change
+
+
+def unmasked_predictions(explorer: Explorer) -> list[int]:
+    return unpack(explorer.predictions.heads, np.uint8)[: explorer.run.pairs].tolist()
 
 
 def example_split(pairs: int, queries: Sequence[str] = ()) -> pd.DataFrame:

@@ -1,4 +1,6 @@
-"""Contract of explorer.json: what the page is given, as typed values. The page's types are made from its JSON schema.
+"""Contract of what the page is given, of one run (explorer.json) or of two, as typed values.
+
+The page's types are made from its JSON schema.
 
 Heads are numbered by layer, then head: `layer * heads + head`; layers, heads and grades count from 0. Values are those
 of the result tables, undefined ones null. Arrays of many small numbers are base64 of gzip of their bytes, in C order,
@@ -13,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 SCHEMA = Path(__file__).parent / "app" / "explorer.schema.json"
 VERSION: Literal[1] = 1
@@ -238,10 +240,50 @@ class Explorer(Contract):
     cls_attention: list[ClsAttention]
 
 
+HeadAspect = Literal["verdict", "labels", "decision"]
+
+
+class HeadChange(Contract):
+    """A head's verdict, labels or pruning decision, where it is another one in the second run."""
+
+    head: HeadNumber
+    what: HeadAspect
+    first: str
+    second: str
+
+
+class CommonPairs(Contract):
+    """Test pairs of both runs, and what each run's whole model predicts of them; all lists are of the same pairs.
+
+    Predictions are grades, or ranks from 1 among the titles of the query that both runs have.
+    """
+
+    first: list[int]  # positions in the first run's pairs
+    second: list[int]  # positions in the second run's
+    before: list[int]  # predictions of the first run
+    after: list[int]  # predictions of the second run
+    query_changes: list[int] | None  # of rankers: -1 where nDCG@10 of the pair's query falls, 1 where it rises
+
+
+class Comparison(Contract):
+    """Two runs, and what differs between them."""
+
+    names: Annotated[list[str], Field(min_length=2, max_length=2)]
+    first: Explorer
+    second: Explorer
+    limits: list[str]  # what cannot be compared, or not all of it, a sentence each
+    measures: list[str]  # whose effects of heads can be subtracted
+    heads: list[HeadChange] | None  # None where the models differ in layers or heads
+    pairs: CommonPairs | None  # None where there are none, or what is predicted of them differs in kind
+
+
+PageData = Explorer | Comparison
+
+
 def schema() -> str:
     """JSON schema of the contract, as kept in SCHEMA."""
-    made = Explorer.model_json_schema()
-    for definition in (made, *made["$defs"].values()):
+    made = TypeAdapter(PageData).json_schema() | {"title": "PageData"}
+    for definition in made["$defs"].values():
         for value in definition["properties"].values():
             value.pop("title", None)  # else every field becomes a type of its own in the page's language
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"

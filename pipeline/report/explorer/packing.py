@@ -1,4 +1,4 @@
-"""Arrays as text in JSON: base64 of gzip of their bytes; four-bit levels two in a byte."""
+"""Arrays as text in JSON and back: base64 of gzip of their bytes; four-bit levels two in a byte."""
 
 import base64
 import gzip
@@ -12,6 +12,11 @@ def pack(array: np.ndarray) -> str:
     """Base64 of gzip of the array's bytes, C order, little-endian; without a time, so the same array gives the same."""
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return base64.b64encode(gzip.compress(little.tobytes(), COMPRESSION, mtime=0)).decode("ascii")
+
+
+def unpack(text: str, dtype: type[np.generic]) -> np.ndarray:
+    """The array that was packed, flat."""
+    return np.frombuffer(gzip.decompress(base64.b64decode(text)), np.dtype(dtype).newbyteorder("<"))
 
 
 def pack_levels(levels: np.ndarray) -> str:

@@ -10,23 +10,22 @@ import hashlib
 import html
 from pathlib import Path
 
-from pipeline.report.explorer.contract import Explorer
+from pipeline.report.explorer.contract import Comparison, Explorer, PageData
 from pipeline.report.explorer.packing import COMPRESSION
 
 BUNDLE = Path(__file__).parent / "bundle"
 TITLE = "Head explorer"
 
 
-def explorer_json(explorer: Explorer) -> str:
-    """explorer.json: no spaces, keys in the contract's order."""
-    return explorer.model_dump_json() + "\n"
+def explorer_json(data: PageData) -> str:
+    """The page's data, of one run explorer.json: no spaces, keys in the contract's order."""
+    return data.model_dump_json() + "\n"
 
 
-def render_page(explorer: Explorer) -> str:
-    """The page, the same bytes for the same explorer."""
+def render_page(data: PageData) -> str:
+    """The page of one run or of two, the same bytes for the same data."""
     script, style = _bundled("main.js"), _bundled("main.css")
-    packed = base64.b64encode(gzip.compress(explorer_json(explorer).encode("utf-8"), COMPRESSION, mtime=0)).decode()
-    name = html.escape(next((value for name, value in explorer.run.setting if name == "Data"), ""))
+    packed = base64.b64encode(gzip.compress(explorer_json(data).encode("utf-8"), COMPRESSION, mtime=0)).decode()
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -34,7 +33,7 @@ def render_page(explorer: Explorer) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_policy(script, style)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{TITLE}: {name}</title>
+<title>{TITLE}: {html.escape(_name(data))}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
@@ -50,6 +49,12 @@ def render_page(explorer: Explorer) -> str:
 def page_size(explorer: Explorer) -> int:
     """Bytes of the page."""
     return len(render_page(explorer).encode("utf-8"))
+
+
+def _name(data: PageData) -> str:
+    if isinstance(data, Comparison):
+        return " and ".join(data.names)
+    return next((value for name, value in data.run.setting if name == "Data"), "")
 
 
 def _bundled(name: str) -> str:

@@ -13,11 +13,15 @@ from pipeline.compare import figures
 from pipeline.compare.__main__ import compare_runs, main
 from pipeline.compare.diff import diff_runs
 from pipeline.compare.stability import stability
+from pipeline.core import paths
 from pipeline.core.errors import InputError
 from pipeline.report import canvas
 from pipeline.report.canvas import RenderedFigure
+from pipeline.report.explorer.build import build_explorer
+from pipeline.report.explorer.page import explorer_json
 from pipeline.report.tables import Table, plain_text
 from tests.integration.test_report import Page
+from tests.support.explorer import explorer_inputs
 from tests.support.frames import run_heads_frame, run_results
 from tests.support.svg import svg_texts
 
@@ -93,6 +97,44 @@ def test_the_summary_of_three_runs(known, capsys):
     assert "needed in every run: 0.0." in printed
     assert printed.splitlines()[-1] == "here/page.html"
     assert "3 runs compared" in (known / "here" / "page.html").read_text()
+
+
+def test_two_runs_are_joined_in_one_explorer_beside_the_page(known, capsys, monkeypatch):
+    runs = {run.name: with_explorer(run) for run in (FIRST, SECOND)}
+    monkeypatch.setattr(command, "find_run", runs.get)
+    assert main(["first", "second", "--output", "here/two runs#1.html"]) == 0
+    last = capsys.readouterr().out.splitlines()[-2:]
+    assert last == ["explorer of both runs: here/two runs#1_explorer.html", "here/two runs#1.html"]
+    assert "<title>Head explorer: first and second</title>" in (known / "here/two runs#1_explorer.html").read_text()
+    page = Page((known / "here/two runs#1.html").read_text())
+    assert "two%20runs%231_explorer.html" in [link["href"] for link in page.all("a")]
+
+
+def test_a_run_without_its_explorer_is_named_and_the_rest_is_compared(known, capsys, monkeypatch):
+    runs = {"first": with_explorer(FIRST), "second": SECOND}
+    monkeypatch.setattr(command, "find_run", runs.get)
+    assert main(["first", "second"]) == 0
+    said = "o explorer of both runs: second has no reports/explorer.json; run its stage report with this version"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"n{said}", "reports/comparison.html"]
+    assert ["run.seed", "13", "14"] in words("\n".join(lines))
+    assert f"N{said}." in Page((known / "reports/comparison.html").read_text()).text
+    assert not (known / "reports/comparison_explorer.html").exists()
+
+
+def test_runs_that_are_refused_have_an_explorer_of_what_can_be_compared(known, capsys, monkeypatch):
+    ranker = replace(with_explorer(SECOND), params={"finetune.objective": "listwise"})
+    monkeypatch.setattr(command, "find_run", {"first": with_explorer(FIRST), "second": ranker}.get)
+    assert main(["first", "second"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("compare: first is of a grader, second of a ranker: ")
+    assert said.endswith("; explorer of both runs: reports/comparison_explorer.html\n")
+    assert (known / "reports/comparison_explorer.html").is_file()
+
+
+def with_explorer(run):
+    content = explorer_json(build_explorer(explorer_inputs(), shown=1, mib=2)).encode()
+    return replace(run, read_report=lambda path: content if path == paths.EXPLORER_DATA else None)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 // The view as part of the page's address, where the page may change it (a sandboxed frame may not).
 
+import type { HeadChange } from "./contract";
 import type { Model } from "./model";
 
 export type Phase = "before" | "after" | "grew" | "shrank";
 export type Shown = "changed" | "worse" | "better" | "all";
 
+export type Aspect = HeadChange["what"] | "all";
+
 export interface View {
+  run: number; // the one shown, of two
   by: string;
   head: number;
   group: number[]; // sorted
@@ -15,30 +19,44 @@ export interface View {
   special: boolean; // whether [CLS] and [SEP] are drawn
   shown: Shown;
   search: string;
+  aspect: Aspect; // of heads that changed between two runs
+  headSearch: string;
+  moved: Shown; // `shown` and `search` of the pairs of two runs
+  pairSearch: string;
 }
 
-export function readAddress(model: Model, first: string): View {
-  const values = new URLSearchParams(location.hash.slice(1));
+// A view from its values; `by`: the colouring without one.
+export function readView(models: Model[], by: string, values: URLSearchParams): View {
+  const run = values.get("run") === "second" && models.length > 1 ? 1 : 0;
+  const model = models[run];
   const head = model.numberOf(values.get("head") ?? "");
   const row = Number(values.get("pair") ?? "-1");
   const pair = model.data.pairs.rows.indexOf(row);
   const group = (values.get("group") ?? "").split(",").map((short) => model.numberOf(short));
   const phases: Phase[] = ["before", "after", "grew", "shrank"];
   const filters: Shown[] = ["changed", "worse", "better", "all"];
+  const aspects: Aspect[] = ["verdict", "labels", "decision"];
+  const filter = (name: string) => filters.find((shown) => shown === values.get(name)) ?? "changed";
   return {
-    by: values.get("by") ?? first,
+    run,
+    by: values.get("by") ?? by,
     head: head ?? mostNeeded(model),
     group: [...new Set(group.filter((number): number is number => number !== null))].sort((a, b) => a - b),
     scope: values.get("scope") === "group" ? "group" : "head",
     map: Math.max(0, model.data.maps.findIndex((map) => map.pair === pair)),
     phase: phases.find((phase) => phase === values.get("phase")) ?? "after",
     special: values.get("special") === "1",
-    shown: filters.find((shown) => shown === values.get("shown")) ?? "changed",
+    shown: filter("shown"),
     search: values.get("search") ?? "",
+    aspect: aspects.find((aspect) => aspect === values.get("aspect")) ?? "all",
+    headSearch: values.get("heads") ?? "",
+    moved: filter("moved"),
+    pairSearch: values.get("pairs") ?? "",
   };
 }
 
-export function writeAddress(model: Model, view: View): void {
+export function viewValues(models: Model[], view: View): URLSearchParams {
+  const model = models[view.run];
   const map = model.data.maps[view.map];
   const values = new URLSearchParams({
     by: view.by,
@@ -50,8 +68,17 @@ export function writeAddress(model: Model, view: View): void {
     special: view.special ? "1" : "",
     shown: view.shown,
     search: view.search,
+    run: view.run ? "second" : "",
+    aspect: models.length > 1 ? view.aspect : "",
+    heads: view.headSearch,
+    moved: models.length > 1 ? view.moved : "",
+    pairs: view.pairSearch,
   });
   for (const [name, value] of [...values]) if (!value) values.delete(name);
+  return values;
+}
+
+export function writeAddress(values: URLSearchParams): void {
   try {
     history.replaceState(null, "", `#${values}`);
   } catch {

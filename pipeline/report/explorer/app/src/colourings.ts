@@ -1,6 +1,6 @@
 // What the grid's cells may be coloured by.
 
-import type { Effect, Head, Measure } from "./contract";
+import type { Effect, Explorer, Head, Measure } from "./contract";
 import * as format from "./format";
 import type { Model } from "./model";
 
@@ -22,7 +22,7 @@ export interface Colouring {
   id: string;
   group: string;
   label: string;
-  scale: "change" | "amount" | "kind";
+  scale: "change" | "amount" | "kind" | "difference";
   unit: string; // of the numbers in the cells
   value(head: Head): number | null; // above 0 is worse, of changes; place of its kind, of kinds
   text(head: Head): string; // in the cell
@@ -33,9 +33,11 @@ export interface Colouring {
 
 type Draft = Omit<Colouring, "kinds" | "limit"> & Partial<Pick<Colouring, "kinds">>;
 
-export function colourings(model: Model): Colouring[] {
+// Of a run; of two, what the second has more or less by each of `common`, measures of both.
+export function colourings(model: Model, runs: Explorer[] = [], common: string[] = []): Colouring[] {
   const { data } = model;
   const drafts = [
+    ...common.map((name) => ofDifference(model.measure(name), runs)),
     ...data.measures.map((measure, place) => ofEffect("effect of masking", measure, measure.name, (head) => head.effects[place])),
     ...ofUnlabelled(model),
     ...kindsOfHeads(model),
@@ -60,19 +62,50 @@ function withLimit(draft: Draft, heads: Head[]): Colouring {
   return { kinds: [], ...draft, limit: Math.max(...sizes) || 1 };
 }
 
+// What the effect of masking a head is in the second run beyond the first.
+function ofDifference(measure: Measure, runs: Explorer[]): Draft {
+  const places = runs.map(({ measures }) => measures.findIndex(({ name }) => name === measure.name));
+  const effects = (head: Head) => runs.map((run, which) => run.heads[head.layer * run.run.heads + head.head].effects[places[which]].change[0]);
+  const difference = (head: Head) => {
+    const [first, second] = effects(head);
+    return first === null || second === null ? null : second - first;
+  };
+  return {
+    id: `difference.${measure.name}`,
+    group: "two runs",
+    label: `${measure.label}: difference to the second run`,
+    scale: "difference",
+    unit: `second run minus first: ${unitOf(measure)}`,
+    value: (head) => signedHarm(measure, difference(head)),
+    text: (head) => cellText(measure, difference(head)),
+    words: (head) => {
+      const [first, second] = effects(head).map((effect) => format.change(measure, effect));
+      return `${measure.label} ${first} in the first run, ${second} in the second`;
+    },
+  };
+}
+
+// Above 0 where a change is for the worse, or of a distance.
+function signedHarm(measure: Measure, change: number | null): number | null {
+  return change === null ? null : measure.is_distance || measure.better === "lower" ? change : -change;
+}
+
 function ofEffect(group: string, measure: Measure, id: string, effect: (head: Head) => Effect): Draft {
-  const sign = measure.is_distance || measure.better === "lower" ? 1 : -1;
   const size = (head: Head) => effect(head).change[0];
   return {
     id,
     group,
     label: measure.label,
     scale: measure.is_distance ? "amount" : "change",
-    unit: measure.is_relative ? `% of the unmasked ${measure.label}` : `difference${measure.unit ? `, ${measure.unit}` : ""}`,
-    value: (head) => (size(head) === null ? null : sign * (size(head) as number)),
+    unit: unitOf(measure),
+    value: (head) => signedHarm(measure, size(head)),
     text: (head) => cellText(measure, size(head)),
     words: (head) => `${measure.label} ${format.change(measure, size(head))}`,
   };
+}
+
+function unitOf(measure: Measure): string {
+  return measure.is_relative ? `% of the unmasked ${measure.label}` : `difference${measure.unit ? `, ${measure.unit}` : ""}`;
 }
 
 function cellText(measure: Measure, value: number | null): string {

@@ -5,6 +5,8 @@
  * and run json-schema-to-typescript to regenerate this file.
  */
 
+export type PageData = Explorer | Comparison;
+
 /**
  * All that the explorer shows.
  */
@@ -233,4 +235,41 @@ export interface ClsAttention {
   kinds: string[];
   unmasked: number[];
   masked: number[];
+}
+/**
+ * Two runs, and what differs between them.
+ */
+export interface Comparison {
+  /**
+   * @minItems 2
+   * @maxItems 2
+   */
+  names: [string, string];
+  first: Explorer;
+  second: Explorer;
+  limits: string[];
+  measures: string[];
+  heads: HeadChange[] | null;
+  pairs: CommonPairs | null;
+}
+/**
+ * A head's verdict, labels or pruning decision, where it is another one in the second run.
+ */
+export interface HeadChange {
+  head: number;
+  what: "verdict" | "labels" | "decision";
+  first: string;
+  second: string;
+}
+/**
+ * Test pairs of both runs, and what each run's whole model predicts of them; all lists are of the same pairs.
+ *
+ * Predictions are grades, or ranks from 1 among the titles of the query that both runs have.
+ */
+export interface CommonPairs {
+  first: number[];
+  second: number[];
+  before: number[];
+  after: number[];
+  query_changes: number[] | null;
 }

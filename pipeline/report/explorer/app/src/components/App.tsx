@@ -1,14 +1,16 @@
 // The page: the grid and what is chosen in it.
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { readAddress, writeAddress, type View } from "../address";
+import { readView, viewValues, writeAddress, type View } from "../address";
 import { breaking } from "../breaking";
 import { colourings } from "../colourings";
+import type { Comparison } from "../contract";
 import { GroupEstimates } from "../estimate";
 import type { Model } from "../model";
 import { pure } from "../pure";
 import { ChangedPairs } from "./ChangedPairs";
 import { ChangedQueries } from "./ChangedQueries";
+import { BetweenRuns } from "./BetweenRuns";
 import { ClsView } from "./ClsView";
 import { GroupBuilder } from "./GroupBuilder";
 import { HeadCard } from "./HeadCard";
@@ -22,18 +24,31 @@ const SteadyGroups = pure(GroupBuilder);
 const SteadyPruning = pure(PruningList);
 const SteadyCls = pure(ClsView);
 
-export function App({ model }: { model: Model }) {
-  const choices = useMemo(() => colourings(model), [model]);
+interface Props {
+  models: Model[];
+  comparison: Comparison | null; // of two models
+}
+
+export function App({ models, comparison }: Props) {
+  const { headline } = models[0].data.run;
+  const by = comparison?.measures.includes(headline) ? `difference.${headline}` : headline;
+  const [view, setView] = useState<View>(() => readView(models, by, new URLSearchParams(location.hash.slice(1))));
+  const model = models[view.run];
+  const choices = useMemo(
+    () => colourings(model, models.map(({ data }) => data), comparison?.measures),
+    [model],
+  );
   const estimates = useMemo(() => new GroupEstimates(model), [model]);
-  const [view, setView] = useState<View>(() => readAddress(model, model.data.run.headline));
   const [building, setBuilding] = useState(false);
-  useEffect(() => writeAddress(model, view), [view]);
+  useEffect(() => writeAddress(viewValues(models, view)), [view]);
   const change = useCallback((part: Partial<View>) => setView((now) => ({ ...now, ...part })), []);
-  const lastMap = useRef(view.map);
+  const setRun = useCallback((run: number) => setView((now) => inRun(models, now, run)), []);
+  const last = useRef(view);
   useEffect(() => {
-    if (lastMap.current !== view.map) document.getElementById("pair-title")?.scrollIntoView({ block: "start" });
-    lastMap.current = view.map;
-  }, [view.map]);
+    const { run, map } = last.current;
+    if (run === view.run && map !== view.map) document.getElementById("pair-title")?.scrollIntoView({ block: "start" });
+    last.current = view;
+  }, [view]);
   const setGroup = useCallback((group: number[]) => change({ group, scope: group.length ? "group" : "head" }), []);
   const select = useCallback((head: number) => change({ head, scope: "head" }), []);
   const toggle = (head: number) => {
@@ -56,6 +71,7 @@ export function App({ model }: { model: Model }) {
         </dl>
       </header>
       <main>
+        {comparison && <BetweenRuns {...{ model, comparison, view }} onView={change} onRun={setRun} onSelect={select} />}
         <div class="left">
           <HeadGrid
             model={model}
@@ -79,6 +95,13 @@ export function App({ model }: { model: Model }) {
       </main>
     </>
   );
+}
+
+// The view of the other run, as far as it has what is chosen.
+function inRun(models: Model[], view: View, run: number): View {
+  const values = viewValues(models, view);
+  values.set("run", run ? "second" : "first");
+  return readView(models, view.by, values);
 }
 
 interface BreaksProps {
@@ -108,7 +131,13 @@ function WhatBreaks({ model, estimates, view, onView }: BreaksProps) {
       )}
       <div class="columns breaks">
         <BrokenSlices {...{ model, estimates, view, onView }} />
-        <Changed {...{ model, view, broken, onView }} />
+        <Changed
+          {...{ model, broken }}
+          {...{ shown: view.shown, search: view.search, map: view.map }}
+          onShown={(shown) => onView({ shown })}
+          onSearch={(text) => onView({ search: text })}
+          onMap={(map) => onView({ map })}
+        />
       </div>
     </section>
   );

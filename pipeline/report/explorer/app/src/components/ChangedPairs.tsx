@@ -1,72 +1,75 @@
-// Pairs that a grader grades otherwise: gold, before, after.
+// Pairs that a grader grades otherwise: gold, and the grade in both states.
 
 import { useState } from "preact/hooks";
 import type { View } from "../address";
-import { gradeFate, matcher, type Breaking } from "../breaking";
-import { csv, plural, visible } from "../format";
+import { gradeFate, matcher, pairsCsv, type Breaking, type Row } from "../breaking";
+import { plural, visible } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
-import { Filters } from "./Filters";
+import { EXAMPLE, Filters, FILTERS } from "./Filters";
 
 const PAGE = 50;
 
-interface Props {
+export interface ChangedProps {
   model: Model;
-  view: View;
   broken: Breaking;
-  onView(part: Partial<View>): void;
+  shown: View["shown"];
+  search: string;
+  map: number;
+  onShown(shown: View["shown"]): void;
+  onSearch(search: string): void;
+  onMap(map: number): void;
 }
 
-interface Row {
-  pair: number;
+interface GradedRow extends Row {
   gold: number;
-  before: number;
-  after: number;
   fate: string;
 }
 
-export function ChangedPairs({ model, view, broken, onView }: Props) {
+export function ChangedPairs({ model, broken, shown, search, map, onShown, onSearch, onMap }: ChangedProps) {
   const [length, setLength] = useState(PAGE);
   const { pairs } = model.data;
-  const every: Row[] = broken.pairs.map((pair, place) => {
+  const every: GradedRow[] = broken.pairs.map((pair, place) => {
     const [gold, before, after] = [pairs.gold[pair], broken.before[place], broken.after[place]];
     return { pair, gold, before, after, fate: gradeFate(gold, before, after) };
   });
   const count = (fate: string) => every.filter((row) => row.fate === fate).length;
-  const matches = matcher(model, view.search);
-  const rows = every.filter((row) => isShown(row.fate, view.shown) && matches(row.pair));
-  const mapped = new Map(model.data.maps.map((map, place) => [map.pair, place]));
+  const matches = matcher(model, search);
+  const rows = every.filter((row) => isShown(row.fate, shown) && matches(row.pair));
+  const mapped = new Map(model.data.maps.map((one, place) => [one.pair, place]));
   return (
     <div>
-      <p id="tally">
-        Without {broken.name}
-        {broken.isEstimate ? " (estimate)" : ""}: <b class="worse">{count("worse")}</b> right to wrong,{" "}
+      <p id={`${broken.id}tally`}>
+        {broken.lead}: <b class="worse">{count("worse")}</b> right to wrong,{" "}
         <b class="better">{count("better")}</b> wrong to right, <b>{count("other")}</b> wrong to another wrong, of{" "}
         {every.length} test pairs.
       </p>
-      <Filters view={view} what="query and title" onView={onView} />
+      <Filters id={broken.id} what="query and title" example={EXAMPLE} search={search} choices={FILTERS} chosen={shown} onSearch={onSearch} onChoose={onShown} />
       <p class="note" role="status">
         {plural(rows.length, "pair")}
         {rows.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Pairs">
-        <table id="pairs">
+      <div class="scroll tall" tabIndex={0} role="region" aria-label={`Pairs: ${broken.lead}`}>
+        <table class="pairs" id={`${broken.id}pairs`}>
           <thead>
             <tr>
               <th scope="col">query</th>
               <th scope="col">title</th>
               <th scope="col">gold</th>
-              <th scope="col">with it</th>
-              <th scope="col">without</th>
+              {broken.states.map((state) => (
+                <th scope="col" key={state}>
+                  {state}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
             {rows.slice(0, length).map((row) => (
-              <tr key={row.pair} data-pair={row.pair} class={mapped.get(row.pair) === view.map ? "current" : ""}>
+              <tr key={row.pair} data-pair={row.pair} class={mapped.get(row.pair) === map ? "current" : ""}>
                 <td dir="auto">{visible(pairs.queries[pairs.query[row.pair]])}</td>
                 <td dir="auto">
                   {mapped.has(row.pair) ? (
-                    <button type="button" class="link" onClick={() => onView({ map: mapped.get(row.pair) as number })}>
+                    <button type="button" class="link" onClick={() => onMap(mapped.get(row.pair) as number)}>
                       ◆ {visible(pairs.titles[row.pair])}
                     </button>
                   ) : (
@@ -86,7 +89,7 @@ export function ChangedPairs({ model, view, broken, onView }: Props) {
           list {Math.min(PAGE, rows.length - length)} of {rows.length - length} more
         </button>
       )}
-      <Exports files={[{ name: "pairs.csv", kind: "text/csv", text: () => pairsCsv(model, rows) }]} />
+      <Exports files={[{ name: `${broken.id}pairs.csv`, kind: "text/csv", text: () => pairsCsv(model, rows) }]} />
     </div>
   );
 }
@@ -98,15 +101,4 @@ function isShown(fate: string, shown: View["shown"]): boolean {
 // Right and wrong grades differ by a sign too, not by colour alone.
 function mark(model: Model, grade: number, gold: number): string {
   return `${grade === gold ? "✓" : "✗"} ${model.gradeText(grade)}`;
-}
-
-function pairsCsv(model: Model, rows: Row[]): string {
-  const { queries, query, titles, rows: places } = model.data.pairs;
-  const cells = rows.map((row) => [
-    places[row.pair],
-    queries[query[row.pair]],
-    titles[row.pair],
-    ...[row.gold, row.before, row.after].map((grade) => model.gradeText(grade)),
-  ]);
-  return csv([["row", "query", "title", "gold", "before", "after"], ...cells]);
 }

@@ -1,69 +1,59 @@
-// Queries whose titles a ranker orders otherwise: their first titles, before and after side by side.
+// Queries whose titles a ranker orders otherwise: their first titles, in both states side by side.
 
 import { useState } from "preact/hooks";
 import type { View } from "../address";
-import { matcher, type Breaking } from "../breaking";
+import { matcher, pairsCsv, type Row } from "../breaking";
 import { plural, visible } from "../format";
 import type { Model } from "../model";
-import { Filters } from "./Filters";
+import type { ChangedProps } from "./ChangedPairs";
+import { Exports } from "./Exports";
+import { EXAMPLE, Filters, FILTERS } from "./Filters";
 
 const PAGE = 20;
 const TITLES = 10;
 
-interface Props {
-  model: Model;
-  view: View;
-  broken: Breaking;
-  onView(part: Partial<View>): void;
-}
-
-interface Title {
-  pair: number;
-  before: number;
-  after: number;
-}
-
-export function ChangedQueries({ model, view, broken, onView }: Props) {
+export function ChangedQueries({ model, broken, shown, search, onShown, onSearch, onMap }: ChangedProps) {
   const [length, setLength] = useState(PAGE);
   const { pairs } = model.data;
-  const titles = new Map<number, Title[]>();
+  const titles = new Map<number, Row[]>();
+  const fates = new Map<number, number>();
   broken.pairs.forEach((pair, place) => {
     const title = { pair, before: broken.before[place], after: broken.after[place] };
     titles.set(pairs.query[pair], [...(titles.get(pairs.query[pair]) ?? []), title]);
+    fates.set(pairs.query[pair], broken.fates?.(place) ?? 0);
   });
-  const fate = (query: number) => (view.scope === "head" && model.queryChanges ? model.queryChanges[view.head * pairs.queries.length + query] : 0);
+  const fate = (query: number) => fates.get(query) as number;
   const every = [...titles.keys()].sort((a, b) => fate(a) - fate(b));
-  const changed = (query: number) => (titles.get(query) as Title[]).some((title) => title.before !== title.after);
-  const matches = matcher(model, view.search);
-  const shown: Record<View["shown"], (query: number) => boolean> = {
+  const changed = (query: number) => (titles.get(query) as Row[]).some((title) => title.before !== title.after);
+  const matches = matcher(model, search);
+  const isShown: Record<View["shown"], (query: number) => boolean> = {
     changed,
     worse: (query) => fate(query) < 0,
     better: (query) => fate(query) > 0,
     all: () => true,
   };
-  const found = every.filter((query) => shown[view.shown](query) && (titles.get(query) as Title[]).some((title) => matches(title.pair)));
+  const found = every.filter((query) => isShown[shown](query) && (titles.get(query) as Row[]).some((title) => matches(title.pair)));
   const count = (sign: number) => every.filter((query) => Math.sign(fate(query)) === sign).length;
   return (
     <div>
-      <p id="tally">
-        Without {broken.name}
-        {broken.isEstimate ? " (estimate)" : ""}: the order of <b>{every.filter(changed).length}</b> of {every.length} queries
+      <p id={`${broken.id}tally`}>
+        {broken.lead}: the order of <b>{every.filter(changed).length}</b> of {every.length} queries
         changes
-        {view.scope === "head" && (
+        {broken.fates && (
           <>
             ; nDCG@10 of <b class="worse">{count(-1)}</b> falls, of <b class="better">{count(1)}</b> rises
           </>
         )}
         .
       </p>
-      <Filters view={view} what="query and titles" onView={onView} />
+      <Filters id={broken.id} what="query and titles" example={EXAMPLE} search={search} choices={FILTERS} chosen={shown} onSearch={onSearch} onChoose={onShown} />
       <p class="note" role="status">
         {plural(found.length, "query").replace("querys", "queries")}
         {found.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
       </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Queries">
+      <div class="scroll tall" tabIndex={0} role="region" aria-label={`Queries: ${broken.lead}`}>
         {found.slice(0, length).map((query) => (
-          <QueryOrder key={query} {...{ model, view, onView }} query={query} titles={titles.get(query) as Title[]} fate={fate(query)} />
+          <QueryOrder key={query} {...{ model, onMap }} states={broken.states} query={query} titles={titles.get(query) as Row[]} fate={fate(query)} />
         ))}
       </div>
       {found.length > length && (
@@ -71,20 +61,21 @@ export function ChangedQueries({ model, view, broken, onView }: Props) {
           list {Math.min(PAGE, found.length - length)} of {found.length - length} more
         </button>
       )}
+      <Exports files={[{ name: `${broken.id}queries.csv`, kind: "text/csv", text: () => pairsCsv(model, found.flatMap((query) => titles.get(query) as Row[])) }]} />
     </div>
   );
 }
 
 interface OrderProps {
   model: Model;
-  view: View;
+  states: [string, string];
   query: number;
-  titles: Title[];
+  titles: Row[];
   fate: number;
-  onView(part: Partial<View>): void;
+  onMap(map: number): void;
 }
 
-function QueryOrder({ model, view, query, titles, fate, onView }: OrderProps) {
+function QueryOrder({ model, states, query, titles, fate, onMap }: OrderProps) {
   const by = (state: "before" | "after") => [...titles].sort((a, b) => a[state] - b[state]).slice(0, TITLES);
   const [before, after] = [by("before"), by("after")];
   return (
@@ -95,9 +86,9 @@ function QueryOrder({ model, view, query, titles, fate, onView }: OrderProps) {
       <thead>
         <tr>
           <th scope="col">rank</th>
-          <th scope="col">with it</th>
+          <th scope="col">{states[0]}</th>
           <th scope="col">gold</th>
-          <th scope="col">without</th>
+          <th scope="col">{states[1]}</th>
           <th scope="col">gold</th>
         </tr>
       </thead>
@@ -105,8 +96,8 @@ function QueryOrder({ model, view, query, titles, fate, onView }: OrderProps) {
         {before.map((title, place) => (
           <tr key={title.pair}>
             <td class="number">{place + 1}</td>
-            <TitleCell {...{ model, view, onView }} title={title} moved={0} />
-            <TitleCell {...{ model, view, onView }} title={after[place]} moved={after[place].before - after[place].after} />
+            <TitleCell {...{ model, onMap }} title={title} moved={0} />
+            <TitleCell {...{ model, onMap }} title={after[place]} moved={after[place].before - after[place].after} />
           </tr>
         ))}
       </tbody>
@@ -114,7 +105,7 @@ function QueryOrder({ model, view, query, titles, fate, onView }: OrderProps) {
   );
 }
 
-function TitleCell({ model, title, moved, onView }: { model: Model; view: View; title: Title; moved: number; onView(part: Partial<View>): void }) {
+function TitleCell({ model, title, moved, onMap }: { model: Model; title: Row; moved: number; onMap(map: number): void }) {
   const map = model.data.maps.findIndex((one) => one.pair === title.pair);
   const text = `${moved > 0 ? "▲ " : moved < 0 ? "▼ " : ""}${visible(model.data.pairs.titles[title.pair])}`;
   return (
@@ -123,7 +114,7 @@ function TitleCell({ model, title, moved, onView }: { model: Model; view: View; 
         {map < 0 ? (
           text
         ) : (
-          <button type="button" class="link" onClick={() => onView({ map })}>
+          <button type="button" class="link" onClick={() => onMap(map)}>
             ◆ {text}
           </button>
         )}

@@ -1,6 +1,6 @@
-// Search and filter of the breaking pairs or queries.
+// Search and filter of a list.
 
-import type { Shown, View } from "../address";
+import type { Shown } from "../address";
 
 export const FILTERS: [Shown, string][] = [
   ["changed", "all that change"],
@@ -9,30 +9,31 @@ export const FILTERS: [Shown, string][] = [
   ["all", "changed or not"],
 ];
 
-interface Props {
-  view: View;
+export const EXAMPLE = "words, or phenomenon=…"; // of a search for pairs
+
+interface Props<Choice extends string> {
+  id: string; // before those of its elements
   what: string;
-  onView(part: Partial<View>): void;
+  example: string;
+  search: string;
+  choices: [Choice, string][];
+  chosen: Choice;
+  onSearch(search: string): void;
+  onChoose(chosen: Choice): void;
 }
 
-export function Filters({ view, what, onView }: Props) {
+export function Filters<Choice extends string>({ id, what, example, search, choices, chosen, onSearch, onChoose }: Props<Choice>) {
   return (
     <div class="filters">
       <label>
         Search {what}{" "}
-        <input
-          id="search"
-          type="search"
-          placeholder="words, or phenomenon=…"
-          value={view.search}
-          onInput={(event) => onView({ search: event.currentTarget.value })}
-        />
+        <input id={`${id}search`} type="search" placeholder={example} value={search} onInput={(event) => onSearch(event.currentTarget.value)} />
       </label>
       <fieldset class="segments">
         <legend>Show</legend>
-        {FILTERS.map(([shown, label]) => (
-          <label key={shown}>
-            <input type="radio" name="shown" checked={view.shown === shown} onChange={() => onView({ shown })} />
+        {choices.map(([choice, label]) => (
+          <label key={choice}>
+            <input type="radio" name={`${id}shown`} checked={chosen === choice} onChange={() => onChoose(choice)} />
             <span>{label}</span>
           </label>
         ))}

@@ -174,6 +174,7 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
   return (
     <p class="note">
       {colouring.scale === "change" && "Red: lost. Blue: gained. "}
+      {colouring.scale === "difference" && "Red: masking it costs more in the second run. Blue: less. "}
       {colouring.scale === "amount" && "Purple: how much. "}
       {colouring.unit && `Numbers: ${colouring.unit}. `}
       {colouring.kinds.map(([code, name], place) => {

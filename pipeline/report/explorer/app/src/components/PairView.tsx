@@ -127,19 +127,18 @@ function outcome(model: Model, predicted: number): string {
 
 // The shown weights of the selected head, [query, key]; null until they are decoded.
 function useWeights(model: Model, view: View): Float32Array | null {
-  const [attention, setAttention] = useState<[number, Attention] | null>(null);
+  const [attention, setAttention] = useState<[AttentionMap, Attention] | null>(null);
+  const map = model.data.maps[view.map];
   useEffect(() => {
     let wanted = true;
-    if (model.data.maps[view.map]) {
-      model.attention(view.map).then((decoded) => wanted && setAttention([view.map, decoded]));
-    }
+    if (map) model.attention(view.map).then((decoded) => wanted && setAttention([map, decoded]));
     return () => {
       wanted = false;
     };
-  }, [model, view.map]);
-  if (!attention || attention[0] !== view.map) return null;
+  }, [map]);
+  if (!attention || attention[0] !== map) return null;
   const { before, after } = attention[1];
-  const size = model.data.maps[view.map].tokens.length ** 2;
+  const size = map.tokens.length ** 2;
   const [start, end] = [view.head * size, (view.head + 1) * size];
   const now = after.subarray(start, end);
   if (!before || view.phase === "after") return now;
