@@ -11,7 +11,7 @@ from matplotlib.colors import CenteredNorm, Colormap, Normalize
 from matplotlib.patches import Rectangle
 
 from pipeline.report.canvas import figure_of, inches, panel
-from pipeline.report.colours import INK, UNDEFINED
+from pipeline.report.colours import INK, QUIET, UNDEFINED
 
 ROW_HEIGHT = 0.28  # inches of a layer
 LEFT, BOTTOM, TOP, SCALE = 0.55, 0.5, 0.3, 0.85  # inches around a matrix, SCALE for its colour bar at the right
@@ -80,6 +80,14 @@ def write_cells(axes: Axes, texts: Sequence[Sequence[str]], values: np.ndarray, 
     for (row, column), value in np.ndenumerate(values):
         ink = _ink(colour_map(norm(value))) if np.isfinite(value) else INK
         axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=CELL_FONT, color=ink)
+
+
+def quieten_cells(axes: Axes, is_sure: np.ndarray) -> None:
+    """Write the numbers of cells that are not sure, bool [row, column], in grey where they were dark."""
+    for text in axes.texts:
+        column, row = map(int, text.get_position())
+        if not is_sure[row, column] and text.get_color() == INK:
+            text.set_color(QUIET)
 
 
 def frame_cells(

@@ -167,6 +167,7 @@ def _draw_matrix(axes: Axes, matrix: Matrix) -> None:
     norm = heatmaps.centred_norm(values[matrix.is_sure] if matrix.is_sure.any() else values, least=0.1)
     heatmaps.fill_cells(axes, values, norm, matrix.colours)
     heatmaps.annotate_cells(axes, values, norm, matrix.colours, heatmaps.signed)
+    heatmaps.quieten_cells(axes, matrix.is_sure)
     heatmaps.frame_cells(axes, matrix.is_sure, values, norm, matrix.colours)
     heatmaps.head_columns(axes, _short(matrix.percent.columns, COLUMN_LABEL), above=0.08)
     heatmaps.colour_bar(axes, norm, matrix.colours, matrix.label)

@@ -352,9 +352,9 @@ def relay_heads(results: Results) -> Table:
     more = f", {SHOWN} of {len(relays)}" if len(relays) > SHOWN else ""
     caption = (
         f"Relay heads{more}, chosen and ordered on dev, measured on test: change of the {margin.label} with their "
-        "[CLS] row, and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, and of "
-        f"the row's entropy, with the term-match heads masked (p: against random groups). {paths.MEDIATION} has the "
-        "intervals"
+        "[CLS] row, and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, "
+        "and of the row's entropy, with the term-match heads masked (p: against random groups). "
+        f"{paths.MEDIATION} has the intervals"
     )
     columns = ["head", "[CLS] row masked", "all rows masked", "share", "chance"]
     columns += ["share, change", "p", "entropy, change"]
