@@ -8,7 +8,7 @@ from pipeline.attention.head_functions import FUNCTIONS
 
 # Lines, bars and marks that are no function (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#9A9A9A", "#222222"
-QUIET = "#666666"  # text that need not be read first
+QUIET = "#505050"  # text that need not be read first; its contrast to the palest half of a scale is above 4.5
 UNDEFINED = "#DDDDDD"
 
 SCORES = "Purples"  # sequential: how much
