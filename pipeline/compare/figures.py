@@ -14,7 +14,8 @@ from pipeline.compare.stability import Stability
 from pipeline.core.heads import Head
 from pipeline.findings.wording import WORDINGS, Wording
 from pipeline.report import canvas, heatmaps, label_placement
-from pipeline.report.canvas import CHANGES, GREY, ORANGE, SCORES, FigureText, RenderedFigure
+from pipeline.report.canvas import FigureText, RenderedFigure
+from pipeline.report.colours import CHANGES, GREY, ORANGE, SCORES
 from pipeline.report.text import shortened
 
 COLUMN = 0.4  # inches of a head

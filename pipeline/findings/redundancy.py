@@ -25,7 +25,7 @@ SHOWN_SLICES = 3  # S2: slices named for a harmful head
 def random_heads(tables: select.Tables) -> Finding:
     """R1: under 20% of the heads at random cost nothing on average; beyond that the headline measure falls steadily."""
     shares = select.share_estimates(tables.contrasts, tables.headline)
-    measured = ", ".join(f"{share:.0%}: {estimate.text()}" for share, estimate in shares.items())
+    measured = ", ".join(f"{share:.0%}: {percent(estimate.value)}" for share, estimate in shares.items())
     few = [f"{share:.0%}" for share, estimate in shares.items() if estimate.random_groups < MIN_RANDOM_GROUPS]
     parts = [
         _safe_below(tables, shares),

@@ -33,7 +33,7 @@ class Wording:
     of_headline: str
     slices: str
     tallies: tuple[str, str]
-    tallied: str
+    tallied: tuple[str, str]
 
     @property
     def headline(self) -> str:
@@ -67,7 +67,7 @@ WORDINGS = {
         of_headline="",
         slices="",
         tallies=("right_to_wrong", "wrong_to_right"),
-        tallied="pairs lost / won",
+        tallied=("pairs lost", "pairs won"),
     ),
     "ranker": Wording(
         RANKER,
@@ -81,6 +81,6 @@ WORDINGS = {
         of_headline=" of nDCG@10",
         slices=" Changes on a slice are those of the queries with a title in it.",
         tallies=("queries_worse", "queries_better"),
-        tallied="queries worse / better",
+        tallied=("queries worse", "queries better"),
     ),
 }

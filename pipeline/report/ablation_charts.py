@@ -13,13 +13,15 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.findings import article, select
 from pipeline.findings.verdict import percent
 from pipeline.report import canvas
-from pipeline.report.canvas import BLUE, GREEN, GREY, INK, ORANGE, FigureText, RenderedFigure, render_figure
+from pipeline.report.canvas import FigureText, RenderedFigure, render_figure
+from pipeline.report.colours import BLUE, GREY, INK, ORANGE, function_colour
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
 from pipeline.stats.measure_sets import GRADER, MeasureSet
 
 BAR_HEIGHT = 0.28  # inches
 LEFT, WIDTH, RIGHT = 2.5, 5.0, 0.8  # inches of labels, bars, values
+BELOW = 0.8  # inches of the axis and the legend below the bars
 LABEL = 20  # columns of a group's name
 ARTICLE_MARK = "Diamonds are the article's figures, from another model on other data."
 CROSS, DOT = "x", "o"  # of a random group that has collapsed, and of another
@@ -59,7 +61,8 @@ def layers_and_halves(results: Results) -> RenderedFigure:
     layers, halves = (select.select_rows(results.groups, group_type) for group_type in ("layer", "half"))
     bars = _bars(results, layers, "layer {}", BLUE)
     bars += _bars(results, halves, "{} half", ORANGE, {"lower": article.LOWER_HALF})
-    figure, _ = bar_chart(bars, results)
+    figure, axes = bar_chart(bars, results)
+    canvas.lower_legend(axes, BELOW)
     text = FigureText(
         name="layers_and_halves",
         title="Layers and halves masked",
@@ -79,24 +82,31 @@ def function_bars(results: Results) -> RenderedFigure:
     figure, axes = bar_chart(bars, results)
     if len(random):
         low, high = 100 * random["change"].min(), 100 * random["change"].max()
-        axes.axvspan(low, high, color=GREY, alpha=0.3, lw=0, zorder=0)
+        axes.axvspan(low, high, color=GREY, alpha=0.3, lw=0, zorder=0, label="range of random heads")
+    canvas.lower_legend(axes, BELOW)
     text = FigureText(
         name="functions",
         title="Heads of a function masked",
         alt=f"Bars of the {results.headline.label} change. {describe_bars(bars)}.",
         caption=f"Change of {results.headline.label} when the heads that score highest on a function are masked "
-        f"together, {results.unit}. The heads are chosen on the dev split. Grey dots and the grey strip are random "
-        "groups of as many heads; those below a function are layer-matched. A bar within the range of its dots costs "
-        f"no more than random heads. Thin lines are 95% intervals. {_marks(results)}",
+        f"together, {results.unit}. The heads are chosen on the dev split, and each function has its colour. Grey dots "
+        "and the grey strip are random groups of as many heads; those below a function are layer-matched: as many in "
+        "each layer as the function's. A bar within the range of its dots costs no more than random heads. Thin lines "
+        f"are 95% intervals. {_marks(results)}",
     )
     return render_figure(figure, text)
 
 
 def _bars(
-    results: Results, rows: pd.DataFrame, label: str, colour: str, theirs: Mapping[str, float] | None = None
+    results: Results,
+    rows: pd.DataFrame,
+    label: str,
+    colour: str | None = None,
+    theirs: Mapping[str, float] | None = None,
 ) -> list[Bar]:
     """Bars of groups, rows of groups.csv; `label` with {} for the group's name, `theirs` as `Bar.article` by group.
 
+    Without a colour, each group has that of its function.
     The article's figures are changes of accuracy, and stand beside a grader's alone.
     """
     change, collapsed = results.headline.change, select.collapsed(rows, results.measures.collapse_by)
@@ -105,7 +115,7 @@ def _bars(
         Bar(
             label.format(shortened(str(row["group"]), LABEL)),
             float(row[change]),
-            colour,
+            colour or function_colour(str(row["group"])),
             articles.get(str(row["group"])),
             interval=(float(row[f"{change}_low"]), float(row[f"{change}_high"])),
             is_collapsed=bool(has_collapsed),
@@ -131,9 +141,9 @@ def _function_bars(results: Results) -> list[Bar]:
     """Each function's best heads, and the random groups matched to them where there are any."""
     functions, matched = (select.select_rows(results.groups, kind) for kind in ("function", "layer_matched"))
     bars = []
-    for bar in _bars(results, functions, "{}", BLUE, {"term_match": article.TERM_MATCH_FIVE}):
+    for bar in _bars(results, functions, "{}", theirs={"term_match": article.TERM_MATCH_FIVE}):
         random = random_changes(matched[matched["group"] == bar.label], results.measures)
-        bars += [bar, *_random_bar("layer-matched random", random)]
+        bars += [bar, *_random_bar("as many, same layers", random)]
     return bars
 
 
@@ -143,7 +153,7 @@ def _lower_bars(results: Results) -> list[Bar]:
     lower = halves[halves["group"] == "lower"]
     bars = _bars(results, lower, "{} half", ORANGE, {"lower": article.LOWER_HALF})
     spared_five = {"term_match": article.LOWER_HALF_EXCEPT_FIVE}
-    return bars + _bars(results, spared, "lower half except {}", GREEN, spared_five)
+    return bars + _bars(results, spared, "lower half except {}", theirs=spared_five)
 
 
 def describe_bars(bars: list[Bar]) -> str:
@@ -157,8 +167,8 @@ def bar_chart(bars: list[Bar], results: Results) -> tuple[Figure, Axes]:
     A dotted line is the level of the constant model, where the model is better than that one.
     """
     height = BAR_HEIGHT * len(bars)
-    figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, height + 0.8)
-    axes = canvas.panel(figure, LEFT, 0.5, WIDTH, height)
+    figure = canvas.blank_figure(LEFT + WIDTH + RIGHT, BELOW + height + 0.3)
+    axes = canvas.panel(figure, LEFT, BELOW, WIDTH, height)
     for index, bar in enumerate(bars):
         _draw_bar(axes, bar, index)
     axes.use_sticky_edges = False  # leave room next to the longest bar and the diamonds
@@ -177,15 +187,16 @@ def bar_chart(bars: list[Bar], results: Results) -> tuple[Figure, Axes]:
 def _draw_bar(axes: Axes, bar: Bar, index: int) -> None:
     if bar.random is not None:
         for marker, groups in _by_marker(bar.random):
-            axes.plot(100 * groups, [index] * len(groups), marker, color=bar.colour, ms=4, alpha=0.7)
+            label = "random groups" if marker == DOT else "collapsed"
+            axes.plot(100 * groups, [index] * len(groups), marker, color=bar.colour, ms=4, alpha=0.7, label=label)
         axes.plot([100 * bar.change], [index], "|", color=INK, ms=12)
     elif np.isfinite(bar.change):
         hatch: dict[str, Any] = {"hatch": "////", "ec": "white", "lw": 0} if bar.is_collapsed else {}
         axes.barh(index, 100 * bar.change, height=0.65, color=bar.colour, **hatch)
     if bar.interval is not None:
-        axes.plot(100 * np.array(bar.interval), [index, index], color=INK, lw=1)
+        axes.plot(100 * np.array(bar.interval), [index, index], color=INK, lw=1, label="95% interval")
     if bar.article is not None:
-        axes.plot([100 * bar.article], [index], "D", mfc="white", mec=INK, ms=5, zorder=3)
+        axes.plot([100 * bar.article], [index], "D", mfc="white", mec=INK, ms=5, zorder=3, label="the article")
     axes.text(1.02, index, percent(bar.change), transform=axes.get_yaxis_transform(), va="center")
 
 
@@ -249,7 +260,8 @@ def top_k(results: Results) -> RenderedFigure:
     masked = select.select_rows(results.groups, "top_k").dropna(subset=[change])
     figure, axes = canvas.change_panel(3.6, "heads masked, in order of score", results.words.change_axis)
     functions = masked.groupby("group", sort=False)
-    for (name, rows), colour, marker in zip(functions, canvas.KINDS, TOP_K_MARKERS, strict=False):
+    for (name, rows), marker in zip(functions, TOP_K_MARKERS, strict=False):
+        colour = function_colour(str(name))
         low, high = (100 * rows[f"{change}_{end}"] for end in ("low", "high"))
         axes.fill_between(rows["heads_masked"], low, high, color=colour, alpha=0.15, lw=0)
         axes.plot(rows["heads_masked"], 100 * rows[change], f"{marker}-", color=colour, ms=4, label=name)

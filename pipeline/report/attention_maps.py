@@ -1,4 +1,4 @@
-"""Attention maps of example pairs, as in the article: before and after fine-tuning, increase and decrease.
+"""Attention maps of example pairs: after fine-tuning, and what it changed.
 
 Where there is no model before fine-tuning, the map of the one there is.
 """
@@ -13,12 +13,13 @@ from tqdm import tqdm
 from pipeline.attention.example_pairs import MOST_MAPPED as MOST_TOKENS
 from pipeline.core.heads import Head
 from pipeline.report import heatmaps
-from pipeline.report.canvas import GREW, SCORES, SHRANK, FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, inches, panel, render_figure
+from pipeline.report.colours import CHANGES, GREY, SCORES
 from pipeline.report.results import ExamplePair, Results
 from pipeline.report.text import shortened, visible, width
 
 LEAST_TOKENS = 14  # a shorter pair's map is drawn as large as one of so many tokens
-CELL = 0.16  # inches a token
+CELL = 0.165  # inches a token
 COLUMN = 0.06  # inches a column of a label
 LABEL = 12  # columns of a token's label
 
@@ -43,7 +44,7 @@ def strongest(profiles: pd.DataFrame, count: int) -> dict[Head, float]:
 def example_maps(results: Results) -> list[RenderedFigure]:
     """Attention maps, one figure per example pair and head."""
     choose, draw, word = (
-        (most_changed, _four_maps, _maps_text) if results.tables.has_before else (strongest, _one_map, _map_text)
+        (most_changed, _two_maps, _maps_text) if results.tables.has_before else (strongest, _one_map, _map_text)
     )
     heads = choose(results.profiles, results.example_heads)
     pairs = tqdm(results.example_pairs, desc="maps", unit="pair", delay=1)
@@ -56,55 +57,78 @@ def example_maps(results: Results) -> list[RenderedFigure]:
 
 def _one_map(pair: ExamplePair, head: Head) -> Figure:
     """Attention [query, key] of the model."""
-    labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
-    size = len(labels)
-    values = pair.after[(*head, slice(size), slice(size))].astype(float)
-    margin, side = 0.25 + COLUMN * max(map(width, labels)), CELL * max(size, LEAST_TOKENS)
-    figure = blank_figure(margin + side + heatmaps.SCALE + 0.15, margin + side + heatmaps.TOP + 0.2)
-    axes = panel(figure, margin + 0.15, margin + 0.15, side, side)
-    _draw_map(axes, "attention", values, labels, margin, heatmaps.from_zero_norm(values, least=0.01), SCORES)
+    figure, (axes,) = _panels(pair, 1)
+    _draw_attention(axes, "attention", _map_of(pair.after, head), pair)
     return figure
 
 
-def _four_maps(pair: ExamplePair, head: Head) -> Figure:
-    """Attention [query, key] before and after fine-tuning, its increase and its decrease."""
-    labels = [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
-    size = len(labels)
+def _two_maps(pair: ExamplePair, head: Head) -> Figure:
+    """Attention [query, key] after fine-tuning, and its change."""
+    figure, (left, right) = _panels(pair, 2)
     assert pair.before is not None, "there is a model before fine-tuning"
-    before, after = (maps[(*head, slice(size), slice(size))].astype(float) for maps in (pair.before, pair.after))
-    margin = 0.25 + COLUMN * max(map(width, labels))
-    figure, panels = _four_panels(CELL * max(size, LEAST_TOKENS), margin)
-    scores = heatmaps.from_zero_norm(np.stack([before, after]), least=0.01)
-    changes = heatmaps.from_zero_norm(np.abs(after - before), least=0.01)
-    _draw_map(panels[0], "before", before, labels, margin, scores, SCORES)
-    _draw_map(panels[1], "after", after, labels, margin, scores, SCORES)
-    _draw_map(panels[2], "increase", np.maximum(after - before, 0), labels, margin, changes, GREW)
-    _draw_map(panels[3], "decrease", np.maximum(before - after, 0), labels, margin, changes, SHRANK)
+    after = _map_of(pair.after, head)
+    _draw_attention(left, "after fine-tuning", after, pair)
+    change = after - _map_of(pair.before, head)
+    norm = heatmaps.centred_norm(change[:, _in_texts(pair)], least=0.01)
+    _draw_map(right, "after minus before", change, pair, norm, CHANGES, "change of the share")
     return figure
 
 
-def _four_panels(side: float, margin: float) -> tuple[Figure, list[Axes]]:
-    """A figure with four square maps, two by two, with `margin` inches for their labels and room for colour bars."""
-    across, up = margin + side + heatmaps.SCALE + 0.15, margin + side + heatmaps.TOP + 0.2
-    figure = blank_figure(2 * across, 2 * up)
-    corners = [(column * across + margin + 0.15, row * up + margin + 0.15) for row in (1, 0) for column in (0, 1)]
-    return figure, [panel(figure, left, bottom, side, side) for left, bottom in corners]
+def _map_of(maps: np.ndarray, head: Head) -> np.ndarray:
+    """A head's map [query, key], of the tokens shown."""
+    return maps[head][:MOST_TOKENS, :MOST_TOKENS].astype(float)
+
+
+def _labels(pair: ExamplePair) -> list[str]:
+    """The tokens shown."""
+    return [shortened(token, LABEL) for token in pair.tokens[:MOST_TOKENS]]
+
+
+def _panels(pair: ExamplePair, count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with square maps side by side, and room for labels of rows at the left."""
+    labels = _labels(pair)
+    side, margin = CELL * max(len(labels), LEAST_TOKENS), 0.4 + COLUMN * max(map(width, labels))
+    across = side + heatmaps.SCALE + 0.15
+    figure = blank_figure(margin + count * across, margin + side + heatmaps.TOP + 0.05)
+    return figure, [panel(figure, margin + place * across, margin, side, side) for place in range(count)]
+
+
+def _in_texts(pair: ExamplePair) -> np.ndarray:
+    """Whether each token shown is in a text, bool [token]; all where none is."""
+    in_texts = np.array(pair.segment[:MOST_TOKENS]) >= 0
+    return in_texts if in_texts.any() else ~in_texts
+
+
+def _draw_attention(axes: Axes, title: str, values: np.ndarray, pair: ExamplePair) -> None:
+    """Shares of attention [query, key], coloured up to the largest on a token of a text, with both axes labelled."""
+    norm = heatmaps.from_zero_norm(values[:, _in_texts(pair)], least=0.01)
+    _draw_map(axes, title, values, pair, norm, SCORES, "share of attention (0 to 1)")
+    heatmaps.label_rows(axes, _labels(pair), fontsize=8)
+    beyond = inches(axes)[0] - 0.15
+    heatmaps.name_axes(axes, rows="attending (query)", columns="attended to (key)", beyond=beyond)
 
 
 def _draw_map(
-    axes: Axes, title: str, values: np.ndarray, labels: list[str], margin: float, norm: Normalize, colours: str
+    axes: Axes,
+    title: str,
+    values: np.ndarray,
+    pair: ExamplePair,
+    norm: Normalize,
+    colours: str,
+    unit: str,
 ) -> None:
-    """One map [query, key] with its tokens along both sides."""
+    """One map [query, key] with the keys' tokens below it, and lines around the texts."""
     heatmaps.fill_cells(axes, values, norm, colours)
-    heatmaps.label_rows(axes, labels, fontsize=7)
-    heatmaps.label_columns(axes, labels, fontsize=7, rotation=90)
-    heatmaps.name_axes(axes, rows="attending (query)", columns="attended to (key)", beyond=margin)
-    heatmaps.colour_bar(axes, norm, colours, "share of attention (0 to 1)")
+    heatmaps.label_columns(axes, _labels(pair), fontsize=8, rotation=90)
+    heatmaps.colour_bar(axes, norm, colours, unit)
+    for edge in 0.5 + np.flatnonzero(np.diff(pair.segment[:MOST_TOKENS])):
+        axes.axhline(edge, color=GREY, lw=0.6)
+        axes.axvline(edge, color=GREY, lw=0.6)
     axes.set_title(title)
 
 
 def _maps_text(results: Results, index: int, head: Head, change: float) -> FigureText:
-    shown = "before and after fine-tuning, increase and decrease"
+    shown = "after fine-tuning, and its change"
     return _text(results, index, head, shown, f"changed by {100 * change:+.1f} percentage points")
 
 
@@ -123,6 +147,7 @@ def _text(results: Results, index: int, head: Head, shown: str, score: str) -> F
         f"{shown}.",
         caption=f"Attention of {head.name} on one pair of the dev split, query “{shortened(pair.query, 300)}”, title "
         f"“{shortened(pair.title, 300)}”, grade {visible(results.grade_text(pair.grade))}. Each row is one "
-        f"token's attention distribution over the tokens{below}. Over the dev split this head's term_match "
-        f"{score}.{cut}",
+        f"token's attention distribution over the tokens{below}; grey lines part [CLS], [SEP] and the texts. A colour "
+        "scale ends at the largest value on a word; special tokens may lie beyond it. Over the dev split this head's "
+        f"term_match {score}.{cut}",
     )

@@ -1,4 +1,4 @@
-"""Figures as PNG and SVG bytes with their text: house style, fonts and colours, panels, rendering."""
+"""Figures as PNG and SVG bytes with their text: house style and fonts, panels, rendering."""
 
 import io
 import warnings
@@ -16,19 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipeline.report.colours import GREY, INK
 from pipeline.report.text import has_cjk
 
-# Colours safe for colour-blind readers (Okabe and Ito 2008).
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#9A9A9A", "#222222"
-# Seven categories: Okabe and Ito's colours without black and with their yellow darkened to show on white.
-KINDS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00")
-MARKERS = "osD^v"  # the next one after as many categories as there are colours
-SCORES = "Purples"  # sequential: how much
-CHANGES = "RdBu"  # diverging: red lost, blue gained, white nothing
-SHARES_OF_WAY = "RdBu_r"  # the same of shares of the way to the constant model, where more is worse
-GREW, SHRANK = "Blues", "Reds"
-UNDEFINED = "#DDDDDD"
-
+CSS = 96  # pixels an inch of a page
 LATIN = "DejaVu Sans"  # comes with matplotlib, hence the same everywhere
 CHINESE = (
     "Noto Sans CJK SC",
@@ -51,7 +42,7 @@ ADVICE = (
 )
 
 RC: dict[str, Any] = {
-    "figure.dpi": 120,
+    "figure.dpi": 1.5 * CSS,  # a PNG stays sharp on a screen of finer pixels
     "figure.facecolor": "white",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -123,6 +114,7 @@ class RenderedFigure:
     words: FigureText
     png: bytes
     svg: bytes
+    width: int  # CSS pixels, 96 an inch
 
 
 def blank_figure(width: float, height: float) -> Figure:
@@ -149,15 +141,24 @@ def figure_of(axes: Axes) -> Figure:
     return figure
 
 
-def kind_style(index: int) -> dict[str, Any]:
-    """Colour and marker of a category by its number, different for the first 35."""
-    later, colour = divmod(index, len(KINDS))
-    return {"color": KINDS[colour], "marker": MARKERS[later % len(MARKERS)]}
+def ring_needed(axes: Axes, points: np.ndarray) -> None:
+    """Draw a ring around the dots of needed heads, at points [head, 2]."""
+    x, y = points.T
+    axes.scatter(x, y, s=85, facecolors="none", edgecolors=INK, lw=1.3, label="needed", zorder=4)
 
 
 def outer_legend(axes: Axes) -> None:
     """The legend at the right of the axes."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, handletextpad=0.3)
+
+
+def lower_legend(axes: Axes, below: float) -> None:
+    """One entry a label in a row at the lower end of the `below` inches under the axes; nothing without labels."""
+    handles, labels = axes.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))
+    if entries:
+        place = (0.5, -below / inches(axes)[3])
+        axes.legend(entries.values(), entries, loc="lower center", bbox_to_anchor=place, ncols=5, borderaxespad=0.2)
 
 
 def change_panel(figure_height: float, across: str, up: str) -> tuple[Figure, Axes]:
@@ -173,7 +174,7 @@ def render_figure(figure: Figure, words: FigureText) -> RenderedFigure:
     """The figure in both formats, the same bytes for the same content."""
     svg = io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return RenderedFigure(words, _png(figure), svg.getvalue())
+    return RenderedFigure(words, _png(figure), svg.getvalue(), round(CSS * figure.get_figwidth()))
 
 
 def _png(figure: Figure) -> bytes:

@@ -10,14 +10,16 @@ from matplotlib.axes import Axes
 from pipeline.attention.head_functions import FUNCTIONS
 from pipeline.core.heads import Head
 from pipeline.report import canvas
-from pipeline.report.canvas import BLUE, GREY, ORANGE, FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.colours import BLUE, GREY, NO_FUNCTION, ORANGE, function_colour
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
 from pipeline.stats.bootstrap import SIGNIFICANCE
 from pipeline.tables.dependency import CLS, OTHER_TERM, PUNCTUATION, SEP, SHARED
 
 STRONGEST = 30  # edges drawn
-COLUMN, ROW = 0.55, 0.85  # inches of a head, of a layer
+COLUMN = 0.55  # inches of a head
+ROWS, LEAST_ROW, MOST_ROW = 6.0, 0.4, 0.85  # inches of all layers, of one at least and at most
 KIND, TOKEN = 0.32, 0.21  # inches of a kind's row, of a token's
 STATES = {"unmasked": (-0.2, BLUE, "unmasked"), "masked": (0.2, ORANGE, "term-match heads masked")}
 
@@ -28,10 +30,13 @@ def dependency_graph(results: Results) -> RenderedFigure:
     significant = results.edges[results.edges["q"] < SIGNIFICANCE]
     order = ["js", "source_layer", "source_head"]
     strongest = significant.sort_values(order, ascending=[False, True, True]).head(STRONGEST)
-    figure = blank_figure(0.7 + COLUMN * heads + 2.0, 0.6 + ROW * layers + 0.2)
-    axes = panel(figure, 0.7, 0.5, COLUMN * heads, ROW * layers)
+    height = layers * float(np.clip(ROWS / layers, LEAST_ROW, MOST_ROW))
+    figure = blank_figure(0.7 + COLUMN * heads + 1.6, 0.6 + height + 0.2)
+    axes = panel(figure, 0.7, 0.5, COLUMN * heads, height)
     _draw_edges(axes, strongest)
     _draw_nodes(axes, results.head_embedding)
+    if results.needed:
+        canvas.ring_needed(axes, np.array([(head.head, head.layer) for head in sorted(results.needed)]))
     axes.set(xlabel="head (from 0)", ylabel="layer (from 0)", xlim=(-0.6, heads - 0.4), ylim=(-0.4, layers - 0.6))
     axes.set_xticks(range(heads))
     axes.set_yticks(range(layers))
@@ -52,10 +57,10 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame) -> None:
 def _draw_nodes(axes: Axes, embedding: pd.DataFrame) -> None:
     """Draw all heads, in the colour of their first function."""
     none = embedding[embedding["function"].isna()]
-    axes.scatter(none["head"], none["layer"], s=50, color=GREY, lw=0, label="no function", zorder=3)
-    for index, function in enumerate(name for name in FUNCTIONS if name in set(embedding["function"])):
-        heads, style = embedding[embedding["function"] == function], canvas.kind_style(index)
-        axes.scatter(heads["head"], heads["layer"], s=50, lw=0, label=shortened(function, 22), zorder=3, **style)
+    axes.scatter(none["head"], none["layer"], s=50, color=NO_FUNCTION, lw=0.5, ec=GREY, label="no function", zorder=3)
+    for function in (name for name in FUNCTIONS if name in set(embedding["function"])):
+        heads, colour = embedding[embedding["function"] == function], function_colour(function)
+        axes.scatter(heads["head"], heads["layer"], s=50, color=colour, lw=0, label=shortened(function, 22), zorder=3)
 
 
 def _graph_text(results: Results, strongest: pd.DataFrame, significant: int) -> FigureText:
@@ -72,7 +77,8 @@ def _graph_text(results: Results, strongest: pd.DataFrame, significant: int) -> 
         f"attention to shared terms is significant (q < {SIGNIFICANCE}). An edge leads from a masked head "
         "to a later head; its width is the Jensen-Shannon distance of the later head's [CLS] attention "
         f"from the unmasked one (0 to 1; {first}). Orange: more attention to terms that both texts share; blue: less. "
-        f"Dots are heads, coloured by their first function. {results.pairs} pairs of the test split.",
+        f"Dots are heads, coloured by their first function as in every figure; a ring is a needed head. "
+        f"{results.pairs} pairs of the test split.",
     )
 
 

@@ -20,6 +20,8 @@ from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
 from pipeline.stats.measure_sets import GRADER
 
+PROFILED = "term_match"
+
 
 def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
     """Figures by section of the report, none in a section without data.
@@ -45,15 +47,16 @@ def draw_figures(results: Results) -> dict[str, list[RenderedFigure]]:
             else [],
             "similarity": [_head_map(results)],
             "grades": [model_charts.predicted_grades(results)] if results.measures is GRADER else [],
-            "profiles": [_profile(results, str(name)) for name in results.profiles["function"].unique()],
+            "profiles": [head_heatmaps.function_profiles(results), *_example_profile(results)],
             "maps": attention_maps.example_maps(results),
             "learning": [] if results.curve.empty else [model_charts.learning_curve(results)],
         }
 
 
-def _profile(results: Results, function: str) -> RenderedFigure:
+def _example_profile(results: Results) -> list[RenderedFigure]:
+    """All scores of the function that the article's findings are about; the explorer has those of the others."""
     draw = head_heatmaps.profile_heatmap if results.tables.has_before else head_heatmaps.profile_after
-    return draw(results, function)
+    return [draw(results, PROFILED)] if (results.profiles["function"] == PROFILED).any() else []
 
 
 def _if_ablated(results: Results, group_type: str, draw: Callable[[Results], RenderedFigure]) -> list[RenderedFigure]:
@@ -63,28 +66,22 @@ def _if_ablated(results: Results, group_type: str, draw: Callable[[Results], Ren
 
 def _head_map(results: Results) -> RenderedFigure:
     pairs = f"{results.attention['similarity_pairs']} pairs of the dev split"
-    return head_map.head_map(results.head_embedding, pairs)
+    return head_map.head_map(results.head_embedding, results.needed, pairs)
 
 
 def _subgroup_charts(results: Results) -> list[RenderedFigure]:
-    """Heat maps of the effects of groups on slices, one per slicing of the pairs."""
+    """Heat map of the effects of groups on slices, where there are any."""
     sliced = subgroup_charts.Sliced(f"{results.pairs} pairs of the test split", results.words)
-    slicings = results.slices.groupby("slice", sort=False)
-    return [
-        subgroup_charts.subgroup_chart(changes, str(slicing), sliced, results.tables.beside, number)
-        for number, (slicing, changes) in enumerate(slicings, start=1)
-    ]
+    if results.slices.empty:
+        return []
+    return [subgroup_charts.subgroup_chart(results.slices, sliced, results.tables.beside)]
 
 
 def _head_slice_charts(results: Results) -> list[RenderedFigure]:
-    """Heat maps of the effects of single heads on slices, one per slicing on which some effect is sure."""
+    """Heat map of the effects of single heads on slices, where some effect is sure."""
     sliced = subgroup_charts.Sliced(f"{results.head_pairs} pairs of the test split", results.words)
-    slicings = results.tables.head_slices.groupby("slice", sort=False)
-    charts = [
-        subgroup_charts.head_slice_chart(changes, str(slicing), results.primary, sliced, number)
-        for number, (slicing, changes) in enumerate(slicings, start=1)
-    ]
-    return [chart for chart in charts if chart is not None]
+    chart = subgroup_charts.head_slice_chart(results.tables.head_slices, results.primary, sliced)
+    return [] if chart is None else [chart]
 
 
 def write_figures(folder: Path, gallery: Mapping[str, Sequence[RenderedFigure]]) -> None:

@@ -10,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, Colormap, Normalize
 from matplotlib.patches import Rectangle
 
-from pipeline.report import canvas
 from pipeline.report.canvas import figure_of, inches, panel
+from pipeline.report.colours import INK, QUIET, UNDEFINED
 
 ROW_HEIGHT = 0.28  # inches of a layer
 LEFT, BOTTOM, TOP, SCALE = 0.55, 0.5, 0.3, 0.85  # inches around a matrix, SCALE for its colour bar at the right
 PAD = 0.06  # inches between cells and labels
 BAR = 0.12  # inches, a colour bar's width
 SLANT = 45  # degrees of labels over columns
+CELL_FONT = 8  # points
 LEVELS = 33  # of a colour scale: three scales fit a PNG's palette, and an odd number has a middle
 
 
@@ -77,8 +78,16 @@ def write_cells(axes: Axes, texts: Sequence[Sequence[str]], values: np.ndarray, 
     """Write a text into each cell, in an ink that shows on the colour of its value."""
     colour_map = _colour_map(colours)
     for (row, column), value in np.ndenumerate(values):
-        ink = _ink(colour_map(norm(value))) if np.isfinite(value) else canvas.INK
-        axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=7, color=ink)
+        ink = _ink(colour_map(norm(value))) if np.isfinite(value) else INK
+        axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=CELL_FONT, color=ink)
+
+
+def quieten_cells(axes: Axes, is_sure: np.ndarray) -> None:
+    """Write the numbers of cells that are not sure, bool [row, column], in grey where they were dark."""
+    for text in axes.texts:
+        column, row = map(int, text.get_position())
+        if not is_sure[row, column] and text.get_color() == INK:
+            text.set_color(QUIET)
 
 
 def frame_cells(
@@ -88,7 +97,7 @@ def frame_cells(
     colour_map = _colour_map(colours)
     for row, column in np.argwhere(marked):
         ink = _ink(colour_map(norm(values[row, column])))
-        axes.add_patch(Rectangle((column - 0.45, row - 0.42), 0.9, 0.84, fill=False, ec=ink, lw=0.9, ls=line))
+        axes.add_patch(Rectangle((column - 0.45, row - 0.42), 0.9, 0.84, fill=False, ec=ink, lw=1.1, ls=line))
 
 
 def label_rows(axes: Axes, labels: Sequence[str], **font: Any) -> None:
@@ -142,13 +151,13 @@ def signed(value: float) -> str:
 
 
 def _colour_map(name: str) -> Colormap:
-    return colormaps[name].resampled(LEVELS).with_extremes(bad=canvas.UNDEFINED)
+    return colormaps[name].resampled(LEVELS).with_extremes(bad=UNDEFINED)
 
 
 def _ink(background: tuple[float, float, float, float]) -> str:
     """Text colour with contrast to the background, by relative luminance (Rec. 709)."""
     red, green, blue, _ = background
-    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else canvas.INK
+    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else INK
 
 
 def _three_digits(value: float) -> str:

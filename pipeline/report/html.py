@@ -1,6 +1,7 @@
 """The report as one self-contained HTML page: styles, figures and tables are all in the file."""
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,23 @@ from pipeline.report.tables import Table
 from pipeline.report.text import visible
 from pipeline.stats.measure_sets import RANKER
 
-MAX_SVG = 64 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
+TEMPLATES = Path(__file__).parent / "templates"
+# Finding -> the section with its figure, and what the link to it says.
+SHOWN_IN = {
+    "R0": ("run", "run settings"),
+    "R1": ("random", "figure: random heads"),
+    "R2": ("layers", "figure: layers and halves"),
+    "F1": ("figure-functions", "figure: functions"),
+    "F2": ("figure-functions", "figure: functions"),
+    "F3": ("figure-functions", "figure: functions"),
+    "T1": ("profiles", "figures: attention"),
+    "S1": ("single", "figure: single heads"),
+    "S2": ("single", "figure: single heads"),
+    "D1": ("dependency", "figures: dependence"),
+    "D1-direction": ("dependency", "figures: dependence"),
+}
+
+MAX_SVG = 192 * 1024  # bytes up to which a figure goes in as SVG, sharp at any size; above it as PNG, which stays small
 
 
 def render_page(
@@ -34,6 +51,9 @@ def render_page(
         .get_template("report.html.jinja")
         .render(
             words=results.words,
+            identity=results.identity,
+            needed_heads=tables.needed_summary(results),
+            shown_in=SHOWN_IN,
             is_ranker=results.measures is RANKER,
             reordered=reordered,
             run=tables.run_table(results),
@@ -70,7 +90,7 @@ def render_page(
 def environment() -> Environment:
     """Jinja environment of the report's templates; output is escaped, invisible characters written as their codes."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
@@ -78,12 +98,20 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["embedded"] = embedded
+    environment.filters["hashed"] = _hashed
+    environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
     return environment
 
 
 def _visible(value: Any) -> Any:
     """Jinja's last step before escaping: a template's own Markup stays as it is."""
     return value if isinstance(value, Markup) else visible(str(value))
+
+
+def _hashed(script: str) -> Markup:
+    """The script's name in a Content-Security-Policy."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return Markup(f"'sha256-{digest}'")
 
 
 def embedded(picture: RenderedFigure) -> str:

@@ -8,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.findings import select
 from pipeline.report import canvas, heatmaps
-from pipeline.report.canvas import BLUE, GREEN, ORANGE, SCORES, FigureText, RenderedFigure, panel, render_figure
+from pipeline.report.canvas import FigureText, RenderedFigure, panel, render_figure
+from pipeline.report.colours import BLUE, GREEN, ORANGE, SCORES
 from pipeline.report.results import Results
 from pipeline.report.text import shortened
 from pipeline.stats.measure_sets import RANKER

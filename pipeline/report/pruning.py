@@ -1,11 +1,11 @@
 """Which heads can go: the decision on every head as a figure, the sizes tried and the controls as tables."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.colors import Normalize
 
 from pipeline.report import heatmaps
-from pipeline.report.canvas import SCORES, FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report.colours import SCORES
 from pipeline.report.results import Results
 from pipeline.report.tables import Table
 from pipeline.tables.pruning import KEEP, PROTECTED, REMOVE, UNCERTAIN, WHOLE
@@ -92,24 +92,26 @@ def ladder_table(results: Results) -> Table:
     for _, parts in pruning.ladder.groupby("rung", sort=True):
         whole = parts[parts["slice"] == WHOLE[0]].iloc[0]
         slices = parts[parts["slice"] != WHOLE[0]]
-        worst = "none is guarded"
+        worst = ["none is guarded", ""]
         if len(slices):
             beyond = slices["margin"] - pruning.measure.harm(slices["worst"])
             slice_row = slices.loc[beyond.idxmin()]
-            worst = f"{slice_row['slice']} {slice_row['value']}: {slice_row['worst']:+.3f}"
+            worst = [f"{slice_row['slice']}: {slice_row['value']}", f"{slice_row['worst']:+.3f}"]
         outcome = "passes" if parts["passed"].all() else "fails"
         rows.append(
             [
-                f"{whole['heads_removed']} heads, {whole['blocks_removed']} blocks",
+                str(whole["heads_removed"]),
+                str(whole["blocks_removed"]),
                 f"{whole['parameters_removed']:.0%}",
                 f"{whole['change']:+.4f}",
                 f"{whole['worst']:+.4f}",
-                worst,
+                *worst,
                 outcome,
             ]
         )
     label = pruning.measure.label
-    columns = ["gone", "of the parameters", f"change of {label}", "at worst", "worst slice, at worst", ""]
+    columns = ["heads gone", "blocks gone", "of the parameters", f"change of {label}", "at worst"]
+    columns += ["worst slice", "of it, at worst", ""]
     caption = (
         "Sizes tried on all test pairs, each part of the next, up to the first that fails: “at worst” is the 97.5% end "
         f"of the change's interval, which must lie within {pruning.margin:g}"
@@ -122,18 +124,13 @@ def controls_table(results: Results) -> Table:
     rows = []
     for chosen_by, sets in results.pruning.controls.groupby("chosen_by", sort=False):
         changes, divergences = sets["change"], sets["divergence"]
-        shown = _range(changes, "+.3f"), _range(divergences, ".3f")
-        rows.append([CHOSEN[str(chosen_by)], str(len(sets)), *shown])
-    columns = ["chosen by", "sets", f"change of {results.pruning.measure.label}", "divergence (nats)"]
+        shown = [f"{change:+.3f}" for change in (changes.median(), changes.min(), changes.max())]
+        rows.append([CHOSEN[str(chosen_by)], str(len(sets)), *shown, f"{divergences.median():.3f}"])
+    change = f"change of {results.pruning.measure.label}"
+    columns = ["chosen by", "sets", f"{change}, median", "lowest", "highest", "divergence (nats), median"]
     pairs = results.pruning.controls["pairs"].iloc[0]
-    caption = f"Sets of as many heads and blocks, on {pairs:,} test pairs: median, lowest to highest"
+    caption = f"Sets of as many heads and blocks, on {pairs:,} test pairs"
     return Table(caption, columns, rows)
-
-
-def _range(values: pd.Series, form: str) -> str:
-    if len(values) == 1:
-        return f"{values.iloc[0]:{form}}"
-    return f"{values.median():{form}} ({values.min():{form}} to {values.max():{form}})"
 
 
 def _text(results: Results) -> FigureText:

@@ -1,5 +1,6 @@
 """Results of all stages as the report's input."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pandas as pd
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED
 from pipeline.core import paths
 from pipeline.core.config import Params
+from pipeline.core.heads import Head
 from pipeline.core.run_names import MODEL_METRICS, PEER_METRICS
 from pipeline.findings import select
 from pipeline.findings.verdict import VERDICTS, Finding
@@ -28,6 +30,7 @@ class ExamplePair:
     title: str
     grade: float  # index of the grade, or the number that it is
     tokens: list[str]  # one string a position
+    segment: list[int]  # of each token: 0 in the query, 1 in the title, -1 where special
     before: np.ndarray | None
     after: np.ndarray
 
@@ -82,6 +85,23 @@ class Results:
     def heads(self) -> pd.DataFrame:
         """Effects of single heads masked (heads.csv)."""
         return self.tables.heads
+
+    @property
+    def needed(self) -> frozenset[Head]:
+        """Needed heads."""
+        return frozenset(map(Head.of_row, select.records(self.heads[self.heads["verdict"] == NEEDED])))
+
+    @property
+    def identity(self) -> str:
+        """What tells this run's report from another's: its data and model, and a digest of the heads' effects."""
+        setting = dict(self.setting)
+        return f"{setting['Data']}; {setting['Model']}; results {self.digest}"
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that differ where any effect of a head or group does."""
+        written = "".join(frame.to_csv(index=False, lineterminator="\n") for frame in (self.heads, self.groups))
+        return hashlib.sha256(written.encode("utf-8")).hexdigest()[:8]
 
     @property
     def groups(self) -> pd.DataFrame:
@@ -192,6 +212,7 @@ def run_setting(params: Params) -> list[tuple[str, str]]:
         ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.fine_tuned else rule),
         *objective,
         ("Training of the BiLSTM", rule),
+        ("Seed", str(params.run.seed)),
     ]
 
 

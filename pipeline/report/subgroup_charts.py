@@ -12,16 +12,18 @@ from matplotlib.figure import Figure
 from pipeline.core.heads import Head
 from pipeline.findings.verdict import percent
 from pipeline.findings.wording import Wording
-from pipeline.report import canvas, heatmaps
-from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
+from pipeline.report import heatmaps
+from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, inches, panel, render_figure
+from pipeline.report.colours import CHANGES, GREY, SHARES_OF_WAY
 from pipeline.report.text import shortened, width
 from pipeline.stats.measures import Measure
 
-COLUMN = 0.5  # inches of a slice
-COUNTS = 0.2  # inches of the line of pair counts
-LETTER = 0.068  # inches a column of a label
-ROW_LABEL, COLUMN_LABEL = 28, 34  # columns of a label
-MOST_HEADS = 25  # heads drawn of those with a sure change
+COLUMN = 0.5  # inches of a group or head
+COUNTS = 0.45  # inches of the column of pair counts
+LETTER = 0.077  # inches a column of a label
+ROW_LABEL, COLUMN_LABEL = 40, 28  # columns of a label
+MOST_HEADS = 12  # heads drawn of those with a sure change
+SLICE = ["slice", "value"]  # what names a slice: by what the pairs are sliced, and the part
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,16 @@ class Sliced:
     @property
     def counts(self) -> str:
         """What a slice's number is, and whose changes it has."""
-        return f"The number over a column is the slice's number of pairs.{self.words.slices}"
+        return f"Each slice is named with its number of pairs.{self.words.slices}"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix of changes: a row per masked group or head, a column per slice.
+    """A matrix of changes: a row per slice, a column per masked group or head.
 
     Attributes:
-        percent: the changes, NaN where there is none; index and columns name rows and slices, in the order drawn.
-        is_sure: whether the interval leaves out 0, bool [row, slice].
+        percent: the changes, NaN where there is none; index (by SLICE) and columns in the order drawn.
+        is_sure: whether the interval leaves out 0, bool [slice, column].
         colours: scale on which red is worse.
         label: of the scale.
     """
@@ -61,36 +63,33 @@ class Matrix:
     label: str
 
     @classmethod
-    def of(cls, changes: pd.DataFrame, rows: str, column: str, colours: str, label: str) -> "Matrix":
-        """Matrix of a column of fractions; `rows`: the column that names the rows. `is_sure` as the frame's."""
+    def of(cls, changes: pd.DataFrame, masked: str, column: str, colours: str, label: str) -> "Matrix":
+        """Matrix of a column of fractions; `masked`: the column that names what is masked. `is_sure` as the frame's."""
+        order = pd.MultiIndex.from_frame(changes[SLICE].drop_duplicates())
 
         def pivot(values: str) -> pd.DataFrame:
-            table = changes.pivot(index=rows, columns="value", values=values)
-            return table.reindex(index=changes[rows].unique(), columns=changes["value"].unique())
+            table = changes.pivot(index=SLICE, columns=masked, values=values)
+            return table.reindex(index=order, columns=changes[masked].unique())
 
         return cls(100 * pivot(column).astype(float), pivot("is_sure").eq(True).to_numpy(dtype=bool), colours, label)
 
 
-def subgroup_chart(
-    changes: pd.DataFrame, slicing: str, sliced: Sliced, beside: Sequence[Measure] = (), number: int = 1
-) -> RenderedFigure:
-    """Heat maps of the changes of groups of heads (row) on slices (column): of the headline measure and those beside.
+def subgroup_chart(changes: pd.DataFrame, sliced: Sliced, beside: Sequence[Measure] = ()) -> RenderedFigure:
+    """Heat maps of the changes of groups of heads (column) on slices (row): of the headline measure and those beside.
 
     Args:
-        changes: rows of slices.csv of one slicing; rows and columns keep its order.
-        slicing: what the pairs are sliced by.
+        changes: rows of slices.csv; rows and columns keep its order.
         sliced: the pairs.
-        number: of the figure among those of other slicings, for its file's name.
     """
     figure = slices_heatmap(group_matrices(changes, sliced.words, beside), pair_counts(changes))
-    return render_figure(figure, _subgroup_text(changes, slicing, sliced, beside, number))
+    return render_figure(figure, _subgroup_text(changes, sliced, beside))
 
 
 def group_matrices(changes: pd.DataFrame, words: Wording, beside: Sequence[Measure]) -> list[Matrix]:
     """Matrix of the relative headline changes of groups, and of the share of the way of each measure beside."""
-    headline = (words.measures.headline, "change", canvas.CHANGES, words.change_axis)
+    headline = (words.measures.headline, "change", CHANGES, words.change_axis)
     sure = changes.assign(is_sure=_excludes_zero(changes))
-    shares = [(measure, "to_constant", canvas.SHARES_OF_WAY, f"{measure.label}, % of the way") for measure in beside]
+    shares = [(measure, "to_constant", SHARES_OF_WAY, f"{measure.label}, % of the way") for measure in beside]
     return [
         Matrix.of(sure[sure["measure"] == measure.name], "group", column, colours, label)
         for measure, column, colours, label in [headline, *shares]
@@ -104,7 +103,7 @@ def _excludes_zero(changes: pd.DataFrame) -> pd.Series:
 
 def pair_counts(changes: pd.DataFrame) -> pd.Series:
     """Number of pairs of each slice, in the frame's order."""
-    return changes.groupby("value", sort=False)["pairs"].first()
+    return changes.groupby(SLICE, sort=False)["pairs"].first()
 
 
 def most_affected(changes: pd.DataFrame) -> pd.DataFrame:
@@ -121,14 +120,12 @@ def most_affected(changes: pd.DataFrame) -> pd.DataFrame:
     return kept.sort_values("name", key=lambda names: names.map(rank), kind="stable")
 
 
-def head_slice_chart(
-    changes: pd.DataFrame, slicing: str, measure: Measure, sliced: Sliced, number: int = 1
-) -> RenderedFigure | None:
-    """Heat map of the changes of single heads (row) on slices (column); None where no change is sure.
+def head_slice_chart(changes: pd.DataFrame, measure: Measure, sliced: Sliced) -> RenderedFigure | None:
+    """Heat map of the changes of single heads (column) on slices (row); None where no change is sure.
 
     Args:
-        changes: rows of head_slices.csv of one slicing.
-        measure: what changes. slicing, sliced, number: as of `subgroup_chart`.
+        changes: rows of head_slices.csv.
+        measure: what changes. sliced: as of `subgroup_chart`.
     """
     affected = most_affected(changes)
     heads = affected["name"].unique()
@@ -136,65 +133,64 @@ def head_slice_chart(
         return None
     shown = affected[affected["name"].isin(heads[:MOST_HEADS])]
     figure = slices_heatmap([head_matrix(shown, measure)], pair_counts(shown))
-    return render_figure(figure, _head_slice_text(changes, shown, len(heads), slicing, measure, sliced, number))
+    return render_figure(figure, _head_slice_text(changes, shown, len(heads), measure, sliced))
 
 
 def head_matrix(shown: pd.DataFrame, measure: Measure) -> Matrix:
     """Matrix of the heads' shares of the way, from rows of `most_affected`."""
-    return Matrix.of(shown, "name", "to_constant", canvas.SHARES_OF_WAY, f"{measure.label}, % of the way")
+    return Matrix.of(shown, "name", "to_constant", SHARES_OF_WAY, f"{measure.label}, % of the way")
 
 
 def slices_heatmap(matrices: Sequence[Matrix], counts: pd.Series) -> Figure:
-    """Heat maps below each other that share their slices; a scale ends at the largest sure change.
+    """Heat maps beside each other that share their slices; a scale ends at the largest sure change.
 
     Args:
         counts: pairs of each slice, in the matrices' order.
     """
-    rows = [_short(matrix.percent.index, ROW_LABEL) for matrix in matrices]
-    columns = _short(counts.index, COLUMN_LABEL)
-    left = 0.2 + LETTER * max(map(width, ["pairs", *(label for labels in rows for label in labels)]))
-    slant = LETTER * max(map(width, columns)) * math.cos(math.radians(heatmaps.SLANT)) + 0.1
-    sizes = [heatmaps.panel_size(matrix.percent.to_numpy(), COLUMN) for matrix in matrices]
-    across, gap = sizes[0][0], heatmaps.TOP
-    total = sum(up for _, up in sizes) + gap * (len(sizes) - 1)
-    figure = blank_figure(left + across + max(heatmaps.SCALE, slant), total + COUNTS + slant + 0.2)
-    bottom = 0.1 + total
-    for number, (matrix, labels, (_, up)) in enumerate(zip(matrices, rows, sizes, strict=True)):
-        bottom -= up
-        axes = panel(figure, left, bottom, across, up)
-        _draw_matrix(axes, matrix, labels)
-        if number == 0:
-            heatmaps.head_columns(axes, columns, above=COUNTS + 0.08)
-            _write_counts(axes, counts, up)
-        bottom -= gap
+    rows = _short([f"{slicing}: {value}" for slicing, value in counts.index], ROW_LABEL)
+    columns = _short([name for matrix in matrices for name in matrix.percent.columns], COLUMN_LABEL)
+    left = 0.2 + LETTER * max(map(width, rows)) + COUNTS
+    slant = LETTER * max(map(width, columns)) * math.cos(math.radians(heatmaps.SLANT)) + 0.15
+    across, up = heatmaps.panel_size(matrices[0].percent.to_numpy(), COLUMN)
+    pitch = across + max(heatmaps.SCALE, slant)
+    figure = blank_figure(left + len(matrices) * pitch, up + slant + 0.2)
+    panels = [panel(figure, left + number * pitch, 0.1, across, up) for number in range(len(matrices))]
+    for axes, matrix in zip(panels, matrices, strict=True):
+        _draw_matrix(axes, matrix)
+    _label_slices(panels[0], rows, counts)
     return figure
 
 
-def _draw_matrix(axes: Axes, matrix: Matrix, rows: Sequence[str]) -> None:
+def _draw_matrix(axes: Axes, matrix: Matrix) -> None:
+    """Cells with their numbers, names over the columns, and a line between two ways to slice."""
     values = matrix.percent.to_numpy()
     norm = heatmaps.centred_norm(values[matrix.is_sure] if matrix.is_sure.any() else values, least=0.1)
     heatmaps.fill_cells(axes, values, norm, matrix.colours)
     heatmaps.annotate_cells(axes, values, norm, matrix.colours, heatmaps.signed)
-    heatmaps.label_rows(axes, rows)
+    heatmaps.quieten_cells(axes, matrix.is_sure)
     heatmaps.frame_cells(axes, matrix.is_sure, values, norm, matrix.colours)
+    heatmaps.head_columns(axes, _short(matrix.percent.columns, COLUMN_LABEL), above=0.08)
     heatmaps.colour_bar(axes, norm, matrix.colours, matrix.label)
+    slicings = matrix.percent.index.get_level_values(0)
+    for row in np.flatnonzero(slicings[1:] != slicings[:-1]):
+        axes.axhline(row + 0.5, color=GREY, lw=0.8)
 
 
 def _short(names: Iterable[object], columns: int) -> list[str]:
     return [shortened(str(name), columns) for name in names]
 
 
-def _write_counts(axes: Axes, pairs: pd.Series, height: float) -> None:
-    """Write each slice's number of pairs between its label and its cells."""
-    middle, transform = 1 + (heatmaps.PAD + COUNTS / 2) / height, axes.get_xaxis_transform()
-    labels = [(column, str(count), "center") for column, count in enumerate(pairs)]
-    for column, label, align in [*labels, (-0.5 - heatmaps.PAD / COLUMN, "pairs", "right")]:
-        axes.text(column, middle, label, transform=transform, ha=align, va="center", fontsize=7, color=canvas.INK)
+def _label_slices(axes: Axes, rows: Sequence[str], counts: pd.Series) -> None:
+    """Write each slice's name, and its number of pairs next to its cells."""
+    heatmaps.label_rows(axes, [str(count) for count in counts], fontsize=8)
+    beyond = -(heatmaps.PAD + COUNTS) / inches(axes)[2]
+    for row, label in enumerate(rows):
+        axes.text(beyond, row, label, transform=axes.get_yaxis_transform(), ha="right", va="center")
+    across, up = inches(axes)[2:]
+    axes.text(-heatmaps.PAD / across, 1 + 0.08 / up, "pairs", transform=axes.transAxes, ha="right", fontsize=8)
 
 
-def _subgroup_text(
-    changes: pd.DataFrame, slicing: str, sliced: Sliced, beside: Sequence[Measure], number: int
-) -> FigureText:
+def _subgroup_text(changes: pd.DataFrame, sliced: Sliced, beside: Sequence[Measure]) -> FigureText:
     headline = sliced.words.measures.headline
     defined = (
         changes[changes["measure"] == headline.name].dropna(subset=["change"]).sort_values("change", kind="stable")
@@ -202,12 +198,12 @@ def _subgroup_text(
     worst = "no change is defined"
     if len(defined):
         row = defined.iloc[0]
-        group, name = shortened(str(row["group"]), ROW_LABEL), shortened(str(row["value"]), COLUMN_LABEL)
+        group, name = shortened(str(row["group"]), COLUMN_LABEL), shortened(str(row["value"]), ROW_LABEL)
         worst = f"largest loss: {group} masked on {name}, {percent(float(row['change']))}"
-    below = "".join(f" Below, the change of {measure.label}, {sliced.way}." for measure in beside)
+    below = "".join(f" At the right, the change of {measure.label}, {sliced.way}." for measure in beside)
     return FigureText(
-        name=f"subgroups_{number}",
-        title=f"Groups of heads by {slicing}",
+        name="subgroups",
+        title="Groups of heads by slice of the pairs",
         alt=f"Table of the {headline.label} change by group of heads masked and slice of the pairs; {worst}.",
         caption=f"Change of {headline.label} when the named heads are masked, in percent of the unmasked "
         f"{headline.label} on the same slice, from {sliced.pairs}.{below} Red cells are worse, blue ones better. A "
@@ -217,14 +213,14 @@ def _subgroup_text(
 
 
 def _head_slice_text(
-    changes: pd.DataFrame, shown: pd.DataFrame, heads: int, slicing: str, measure: Measure, sliced: Sliced, number: int
+    changes: pd.DataFrame, shown: pd.DataFrame, heads: int, measure: Measure, sliced: Sliced
 ) -> FigureText:
     sure = shown[shown["is_sure"]]
     drawn, worst = shown["name"].nunique(), sure.iloc[int(sure["to_constant"].abs().to_numpy().argmax())]
     every = f"the {drawn} most affected of {heads} heads" if drawn < heads else f"the {heads} heads"
     return FigureText(
-        name=f"head_slices_{number}",
-        title=f"Single heads by {slicing}",
+        name="head_slices",
+        title="Single heads by slice of the pairs",
         alt=f"Table of the change of {measure.label} by head masked and slice of the pairs; largest sure change: "
         f"{Head.of_row(worst).name} on {shortened(str(worst['value']), COLUMN_LABEL)}, "
         f"{percent(float(worst['to_constant']))} of the way.",

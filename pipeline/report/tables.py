@@ -1,18 +1,19 @@
 """The report's tables as text: a caption, column heads, and rows whose first cell names the row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.analysis.ablation_effects import HARMFUL, NEEDED, VERDICTS
+from pipeline.core import paths
 from pipeline.core.heads import Head
 from pipeline.core.run_names import MODEL_METRICS
 from pipeline.findings import select
 from pipeline.findings.functional_heads import PLACES
-from pipeline.findings.verdict import Estimate, percent
+from pipeline.findings.verdict import percent
 from pipeline.report.results import Results
 from pipeline.report.text import shortened, visible, width
 from pipeline.stats.bootstrap import SIGNIFICANCE
@@ -28,9 +29,9 @@ BASELINES = {"majority class": "test_majority_accuracy", "logistic regression on
 # decides the lexical ones.
 LEXICAL = ("exact", "missing_modifier", "wrong_modifier", "same_category", "high_overlap_trap")
 EXPECTED = {"term_match": LEXICAL} | dict.fromkeys(("previous_term", "next_term", "word_order"), ("word_order",))
+ENDS = {"low": "at least", "high": "at most"}  # of a 95% interval -> what its column is called
 ABLATION_TYPES = ("zero", "mean", "resample")
 SHOWN = 10  # heads in a table of extremes
-SHOWN_CELLS = 20  # heads and slices in the table of them
 NAMED = ("layer", "half", "function", "lower_except", "user")  # group types that are no draws
 GROUP_NAMES = {"layer": "layer {}", "half": "{} half", "lower_except": "lower half except {}", "user": "user group: {}"}
 OF_WAY = "% of the way"
@@ -53,18 +54,18 @@ def run_table(results: Results) -> Table:
         *(_grading_quality(results) if results.measures is GRADER else _ranking_quality(results)),
         ("Ablation sample", f"{results.head_pairs} test pairs for single heads, {results.pairs} for groups of heads"),
         ("Single heads masked", _verdict_counts(results)),
+        ("Digest of the results", results.digest),
     ]
-    beside = "lexical baselines" if results.measures is GRADER else "simpler models"
-    caption = f"Run settings, and {results.headline.label} compared with {beside}"
+    caption = f"Run settings, and {results.headline.label} compared with simpler models"
     return Table(caption, ["", ""], [list(row) for row in rows])
 
 
 def _grading_quality(results: Results) -> list[tuple[str, str]]:
     found = {name: results.finetune[key] for name, key in BASELINES.items() if key in results.finetune}
-    baselines = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    others = {"BiLSTM": results.bilstm["test_accuracy"]} | found
     return [
         ("Accuracy", f"{number(results.finetune.get('test_accuracy'))} of test pairs graded right"),
-        ("Lexical baselines", baselines or "not measured"),
+        ("Accuracy of others", ", ".join(f"{name} {number(value)}" for name, value in others.items())),
     ]
 
 
@@ -80,6 +81,21 @@ def _verdict_counts(results: Results) -> str:
     return f"by {results.primary.label}: {named}; inert: {results.heads['is_inert'].sum()}"
 
 
+def needed_summary(results: Results) -> str:
+    """The needed heads in a sentence, the most costly first."""
+    heads, measure = results.heads, results.primary
+    needed = _ranked(heads[heads["verdict"] == NEEDED], measure.to_constant, ascending=False)
+    if needed.empty:
+        return f"No head is shown to be needed, by {measure.label}."
+    names = [Head.of_row(row).short for row in select.records(needed.head(SHOWN))]
+    more = f" and {len(needed) - SHOWN} more" if len(needed) > SHOWN else ""
+    cost = percent(float(needed.iloc[0][results.headline.change]))
+    return (
+        f"{len(needed)} of {len(heads)} heads are needed, by {measure.label}: {', '.join(names)}{more} (layer.head, "
+        f"from 0). {names[0]} costs most: {results.headline.label} {cost} without it."
+    )
+
+
 def measure_scales(results: Results) -> Table:
     """Tested measures: unmasked and of the constant model, the size that matters, and how many heads each finds."""
     needed, words = results.heads["verdict"] == NEEDED, results.words
@@ -90,7 +106,7 @@ def measure_scales(results: Results) -> Table:
             results.heads[f"{measure.name}_q"] < SIGNIFICANCE,
         )
         values = [_plain(scale["unmasked"]), _plain(scale["constant"])]
-        way = Estimate(scale["way"], scale["way_low"], scale["way_high"], unit=select.unit_of(measure)).text()
+        way = f"{_plain_change(scale['way'], measure)} {'' if measure.is_relative else measure.unit}".rstrip()
         counts = [str(int(sure.sum())), str(int((sure & needed).sum()))]
         rows.append(
             [measure.label, *values, way, _size(scale["margin"], measure), f"{measure.better} is better", *counts]
@@ -101,7 +117,7 @@ def measure_scales(results: Results) -> Table:
         f"{results.primary.label} decides which heads are needed"
     )
     found = ["heads with q < 0.05", f"of them needed by {results.primary.label}"]
-    columns = ["measure", "unmasked", words.constant, "way (95% interval)", "size that matters", "", *found]
+    columns = ["measure", "unmasked", words.constant, "way", "size that matters", "", *found]
     return Table(caption, columns, rows)
 
 
@@ -148,7 +164,7 @@ def inert_heads(results: Results) -> Table:
     label_free = results.measures.label_free
     ranked = _ranked(results.heads[results.heads["is_inert"]], "rank", ascending=False)
     rows = [
-        [Head.of_row(row).name, str(row["rank"]), *(_estimated(row, measure) for measure in label_free), row["verdict"]]
+        [Head.of_row(row).name, str(row["rank"]), *(_change(row, measure) for measure in label_free), row["verdict"]]
         for row in select.records(ranked)
     ]
     caption = (
@@ -157,7 +173,7 @@ def inert_heads(results: Results) -> Table:
     )
     return Table(
         caption,
-        ["head", f"rank by {results.measures.rank_by.label}", *map(_with_interval, label_free), "verdict"],
+        ["head", f"rank by {results.measures.rank_by.label}", *map(_heading, label_free), "verdict"],
         rows,
     )
 
@@ -167,33 +183,26 @@ def _ranked(heads: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
 
 
 def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
-    """The first SHOWN of the ranked heads, with all tested measures beside each other."""
-    primary, (lost, won) = results.primary, results.words.tallies
-    whole = list(dict.fromkeys([primary, results.headline]))
-    others = [measure for measure in results.measures.tested if measure not in whole]
+    """The first SHOWN of the ranked heads: the primary measure with its interval, the headline one, what flips."""
+    primary, tallies = results.primary, results.words.tallies
+    beside = [measure for measure in (results.headline, results.measures.rank_by) if measure is not primary]
     rows = [
         [
             Head.of_row(row).short,
-            *(row["verdict"], percent(row[primary.to_constant]), *(_estimated(row, measure) for measure in whole)),
-            *(_plain(row[f"{primary.name}_q"]), _share(row["detectable_to_constant"]), str(row["rank"])),
-            *(_change(row, measure) for measure in others),
-            f"{row[lost]} / {row[won]}",
+            *(row["verdict"], percent(row[primary.to_constant]), _change(row, primary)),
+            *(_end(row, primary, end) for end in ENDS),
+            _plain(row[f"{primary.name}_q"]),
+            *(_change(row, measure) for measure in beside),
+            *(str(row[tally]) for tally in tallies),
         ]
         for row in select.records(ranked.head(SHOWN))
     ]
-    columns = [
-        "head",
-        "verdict",
-        f"{primary.label}, {OF_WAY}",
-        *map(_with_interval, whole),
-        "q",
-        f"detectable, {OF_WAY}",
-        "KL rank",
-    ]
-    columns += [*map(_heading, others), results.words.tallied]
+    columns = ["head", "verdict", f"{primary.label}, {OF_WAY}", _heading(primary), *ENDS.values(), "q"]
+    columns += [*map(_heading, beside), *results.words.tallied]
     more = f", {SHOWN} of {len(ranked)}" if len(ranked) > SHOWN else ""
     where = f"on {results.head_pairs} test pairs; heads are named layer.head, from 0"
-    return Table(f"{title}{more}: changes against the unmasked model {where}", columns, rows)
+    others = f"{paths.HEADS} and the explorer have the other measures with their intervals"
+    return Table(f"{title}{more}: changes against the unmasked model {where}. {others}", columns, rows)
 
 
 def _heading(measure: Measure) -> str:
@@ -201,25 +210,19 @@ def _heading(measure: Measure) -> str:
     return f"{measure.label} ({unit})" if unit else measure.label
 
 
-def _with_interval(measure: Measure) -> str:
-    return f"{_heading(measure)}, 95% interval"
-
-
-def _estimated(row: pd.Series, measure: Measure) -> str:
-    """Change and interval, in the unit that `_heading` names."""
-    estimate = select.row_estimate(row, measure)
-    return estimate.text() if measure.is_relative else replace(estimate, unit="").text()
+def _end(row: pd.Series, measure: Measure, end: str) -> str:
+    """An end of the interval of the change, in the unit that `_heading` names."""
+    return _plain_change(float(row[f"{measure.change}_{end}"]), measure)
 
 
 def _change(row: pd.Series, measure: Measure) -> str:
-    value = float(row[measure.change])
+    return _plain_change(float(row[measure.change]), measure)
+
+
+def _plain_change(value: float, measure: Measure) -> str:
     if np.isnan(value):
         return "undefined"
     return percent(value) if measure.is_relative else f"{round(value, 3) + 0.0:+.3f}"
-
-
-def _share(value: float) -> str:
-    return "undefined" if np.isnan(value) else f"{value:.1%}"
 
 
 def sure_slices(results: Results) -> Table:
@@ -230,15 +233,14 @@ def sure_slices(results: Results) -> Table:
         [
             Head.of_row(row).name,
             *(str(row["slice"]), str(row["value"]), str(row["pairs"]), percent(row["to_constant"])),
-            replace(select.long_estimate(row, measure), unit="").text(),
         ]
-        for row in select.records(sure.head(SHOWN_CELLS))
+        for row in select.records(sure.head(SHOWN))
     ]
     caption = (
         f"Slices of the pairs on which a head surely changes {measure.label}: the {len(rows)} largest of {len(sure)} "
         f"changes, of {len(slices)} compared; the intervals hold all together with 95%"
     )
-    columns = ["head", "slicing", "slice", "pairs", f"{measure.label}, {OF_WAY}", f"{_heading(measure)}, interval"]
+    columns = ["head", "slicing", "slice", "pairs", f"{measure.label}, {OF_WAY}"]
     return Table(caption, columns, rows)
 
 
@@ -269,7 +271,7 @@ def unlabelled_heads(results: Results) -> Table:
     rows = [
         [
             Head.of_row(row).name,
-            *(str(place), str(row["rank"]), *(_estimated(row, measure) for measure in label_free)),
+            *(str(place), str(row["rank"]), *(_change(row, measure) for measure in label_free)),
             "inert" if row["is_inert"] else "",
         ]
         for place, row in enumerate(select.records(ranked.head(SHOWN)), start=1)
@@ -279,7 +281,7 @@ def unlabelled_heads(results: Results) -> Table:
         f"Heads on pairs without grades, ranked by {rank_by.label}; rank correlation (Spearman) of all "
         f"{len(found)} heads with the graded pairs: {_plain(agreement)}; inert: {found['is_inert'].sum()}"
     )
-    return Table(caption, ["head", "rank", "rank on graded pairs", *map(_with_interval, label_free), ""], rows)
+    return Table(caption, ["head", "rank", "rank on graded pairs", *map(_heading, label_free), ""], rows)
 
 
 def labelled_heads(results: Results) -> Table:
@@ -290,34 +292,34 @@ def labelled_heads(results: Results) -> Table:
         names = [Head.of_row(row).short for _, row in ranked[ranked["is_labelled"]].iterrows()]
         strongest = ranked.iloc[0]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        figures = f"{strongest['score']:.3f}, {strongest['control']:.3f}, {strongest['relative_write']:.2f}"
-        rows.append([str(function), str(len(names)), f"{', '.join(names[:SHOWN])}{more}" or "none", figures])
+        figures = [f"{strongest[name]:.2f}" for name in ("score", "control", "relative_write")]
+        rows.append([str(function), str(len(names)), f"{', '.join(names[:SHOWN])}{more}" or "none", *figures])
     caption = (
         "Heads by function, as layer.head, that are not idle: score minus control exceeds "
         f"{results.tables.label_threshold:g} with its whole 95% interval, on the dev split; ranked by the lower bound "
         "of this difference times what the head writes (1 as an average head of its layer)"
     )
-    return Table(caption, ["function", "heads", "which", "strongest: score, control, write"], rows)
+    return Table(caption, ["function", "heads", "which", "highest score", "its control", "its write"], rows)
 
 
 def term_match_shift(results: Results) -> Table:
     """Term-match heads by rank: attention to each place before and after fine-tuning, and its change."""
     shift = results.tables.term_match_shift
     rows = [
-        [Head.of_row(places.iloc[0]).name, *(_shift(row) for _, row in places.iterrows())]
+        [
+            Head.of_row(places.iloc[0]).short,
+            *(f"{row[phase]:.3f}" for _, row in places.iterrows() for phase in ("before", "after")),
+        ]
         for _, places in shift.groupby("rank")
     ]
     caption = (
-        "Attention of the term-match heads before and after fine-tuning, with its change (95% interval). Heads are "
-        "labelled and ranked, and the sink is found, on half of the dev queries; this is the other half"
+        "Attention of the term-match heads, layer.head from 0, before and after fine-tuning. Heads are labelled and "
+        f"ranked, and the sink is found, on half of the dev queries; this is the other half. {paths.TERM_MATCH_SHIFT} "
+        "has the changes with their intervals"
     )
     sinks = set(shift.loc[shift["is_sink"], "function"])
     names = [f"{name} (the sink)" if place in sinks else name for place, name in PLACES.items()]
-    return Table(caption, ["head", *names], rows)
-
-
-def _shift(row: pd.Series) -> str:
-    return f"{row['before']:.3f} -> {row['after']:.3f}, {_interval(row, 'change', '{:+.3f}')}"
+    return Table(caption, ["head", *(f"{name}, {phase}" for name in names for phase in ("before", "after"))], rows)
 
 
 def worst_slices(results: Results) -> Table:
@@ -328,33 +330,34 @@ def worst_slices(results: Results) -> Table:
     for function, expected in EXPECTED.items():
         for _, worst in ranked[ranked["group"] == function].head(1).iterrows():
             verdict = "as expected" if worst["value"] in expected else "not as expected"
-            change = select.long_estimate(worst, results.headline).text()
-            rows.append([function, str(worst["value"]), change, ", ".join(expected), verdict])
-    columns = ["heads masked", "largest loss", f"{results.headline.label}, relative (95% interval)", "expected", ""]
+            rows.append([function, str(worst["value"]), percent(worst["change"]), ", ".join(expected), verdict])
+    columns = ["heads masked", "largest loss", f"{results.headline.label}, relative", "expected", ""]
     return Table("Phenomenon with the largest loss, by function of the heads masked", columns, rows)
 
 
 def relay_heads(results: Results) -> Table:
     """Relay heads, the strongest first: what their rows cost, and their attention without the term-match heads."""
     margin = results.measures.margin
+    relays = select.relay_heads(results.tables.mediation, margin)
     rows = [
         [
-            Head.of_row(row).name,
-            _interval(row, f"cls_row_{margin.change}", "{:+z.3f}"),
-            _interval(row, margin.change, "{:+z.3f}"),
-            f"{row['share']:.2f} ({row['chance']:.2f})",
-            _interval(row, "share_change", "{:+z.2f}"),
-            f"{row['p']:.3f}",
-            _interval(row, "entropy_change", "{:+z.3f}"),
+            Head.of_row(row).short,
+            *(_number(row[name], "+z.3f") for name in (f"cls_row_{margin.change}", margin.change)),
+            *(_number(row[name], ".2f") for name in ("share", "chance")),
+            *(_number(row["share_change"], "+z.2f"), _number(row["p"], ".3f")),
+            _number(row["entropy_change"], "+z.3f"),
         ]
-        for _, row in select.relay_heads(results.tables.mediation, margin).iterrows()
+        for row in select.records(relays.head(SHOWN))
     ]
+    more = f", {SHOWN} of {len(relays)}" if len(relays) > SHOWN else ""
     caption = (
-        f"Relay heads, chosen and ordered on dev, measured on test: change of the {margin.label} with their [CLS] row, "
-        "and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, and of the "
-        "row's entropy, with the term-match heads masked (p: against random groups)"
+        f"Relay heads{more}, chosen and ordered on dev, measured on test: change of the {margin.label} with their "
+        "[CLS] row, and with all their rows masked; share of [CLS]'s attention to terms on shared ones; change of it, "
+        "and of the row's entropy, with the term-match heads masked (p: against random groups). "
+        f"{paths.MEDIATION} has the intervals"
     )
-    columns = ["head", "[CLS] row masked", "all rows masked", "share (chance)", "share, change", "p", "entropy, change"]
+    columns = ["head", "[CLS] row masked", "all rows masked", "share", "chance"]
+    columns += ["share, change", "p", "entropy, change"]
     return Table(caption, columns, rows)
 
 
@@ -365,7 +368,7 @@ def joint_mediation(results: Results) -> Table:
         [
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
             str(row["heads"]),
-            *(_interval(row, name, "{:z.0%}") for name in ("mediated", "restored")),
+            *(_number(row[name], "z.0%") for name in ("mediated", "restored")),
             *(percent(row[f"{state}_{headline.change}"]) for state in ("indirect", "direct", "ablated")),
         ]
         for _, row in joint.iterrows()
@@ -382,6 +385,10 @@ def joint_mediation(results: Results) -> Table:
     states = [f"{headline.label}, {state}" for state in ("mediated", "restored")]
     columns = ["outputs", "heads", "mediated", "restored", *states, "ablated"]
     return Table(caption, columns, rows)
+
+
+def _number(value: float, form: str) -> str:
+    return "undefined" if pd.isna(value) else f"{value:{form}}"
 
 
 def _interval(row: pd.Series, name: str, form: str) -> str:

@@ -30,7 +30,7 @@ from pipeline.tables.report import FINDINGS
 from pipeline.tracking import Record
 
 PRUNING_KEYS = ("confirmed", "pairs", "pairs_needed", "parameters_removed", "blocks_removed")
-PAIR_KEYS = ("query", "title", "grade", "tokens")
+PAIR_KEYS = ("query", "title", "grade", "tokens", "segment")
 
 
 def main(params: Params, record: Record) -> None:

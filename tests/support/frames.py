@@ -511,7 +511,8 @@ def example_pair(tokens: list[str], layers: int = 6, heads: int = 12, seed: int 
     size = len(tokens)
     before, after = (random.dirichlet(np.full(size, 0.2), (layers, heads, size)).astype(np.float16) for _ in range(2))
     words = {"query": " ".join(tokens[1:5]), "title": " ".join(tokens[6:-1])} | texts
-    return ExamplePair(grade=3, tokens=tokens, before=before, after=after, **words)
+    segment = [-1, *[0] * (size // 2 - 1), *[1] * (size - size // 2 - 1), -1]
+    return ExamplePair(grade=3, tokens=tokens, segment=segment, before=before, after=after, **words)
 
 
 FINETUNE = {

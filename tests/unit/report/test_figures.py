@@ -12,10 +12,12 @@ import PIL.Image
 import pytest
 from matplotlib import colormaps, font_manager
 
+from pipeline.core.heads import Head
 from pipeline.report import (
     ablation_charts,
     attention_maps,
     canvas,
+    colours,
     figures,
     head_heatmaps,
     heatmaps,
@@ -23,7 +25,6 @@ from pipeline.report import (
     text,
 )
 from pipeline.report.canvas import (
-    CHANGES,
     CHINESE,
     LATIN,
     FigureText,
@@ -35,6 +36,7 @@ from pipeline.report.canvas import (
     render_figure,
     report_style,
 )
+from pipeline.report.colours import CHANGES
 from pipeline.stats.measure_sets import GRADER
 from tests.support import frames
 from tests.support.svg import svg_texts
@@ -72,7 +74,7 @@ def test_verdicts_are_marked_on_the_primary_measure():
     figure = blank_figure(3, 3)
     axes = panel(figure, 1, 1, 1, 1)
     way = 100 * heatmaps.head_matrix(heads, "log_loss_to_constant")
-    head_heatmaps._draw_verdicts(axes, heads, way, heatmaps.centred_norm(way, least=0.1))
+    head_heatmaps._draw_verdicts(axes, head_heatmaps._verdicts(heads), way, heatmaps.centred_norm(way, least=0.1))
     lines = {(round(one.get_x() + 0.45), round(one.get_y() + 0.42)): one.get_linestyle() for one in axes.patches}
     assert lines == {(0, 0): "-", (1, 0): "--"}
 
@@ -96,24 +98,39 @@ def test_undefined_cells_get_a_dash_and_no_colour():
     results = frames.results(2, 4)
     results.profiles.loc[results.profiles["function"] == "term_match", ["score", "chance"]] = np.nan
     drawn = head_heatmaps.profile_heatmap(results, "term_match")
-    assert Counter(svg_texts(drawn))["–"] == 3 * 8
-    assert "term_match, undefined in this data" in Counter(svg_texts(drawn))
+    assert Counter(svg_texts(drawn))["–"] == 2 * 8
+    assert "term_match after fine-tuning, undefined in this data" in Counter(svg_texts(drawn))
     assert "nan" not in drawn.words.alt + drawn.words.caption
 
 
-def test_a_profile_shows_before_after_and_change_with_chance_in_the_title():
+def test_a_profile_shows_after_and_change_with_chance_in_the_title():
     results = frames.results(2, 4)
     drawn = head_heatmaps.profile_heatmap(results, "self")
     rows = results.profiles[results.profiles["function"] == "self"]
     before, after = (100 * rows[rows["phase"] == phase]["score"].to_numpy() for phase in ("before", "after"))
-    expected = Counter(f"{score:.0f}" for score in [*before, *after])
+    expected = Counter(f"{score:.0f}" for score in after)
     expected += Counter(f"{change:+.0f}" if round(change) else "0" for change in after - before)
     assert expected <= Counter(svg_texts(drawn))
-    assert {"self, chance 4.0%", "before", "after", "after minus before", "percentage points"} <= set(
-        Counter(svg_texts(drawn))
-    )
+    assert {"self after fine-tuning, chance 4.0%", "after minus before", "percentage points"} <= set(svg_texts(drawn))
     assert "900 pairs of the dev split" in drawn.words.caption
     assert "800 pairs" in head_heatmaps.profile_heatmap(results, "term_match").words.caption
+
+
+def test_every_function_is_a_small_matrix_with_its_labelled_heads_framed():
+    results = frames.results(2, 4)
+    drawn = head_heatmaps.function_profiles(results)
+    after = results.profiles.query("phase == 'after'").groupby("function", sort=False)["score"].max()
+    titles = [f"{function}, up to {100 * score:.0f}%" for function, score in after.items()]
+    assert [line for line in svg_texts(drawn) if "up to" in line] == titles
+    labels = results.tables.labels
+    figure = blank_figure(3, 3)
+    axes = panel(figure, 1, 1, 1, 1)
+    rows = results.profiles.query("phase == 'after' and function == 'term_match'")
+    head_heatmaps._draw_small(axes, results, "term_match", rows)
+    framed = {(round(one.get_y() + 0.42), round(one.get_x() + 0.45)) for one in axes.patches}
+    labelled = labels[(labels["function"] == "term_match") & labels["is_labelled"]]
+    assert framed == set(zip(labelled["layer"], labelled["head"], strict=True)) != set()
+    assert f"term_match {len(labelled)}" in drawn.words.alt
 
 
 def test_bars_show_every_group_with_the_articles_figures():
@@ -122,7 +139,7 @@ def test_bars_show_every_group_with_the_articles_figures():
     assert {"term_match", "-45.5%", "lower half", "-63.0%", "lower half except term_match"} <= set(texts)
     assert {
         "random heads (10 groups)",
-        "layer-matched random (10 groups)",
+        "as many, same layers (10 groups)",
         "user group: <b>mine</b> & $x$",
     } <= set(texts)
     assert "article's figures" in drawn.words.caption
@@ -133,7 +150,7 @@ def test_collapsed_groups_are_hatched_beside_the_constant_graders_level():
     results = frames.results(2, 4)
     results.tables.group_scales.loc[0, "way"] = -0.5
     changes = results.groups.query("group_type == 'half'")
-    lower, upper = ablation_charts._bars(results, changes, "{} half", canvas.ORANGE)
+    lower, upper = ablation_charts._bars(results, changes, "{} half", colours.ORANGE)
     assert (lower.is_collapsed, upper.is_collapsed) == (True, False)
     _, axes = ablation_charts.bar_chart([lower, upper], results)
     assert [bool(one.get_hatch()) for one in axes.patches] == [True, False]
@@ -193,10 +210,25 @@ def test_the_heads_shown_are_those_whose_same_term_score_changed_most():
     assert len(attention_maps.most_changed(frame, 10)) == 3
 
 
-def test_maps_label_every_token_on_both_axes_of_all_four_maps():
+def test_maps_label_every_token_on_both_axes():
     [drawn] = attention_maps.example_maps(frames.results(2, 4))
-    assert Counter(svg_texts(drawn))["tickets"] == 2 * 4
-    assert {"before", "after", "increase", "decrease", "attending (query)"} <= set(svg_texts(drawn))
+    assert Counter(svg_texts(drawn))["tickets"] == 2 + 1  # the maps share the labels of their rows
+    assert {"after fine-tuning", "after minus before", "attending (query)"} <= set(svg_texts(drawn))
+
+
+def test_the_colours_of_a_map_are_those_of_words():
+    """What falls on [CLS] and [SEP] dwarfs the rest, so it does not stretch the scale."""
+    pair = frames.example_pair(frames.ENGLISH, 1, 1)
+    size = len(pair.tokens)
+    after = np.full((1, 1, size, size), 0.02, dtype=np.float16)
+    after[..., 0], after[..., 3, 4] = 0.9, 0.25
+    figure = attention_maps._two_maps(dataclasses.replace(pair, before=np.zeros_like(after), after=after), Head(0, 0))
+    shown, changed = (axes.images[0] for axes in figure.axes if len(axes.texts) > 3 and axes.get_title(loc="left"))
+    assert (shown.norm.vmin, shown.norm.vmax) == (0, pytest.approx(0.25))
+    assert (changed.norm.vmin, changed.norm.vmax) == (pytest.approx(-0.25), pytest.approx(0.25))
+    edges = 1 + np.flatnonzero(np.diff(pair.segment))
+    lines = {line.get_xdata()[0] for axes in figure.axes[:1] for line in axes.lines if np.ptp(line.get_xdata()) == 0}
+    assert lines == set(edges - 0.5)
 
 
 def test_tokens_are_never_markup_and_hidden_characters_are_seen():
