@@ -2,22 +2,21 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pipeline.report.explorer.build import ExplorerInputs, build_explorer
 from pipeline.report.explorer.contract import Explorer
 from pipeline.report.explorer.page import render_page
 from pipeline.stats.measure_sets import RANKER
+from tests.support.browser import Visits, watched_visits
 from tests.support.explorer import explorer_inputs
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",
     "<b>bold</b> & \"quoted\" 'x'",
@@ -27,14 +26,6 @@ HOSTILE = (
     "a\u202eb",
 )
 TOKENS = ("[CLS]", "北", "🚄", "<b>", "[SEP]", "רכבת", "</script>", "[SEP]")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -48,36 +39,9 @@ def explorer(inputs: ExplorerInputs) -> Explorer:
 
 
 @pytest.fixture
-def visited(browser: Browser, tmp_path: Path) -> Iterator["Visits"]:
-    visits = Visits(browser, tmp_path)
-    yield visits
-    visits.context.close()
-    assert visits.said == []
-
-
-class Visits:
-    """Pages opened from disk, what they said in the console, and what they asked for."""
-
-    def __init__(self, browser: Browser, folder: Path) -> None:
-        self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        self.folder = folder
-        self.said: list[str] = []
-        self.requests: list[str] = []
-
-    def open(self, explorer: Explorer, state: str = "") -> Page:
-        file = self.folder / "explorer.html"
-        file.write_text(render_page(explorer), encoding="utf-8")
-        page = self.open_file(file, state)
-        page.wait_for_selector('[role="grid"]')
-        return page
-
-    def open_file(self, file: Path, state: str = "") -> Page:
-        page = self.context.new_page()
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(file.as_uri() + state)
-        return page
+def visited(browser: Browser, tmp_path: Path) -> Iterator[Visits]:
+    with watched_visits(browser, tmp_path) as visits:
+        yield visits
 
 
 def select(page: Page, head: int) -> None:
