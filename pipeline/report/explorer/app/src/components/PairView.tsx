@@ -63,10 +63,10 @@ export function PairView({ model, view, onView }: Props) {
       </div>
       {weights && (
         <div class="maps">
-          <div ref={lines} class="scroll-x">
+          <div ref={lines} class="scroll-x" tabIndex={0} role="region" aria-label="Lines">
             <Lines map={map} weights={weights} special={view.special} />
           </div>
-          <div ref={matrix} class="scroll-x">
+          <div ref={matrix} class="scroll-x" tabIndex={0} role="region" aria-label="Matrix">
             <Matrix map={map} weights={weights} special={view.special} phase={view.phase} />
           </div>
         </div>
