@@ -75,6 +75,9 @@ explorer: setup  ## rebuild the explorer's script from its TypeScript (needs nod
 	python -m pipeline.report.explorer.contract
 	cd $(EXPLORER)/app && npm ci --no-audit --no-fund && npm run build
 
+picture: setup  ## draw docs/explorer.png, the README's picture, from reports/explorer.html (needs Chromium)
+	python -m tests.explorer_picture
+
 check-explorer: explorer  ## rebuild it and fail where a byte is not as committed
 	@test -z "$$(git status --porcelain -- $(EXPLORER))" || { git --no-pager diff --stat -- $(EXPLORER); \
 	    echo "$(EXPLORER) is not as committed: make explorer, then commit what it wrote" >&2; exit 1; }

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import started_browser
+from tests.support.browser import chromium, started_browser
 
 
 @pytest.fixture
@@ -19,5 +19,5 @@ def client(project: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClien
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with started_browser() as browser:
+    with started_browser(chromium()) as browser:
         yield browser

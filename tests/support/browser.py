@@ -15,17 +15,21 @@ from pipeline.report.explorer.page import render_page
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+def find_chromium() -> str | None:
+    """Path of the browser, None where there is none."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 def chromium() -> str:
     """Path of the browser. Without one the test fails in CI (the variable CI is set) and is skipped elsewhere."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = find_chromium()
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium is installed (Debian: chromium)")
     return found
 
 
 @contextmanager
-def started_browser() -> Iterator[Browser]:
-    path = chromium()
+def started_browser(path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
