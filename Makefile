@@ -7,14 +7,16 @@ KEEP ?= 20
 ADDRESS ?= 127.0.0.1
 PORT ?= 5000
 CODE := pipeline tests examples
+EXPLORER := pipeline/report/explorer
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help explorer setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs ui cleanup lock
+.PHONY: help setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs \
+    explorer check-explorer picture ui cleanup lock
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 16
 
 setup: $(BIN)/.installed  ## create .venv from locks/ (done once); TORCH=cpu or TORCH=cuda: not by what this machine has
 	@$(if $(filter-out file,$(origin PYTHON) $(origin TORCH)),locks/install.sh --check "$(PYTHON)" "$(TORCH)")
@@ -71,7 +73,14 @@ docs: setup  ## write docs/tables.md, the dictionary of every table's columns
 
 explorer: setup  ## rebuild the explorer's script from its TypeScript (needs node); users of the pipeline do not
 	python -m pipeline.report.explorer.contract
-	cd pipeline/report/explorer/app && npm ci --no-audit --no-fund && npm run build
+	cd $(EXPLORER)/app && npm ci --no-audit --no-fund && npm run build
+
+picture: setup  ## draw docs/explorer.png, the README's picture, from reports/explorer.html (needs Chromium)
+	python -m tests.explorer_picture
+
+check-explorer: explorer  ## rebuild it and fail where a byte is not as committed
+	@test -z "$$(git status --porcelain -- $(EXPLORER))" || { git --no-pager diff --stat -- $(EXPLORER); \
+	    echo "$(EXPLORER) is not as committed: make explorer, then commit what it wrote" >&2; exit 1; }
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \

@@ -36,7 +36,13 @@ def _publish(params: Params, record: Record, lock: Lock) -> None:
     flat = flatten_params(params)
     effects = _effects(paths.HEADS, flat)
     record.note = describe(flat, record.metrics, effects, _findings(paths.FINDINGS))
-    record.artifacts = [paths.REPORT, *sorted(paths.FIGURES.glob("*.png"))]
+    record.artifacts = [
+        paths.REPORT,
+        paths.EXPLORER,
+        paths.EXPLORER_DATA,
+        paths.HEADS,
+        *sorted(paths.FIGURES.glob("*.png")),
+    ]
     record.dataset = [paths.TRAIN, paths.DEV, paths.TEST]
     tracking.publish(params, record, lock)
 

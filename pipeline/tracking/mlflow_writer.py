@@ -126,10 +126,9 @@ class _Writer:
             if run:
                 computed[stage] = run
                 seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
-                tags |= {f"stage.{stage}.run_id": run.info.run_id, f"stage.{stage}.seconds": f"{seconds:.1f}"}
+                tags[f"stage.{stage}.run_id"] = run.info.run_id
             if run and ran:
                 self.client.set_tag(run.info.run_id, STAGE_FINGERPRINT_TAG, fingerprint)
-            tags[f"stage.{stage}.cached"] = "false" if ran else "true"
             stages.append(description.Stage(stage, seconds, is_cached=not ran))
         if record.note:
             text = description.with_stages(record.note, stages)
@@ -146,7 +145,7 @@ class _Writer:
                 continue
             for model_id in logged_models(self.client, run):
                 version = model_registry.register(
-                    self.client, registration, record.experiment, run, model_id, record.start
+                    self.client, registration, record.experiment, run, model_id, record.start, record.note
                 )
                 self.client.set_tag(run_id, registration.tag, version)
                 self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])

@@ -9,6 +9,7 @@ that the alias followed was started.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.tracking.description import LENGTH
 from pipeline.tracking.execution import tracking_lock
 from pipeline.tracking.mlflow_client import LOCK_SECONDS
 
@@ -29,34 +30,53 @@ class Registration:
         suffix: of the registered model's name, behind the experiment's.
         alias: of the newest version.
         tag: of the parent run, which names the version.
+        about: description of the registered model.
     """
 
     suffix: str
     alias: str
     tag: str
+    about: str
 
     def model_name(self, experiment: str) -> str:
         """Name of the registered model: the experiment's, without what MLflow refuses in one."""
         return experiment.replace("/", "_").replace(":", "_") + self.suffix
 
 
-FULL = Registration("", "newest", "model.version")
-PRUNED = Registration("-pruned", "pruned", "pruned_model.version")
+FULL = Registration(
+    "",
+    "newest",
+    "model.version",
+    "The model whose heads are analysed; `newest` is that of the latest finished pipeline.",
+)
+PRUNED = Registration(
+    "-pruned",
+    "pruned",
+    "pruned_model.version",
+    "The same without the heads and neurons that pruning removes; `pruned` is that of the latest finished pipeline.",
+)
 REGISTRATIONS = {"finetune": FULL, "pruning": PRUNED}  # by stage
 
 
 def register(
-    client: "MlflowClient", registration: Registration, experiment: str, run: "Run", model_id: str, parent_start: int
+    client: "MlflowClient",
+    registration: Registration,
+    experiment: str,
+    run: "Run",
+    model_id: str,
+    parent_start: int,
+    note: str,
 ) -> str:
     """Register the one model that a stage's run logged, unless it is already, and return its version.
 
-    The alias follows the parent run, started at `parent_start`, unless it follows one that was started later.
+    The alias follows the parent run, started at `parent_start`, unless it follows one that was started later. `note`:
+    the parent run's description, which becomes a new version's.
     """
     name, run_id = registration.model_name(experiment), run.info.run_id
     with tracking_lock("registry", LOCK_SECONDS):  # two at once would register a model twice
-        model = _registered_model(client, name) or client.create_registered_model(name)
+        model = _registered_model(client, name) or client.create_registered_model(name, description=registration.about)
         known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
-        version = str((known[0] if known else _create_version(client, name, run, model_id)).version)
+        version = str((known[0] if known else _create_version(client, name, run, model_id, note)).version)
         is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
         if not is_withdrawn and _last_start(client, name, model.aliases.get(registration.alias)) <= parent_start:
             client.set_model_version_tag(name, version, STARTED_TAG, str(parent_start))
@@ -104,14 +124,15 @@ def _registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | N
     return None
 
 
-def _create_version(client: "MlflowClient", name: str, run: "Run", model_id: str) -> "ModelVersion":
+def _create_version(client: "MlflowClient", name: str, run: "Run", model_id: str, note: str) -> "ModelVersion":
     """A version with the run's metrics as tags: the evidence for it stands beside it."""
     import mlflow
 
     mlflow.set_tracking_uri(client.tracking_uri)  # where the registry looks the model up
     evidence = {f"metric.{metric}": f"{value:g}" for metric, value in run.data.metrics.items()}
     source = f"models:/{model_id}"
-    return client.create_model_version(name, source, run.info.run_id, tags=evidence, model_id=model_id)
+    about = note[:LENGTH] or None
+    return client.create_model_version(name, source, run.info.run_id, evidence, description=about, model_id=model_id)
 
 
 def _last_start(client: "MlflowClient", name: str, version: str | None) -> int:

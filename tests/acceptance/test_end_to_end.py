@@ -168,8 +168,7 @@ def test_editing_the_table_reruns_the_stages_that_depend_on_it(finished):
     rejected = pd.read_csv(finished / "data/prepared/rejected.csv")
     assert rejected[["line", "reason"]].to_numpy().tolist() == [[len(lines) + 1, "duplicate"]]
     newest = pipeline_rows(finished).iloc[0]
-    assert newest["tags.stage.finetune.cached"] == "true"
-    assert newest["tags.stage.prepare.cached"] == "false"
+    assert newest["tags.stages.ran"] == "prepare, report"
 
 
 def test_a_wrong_param_stops_a_stage_with_a_message_and_code_2(finished):

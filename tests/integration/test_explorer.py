@@ -2,24 +2,24 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pipeline.compare.explorers import join_explorers
 from pipeline.report.explorer.build import ExplorerInputs, build_explorer
 from pipeline.report.explorer.contract import Comparison, Explorer, PageData
 from pipeline.report.explorer.page import render_page
-from pipeline.stats.measure_sets import RANKER
+from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
+from tests.support.browser import Visits, watched_visits
 from tests.support.explorer import changed, explorer_inputs, predicting, unmasked_predictions
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",
     "<b>bold</b> & \"quoted\" 'x'",
@@ -29,14 +29,6 @@ HOSTILE = (
     "a\u202eb",
 )
 TOKENS = ("[CLS]", "北", "🚄", "<b>", "[SEP]", "רכבת", "</script>", "[SEP]")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,36 +42,9 @@ def explorer(inputs: ExplorerInputs) -> Explorer:
 
 
 @pytest.fixture
-def visited(browser: Browser, tmp_path: Path) -> Iterator["Visits"]:
-    visits = Visits(browser, tmp_path)
-    yield visits
-    visits.context.close()
-    assert visits.said == []
-
-
-class Visits:
-    """Pages opened from disk, what they said in the console, and what they asked for."""
-
-    def __init__(self, browser: Browser, folder: Path) -> None:
-        self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        self.folder = folder
-        self.said: list[str] = []
-        self.requests: list[str] = []
-
-    def open(self, data: PageData, state: str = "") -> Page:
-        file = self.folder / "explorer.html"
-        file.write_text(render_page(data), encoding="utf-8")
-        page = self.open_file(file, state)
-        page.wait_for_selector('[role="grid"]')
-        return page
-
-    def open_file(self, file: Path, state: str = "") -> Page:
-        page = self.context.new_page()
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(file.as_uri() + state)
-        return page
+def visited(browser: Browser, tmp_path: Path) -> Iterator[Visits]:
+    with watched_visits(browser, tmp_path) as visits:
+        yield visits
 
 
 def select(page: Page, head: int) -> None:
@@ -116,17 +81,42 @@ def test_it_works_in_a_sandboxed_frame_of_a_blob(visited: Visits, explorer: Expl
     frame.locator(".matrix rect").first.wait_for()
 
 
-def test_every_effect_shown_is_the_tables(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
-    page = visited.open(explorer)
+@pytest.mark.parametrize("of", [GRADER, RANKER], ids=["grader", "ranker"])
+def test_every_effect_shown_is_the_tables(of: MeasureSet, visited: Visits):
+    inputs = explorer_inputs(of=of)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2))
     heads = inputs.results.heads.reset_index(drop=True)
-    for head, row in heads.iterrows():
-        select(page, int(str(head)))
-        for measure in inputs.results.measures.tested:
-            cell = page.locator(f'#effects [data-measure="{measure.name}"] td').first.inner_text()
+    for head, row in enumerate(heads.to_dict("records")):
+        select(page, head)
+        assert row["verdict"] in page.locator("#head-title").inner_text()
+        for measure in of.tested:
+            cell, q = page.locator(f'#effects [data-measure="{measure.name}"] td').all_inner_texts()
             scale, digits = (100, 1) if measure.is_relative else (1, 3)
-            shown = [float(word.strip("%(),")) for word in cell.split() if any(map(str.isdigit, word))]
             expected = [scale * row[f"{measure.change}{end}"] for end in ("", "_low", "_high")]
-            np.testing.assert_allclose(shown, expected, atol=0.51 * 10**-digits)
+            np.testing.assert_allclose(numbers(cell), expected, atol=0.51 * 10**-digits)
+            assert numbers(q)[0] == pytest.approx(max(0.001, row[f"{measure.name}_q"]), abs=0.00051)
+        worse, better = inputs.results.words.tallies
+        note = page.locator("#effects + .note").inner_text()
+        assert numbers(note)[:2] == [row[worse], row[better]]
+
+
+@pytest.mark.parametrize("of", [GRADER, RANKER], ids=["grader", "ranker"])
+def test_every_cell_of_the_grid_is_the_tables(of: MeasureSet, visited: Visits):
+    inputs = explorer_inputs(of=of)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2))
+    for measure in of.tested:
+        page.locator("#colour-by").select_option(measure.name)
+        scale, digits = (100, 1) if measure.is_relative else (1, 2)
+        shown = [float(text) for text in page.locator(".cell").all_inner_texts()]
+        np.testing.assert_allclose(shown, scale * inputs.results.heads[measure.change], atol=0.51 * 10**-digits)
+    page.locator("#colour-by").select_option("importance")
+    shown = [float(text) for text in page.locator(".cell").all_inner_texts()]
+    np.testing.assert_allclose(shown, inputs.results.heads["gradient_importance"], atol=0.0051)
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers among the words of a text."""
+    return [float(number) for number in re.findall(r"(?<![\w@])[-+]?\d+(?:\.\d+)?", text)]
 
 
 def test_every_score_shown_is_the_tables(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
@@ -143,13 +133,22 @@ def test_the_pairs_that_flip_are_as_many_as_the_table_counts(
     visited: Visits, inputs: ExplorerInputs, explorer: Explorer
 ):
     page = visited.open(explorer)
+    sweep = inputs.head_sweep
+    predicted = np.concatenate([sweep["unmasked_logits"][None], sweep["masked_logits"]]).argmax(axis=-1)
     for head, row in enumerate(inputs.results.heads.to_dict("records")):
         select(page, head)
         page.get_by_label("worse", exact=True).check()
         assert page.locator("#pairs tbody tr").count() == row["right_to_wrong"]
         page.get_by_label("better", exact=True).check()
         assert page.locator("#pairs tbody tr").count() == row["wrong_to_right"]
-        assert page.locator("#tally b").first.inner_text() == str(row["right_to_wrong"])
+        right, wrong, other = (int(count) for count in page.locator("#tally b").all_inner_texts())
+        assert (right, wrong) == (row["right_to_wrong"], row["wrong_to_right"])
+        page.get_by_label("all that change").check()
+        assert page.locator("#pairs tbody tr").count() == right + wrong + other
+        assert right + wrong + other == (predicted[head + 1] != predicted[0]).sum()
+    assert (predicted[1] == predicted[0]).all()  # what head 0 changes: nothing
+    select(page, 0)
+    assert "0 pairs" in page.get_by_role("status").inner_text()
 
 
 def test_pairs_are_searched_by_words_and_by_slice(visited: Visits, explorer: Explorer):
@@ -188,6 +187,50 @@ def test_by_keyboard_alone(visited: Visits, explorer: Explorer):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("g")
     assert "2 heads" in page.locator("#group-title + * + *").inner_text()
+
+
+def test_every_control_is_reached_and_worked_by_keyboard(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#head=1.1&shown=all")
+    page.locator(".matrix rect").first.wait_for()
+    page.locator("body").evaluate("body => body.focus()")
+    reached = set()
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        place = page.evaluate(f"[...document.querySelectorAll({CONTROLS!r})].indexOf(document.activeElement)")
+        reached.add(place)
+        if page.evaluate("document.activeElement === document.body"):
+            break
+    every = page.evaluate(f"[...document.querySelectorAll({CONTROLS!r})].map((one) => one.checkVisibility())")
+    assert {place for place, is_visible in enumerate(every) if is_visible} <= reached
+    other = page.locator("#pairs button").nth(2)
+    other.focus()
+    page.keyboard.press("Enter")
+    assert other.inner_text().lstrip("◆ ") in page.locator("#pair option:checked").inner_text()
+    page.get_by_label("worse", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_label("better", exact=True).is_checked()
+
+
+# Of radio buttons, Tab stops at the chosen one of each group.
+CONTROLS = "button, select, textarea, input:not([type=radio]), input[type=radio]:checked"
+
+
+def test_tables_are_saved_as_they_are_shown(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    page = visited.open(explorer, "#head=1.1&shown=all")
+    heads = saved_table(page, "heads.csv")
+    expected = inputs.results.heads.reset_index(drop=True)
+    for measure in inputs.results.measures.tested:
+        np.testing.assert_array_equal(heads[measure.name], expected[measure.change])
+    pairs = saved_table(page, "pairs.csv")
+    assert pairs["row"].tolist() == explorer.pairs.rows
+    assert pairs["query"].tolist() == [explorer.pairs.queries[query] for query in explorer.pairs.query]
+
+
+def saved_table(page: Page, name: str) -> pd.DataFrame:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name).click()
+    assert download.value.suggested_filename == name
+    return pd.read_csv(download.value.path(), keep_default_na=False)
 
 
 def test_a_measured_group_shows_its_measurement_another_one_an_estimate(
@@ -307,6 +350,7 @@ def test_a_ranker_shows_queries_in_both_orders(visited: Visits):
     assert page.locator("#tally b").first.inner_text() == "0"
 
 
+@pytest.mark.slow
 def test_a_click_among_384_heads_is_seen_at_once(visited: Visits):
     inputs = explorer_inputs(
         layers=24, heads=16, pairs=1200, mapped=60, tokens=("[CLS]", *"abcdefgh", "[SEP]", *"abcdefghi")

@@ -60,6 +60,13 @@ def test_each_model_is_registered_once_and_the_alias_follows_the_newest_pipeline
     assert model.model_id == client.get_run(first).outputs.model_outputs[0].model_id
 
 
+def test_a_version_says_what_its_heads_do(client, project):
+    fine_tuning(client, "told", 1000)
+    mlflow_writer.write_run(replace(parent_run("told", 1000), note="Two heads are needed."), project)
+    assert client.get_model_version_by_alias(EXPERIMENT, "newest").description == "Two heads are needed."
+    assert "whose heads are analysed" in client.get_registered_model(EXPERIMENT).description
+
+
 def test_a_late_pipeline_does_not_move_the_alias_back(client, project):
     for name, start in (("early", 1000), ("later", 3000), ("late", 2000)):
         fine_tuning(client, name, start)

@@ -4,12 +4,9 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
@@ -29,12 +26,12 @@ from pipeline.stats.grading_measures import ACCURACY
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, pruning
 from tests.support import frames
+from tests.support.browser import Visits, watched_visits
 from tests.support.explorer import attention_shift
 from tests.support.shell import REPOSITORY
 
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FIGURES = 17  # of a grader; a ranker's has none of predicted grades
 STAGE = """
 from pipeline.core.config import load_params
@@ -480,46 +477,17 @@ def test_the_stage_writes_exactly_what_it_names(runs: list[tuple[Path, str]]):
     assert str(folder) not in (folder / paths.REPORT).read_text(encoding="utf-8")
 
 
-def console(page: Path) -> list[str]:
-    """What the browser's console says while it opens the page."""
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
-            [
-                str(BROWSER),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--no-first-run",
-                "--enable-logging=stderr",
-                "--v=0",
-                f"--user-data-dir={profile}",
-                "--dump-dom",
-                page.as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    assert "<html" in done.stdout
-    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: chromium)")
-def test_a_browser_opens_the_report_without_a_word_in_its_console(source: str, tmp_path: Path):
+def test_a_browser_opens_the_report_without_a_word_in_its_console(source: str, tmp_path: Path, browser: Browser):
     report, broken = tmp_path / "report.html", tmp_path / "broken.html"
     report.write_text(source, encoding="utf-8")
     broken.write_text("<html><body><script>nowhere()</script></body></html>", encoding="utf-8")
-    assert any("nowhere is not defined" in line for line in console(broken))
-    assert console(report) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
+    faulty = Visits(browser, tmp_path)
+    faulty.open_file(broken)
+    faulty.context.close()
+    assert any("nowhere is not defined" in line for line in faulty.said)
+    with watched_visits(browser, tmp_path) as visits:
+        visits.open_file(report)
+    assert [url.split("/")[-1] for url in visits.requests if not url.startswith("data:")] == ["report.html"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

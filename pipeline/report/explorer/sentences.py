@@ -54,7 +54,9 @@ def _without(row: Mapping[str, Any], measures: MeasureSet, primary: Measure) -> 
     if pd.isna(change):
         return f"without it the change of {measures.headline.label} is undefined"
     size = f"{abs(100 * change):.1f}%"
-    if measures is RANKER:
+    if size == "0.0%":
+        moved = "nDCG@10 is the same" if measures is RANKER else "as many pairs are graded right"
+    elif measures is RANKER:
         moved = f"nDCG@10 is {size} {'lower' if change < 0 else 'higher'}"
     else:
         moved = f"{size} {'fewer' if change < 0 else 'more'} pairs are graded right"

@@ -44,5 +44,7 @@ def test_what_is_not_sure_is_not_said():
     assert head_sentence(row, labels, slices, RANKER, RANKER.default_primary) == (
         "Layer 2 head 9 looks at nothing that is scored here; without it nDCG@10 is 2.0% higher, which may be chance."
     )
+    same = head_sentence(row | {"relative_accuracy_change": -0.0004}, labels, slices, GRADER, LOG_LOSS)
+    assert same.endswith("; without it as many pairs are graded right, which may be chance.")
     none = head_sentence(ROW | {"verdict": "no effect"}, labels, slices, GRADER, LOG_LOSS)
     assert none.endswith("; without it the log loss hardly changes.")

@@ -63,10 +63,10 @@ export function PairView({ model, view, onView }: Props) {
       </div>
       {weights && (
         <div class="maps">
-          <div ref={lines} class="scroll-x">
+          <div ref={lines} class="scroll-x" tabIndex={0} role="region" aria-label="Lines">
             <Lines map={map} weights={weights} special={view.special} />
           </div>
-          <div ref={matrix} class="scroll-x">
+          <div ref={matrix} class="scroll-x" tabIndex={0} role="region" aria-label="Matrix">
             <Matrix map={map} weights={weights} special={view.special} phase={view.phase} />
           </div>
         </div>
@@ -232,7 +232,8 @@ function Line({ colour, dashed = false, weight, ends: [x1, y1, x2, y2], words }:
 
 function Matrix({ map, weights, special, phase }: MapProps & { phase: Phase }) {
   const places = sides(map, special).flat();
-  const [label, cell] = [84, 16];
+  const longest = Math.max(...places.map((place) => widthOf(cut(map.tokens[place]))));
+  const [label, cell] = [10 + 6.7 * longest, 16];
   const size = label + places.length * cell + 4;
   const colour = phase === "grew" ? GAINED : phase === "shrank" ? LOST : AMOUNT;
   const boundary = label + cell * places.filter((place) => place < map.segment.indexOf(1)).length;
@@ -268,6 +269,11 @@ function Matrix({ map, weights, special, phase }: MapProps & { phase: Phase }) {
       <rect class="outline" x={label - 0.5} y={label - 0.5} width={places.length * cell} height={places.length * cell} />
     </svg>
   );
+}
+
+// In widths of a Latin letter, of which a CJK character has two.
+function widthOf(text: string): number {
+  return [...text].reduce((sum, character) => sum + (character > "\u2e80" ? 2 : 1), 0);
 }
 
 function cut(token: string): string {
