@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files, checkpoints
-from pipeline.models.checkpoint_files import FAMILIES
+from pipeline.models.families import FAMILIES
 from pipeline.models.tokenization import encode_pairs
 from tests.support.builders import (
     CHECKPOINT,

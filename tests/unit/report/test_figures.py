@@ -254,10 +254,10 @@ def _letter(letter: str) -> bytes:
 
 
 def test_advice_only_where_the_data_needs_a_font_that_is_not_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans", "SimHei"})
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans", "SimHei"})
     assert font_advice(["上海", "plain"]) is None
     assert font_families(["上海"]) == ["DejaVu Sans", "SimHei"]
-    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans"})
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans"})
     assert "fonts-noto-cjk" in (font_advice(iter(["plain", "上海"])) or "")
     assert font_families(["上海"]) == ["DejaVu Sans"]
     assert font_advice(["plain", "naïve – “quoted”"]) is None
