@@ -6,10 +6,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
+import tokenizers
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 from transformers.utils import cached_file, logging
@@ -27,7 +28,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 TOKENIZER = "tokenizer.json"
 SENTENCE_PIECE = ("sentencepiece.bpe.model", "spm.model", "spiece.model")
 MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
-# What unreadable bytes raise; the tokenizers library raises bare exceptions.
+# What unreadable bytes raise.
 DAMAGE = (SafetensorError, json.JSONDecodeError, UnicodeDecodeError)
 LONGEST_SUMMARY = 300  # characters of a library's message
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -139,7 +140,7 @@ def _remedy(name: str, error: Exception) -> str:
             f"check the name and the connection to the hub, or put the checkpoint's files below {paths.CHECKPOINTS}/ "
             f"and name that folder"
         )
-    if isinstance(error, DAMAGE) or type(error) is Exception or "valid JSON" in str(error):
+    if isinstance(error, DAMAGE) or "valid JSON" in str(error):
         return "its files are damaged or incomplete, copy them again"
     return (
         "its files can be read, but transformers makes no model of what they say; correct the value, or save the "
@@ -152,8 +153,8 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
     with explain_failures(name):
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
-        except Exception:
-            _require_tokenizer_file(name, source)
+        except Exception as error:
+            _explain_tokenizer(name, source, error)
             raise
     if not tokenizer.is_fast:
         raise InputError(
@@ -172,14 +173,24 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
     return cast(PreTrainedTokenizerFast, tokenizer)
 
 
-def _require_tokenizer_file(name: str, source: str) -> None:
-    """Raise InputError where a SentencePiece model stands without the TOKENIZER that is read here."""
+def _explain_tokenizer(name: str, source: str, error: Exception) -> None:
+    """Raise InputError where a whole TOKENIZER is of another version, or a SentencePiece model stands without one."""
+    if Path(name) == paths.MODEL:
+        return
     held = [file for file in (TOKENIZER, *SENTENCE_PIECE) if _has(source, file)]
     if held and TOKENIZER not in held:
         raise InputError(
             f"checkpoint {name} has {held[0]} but no {TOKENIZER}, which is read here; make it where sentencepiece and "
             "protobuf are installed: transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
         )
+    with suppress(json.JSONDecodeError, UnicodeDecodeError):
+        if TOKENIZER in held:
+            json.loads(Path(str(cached_file(source, TOKENIZER))).read_text(encoding="utf-8"))
+            raise InputError(
+                f"checkpoint {name}: {TOKENIZER} is none that tokenizers {tokenizers.__version__} reads "
+                f"({_summary(error)}); save it again with this version, or with the one that the model was made with "
+                "if that is older"
+            )
 
 
 def _has(source: str, file: str) -> bool:

@@ -90,7 +90,16 @@ def no_tokenizer():
 
 
 def damaged_tokenizer():
+    os.truncate(CHECKPOINT / "tokenizer.json", 500)
+
+
+def empty_tokenizer():
     (CHECKPOINT / "tokenizer.json").write_text("{}")
+
+
+def tokenizer_of_a_later_version():
+    path = CHECKPOINT / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": {"type": "Later", "vocab": {}}}))
 
 
 def slow_tokenizer():
@@ -127,7 +136,9 @@ def tokenizer_of_another_model():
         (another_architecture, "'gpt2'; accepted are bert, roberta, xlm-roberta, electra, ernie, camembert"),
         (code_of_its_own, "'evil'; accepted are"),
         (no_tokenizer, "no tokenizer files"),
-        (damaged_tokenizer, "copy them again"),
+        (damaged_tokenizer, "JSONDecodeError.*copy them again"),
+        (empty_tokenizer, r"tokenizer.json is none that tokenizers .* reads \(KeyError.*save it again"),
+        (tokenizer_of_a_later_version, r"tokenizer.json is none that tokenizers .* reads .*save it again"),
         (slow_tokenizer, "only a slow tokenizer .BertweetTokenizer"),
         (tokenizer_of_another_model, "59 tokens.*20 tokens"),
     ],
