@@ -28,8 +28,8 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 TOKENIZER = "tokenizer.json"
 SENTENCE_PIECE = ("sentencepiece.bpe.model", "spm.model", "spiece.model")
 MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
-# What unreadable bytes raise.
-DAMAGE = (SafetensorError, json.JSONDecodeError, UnicodeDecodeError)
+# What unreadable bytes and a missing part of the weights raise.
+DAMAGE = (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError)
 LONGEST_SUMMARY = 300  # characters of a library's message
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

@@ -19,6 +19,7 @@ from pipeline.models.removal import Kept, pruned_model
 Architecture = type[AutoModel | AutoModelForSequenceClassification]
 Reading = tuple[PreTrainedModel, list[str]]  # a model, and the names of weights that are not as they should be
 LISTED = 3
+FLOATS = ("F64", "F32", "F16", "BF16")
 # Parts of names of weights that are an encoder's to have or not, or no weights at all.
 OPTIONAL = {"pooler", "position_ids", "token_type_ids"}
 
@@ -64,6 +65,7 @@ def _read_whole(name: str, source: str, config: PretrainedConfig, architecture: 
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    _refuse_integers(name, source)
     misshapen = {key: (list(found), list(expected)) for key, found, expected in report["mismatched_keys"]}
     _require_shapes(name, model, misshapen)
     new = sorted({*report["missing_keys"], *misshapen})
@@ -131,6 +133,20 @@ def _refuse_unused(name: str, model: PreTrainedModel, unexpected: Iterable[str])
             f"checkpoint {name} holds {len(unused)} weights of an encoder that {model.config.model_type!r} in "
             f"transformers with its {CONFIG} does not take: {_listed(unused)}; without them it is another model than "
             f"the one that was trained. Correct {CONFIG} (such as num_hidden_layers), or name another checkpoint"
+        )
+
+
+def _refuse_integers(name: str, source: str) -> None:
+    """Raise InputError where a weight is stored in whole numbers, quantized: its scale is not known here."""
+    single = cached_file(source, WEIGHTS[0], _raise_exceptions_for_missing_entries=False)
+    if single is None:
+        return
+    with safetensors.safe_open(single, "pt") as file:
+        kinds = {key: file.get_slice(key).get_dtype() for key in file.keys() if key.endswith("weight")}
+    if rounded := [key for key, kind in kinds.items() if kind not in FLOATS]:
+        raise InputError(
+            f"checkpoint {name} holds quantized weights, {rounded[0]} in {kinds[rounded[0]]}, which are not analysed; "
+            "name the checkpoint before quantization, or save it dequantized"
         )
 
 

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.core.errors import InputError
@@ -52,16 +54,22 @@ def add_tokens(model: PreTrainedModel, after: Mapping[str, int]) -> None:
 
     Says on stderr how many.
     """
-    table = model.get_input_embeddings().weight
+    table = _embeddings(model)
     rows, needed = len(table), max(after.values()) + 1
     if needed <= rows:
         return
     mean = table.mean(dim=0)
-    model.resize_token_embeddings(needed, mean_resizing=False)
-    model.get_input_embeddings().weight[rows:] = mean
+    cast(Any, model).resize_token_embeddings(needed, mean_resizing=False)
+    _embeddings(model)[rows:] = mean
     print(
         f"attention: {needed - rows} tokens of model.name are none of model.pretrained_from's; before fine-tuning they "
         "have the mean of its embeddings",
         file=sys.stderr,
         flush=True,
     )
+
+
+def _embeddings(model: PreTrainedModel) -> Tensor:
+    """Embeddings [token, d] of the vocabulary."""
+    module: Any = model
+    return module.get_input_embeddings().weight

@@ -241,6 +241,23 @@ def test_stand_ins_for_a_file(file, content, message):
         load_tiny()
 
 
+def test_quantized_weights_without_a_word_in_config_json():
+    save_checkpoint(CHECKPOINT)
+    with edited_weights() as weights:
+        weights[EMBEDDINGS] = weights[EMBEDDINGS].to(torch.int8)
+    with pytest.raises(InputError, match=f"holds quantized weights, {EMBEDDINGS} in I8"):
+        load_tiny()
+
+
+def test_a_missing_part_of_the_weights():
+    save_checkpoint(CHECKPOINT)
+    (CHECKPOINT / "model.safetensors").unlink()
+    random_classifier("bert", heads=2).save_pretrained(CHECKPOINT, max_shard_size="4KB")
+    sorted(CHECKPOINT.glob("model-*"))[1].unlink()
+    with pytest.raises(InputError, match=r"model-00002-of-.*incomplete, copy them again"):
+        load_tiny()
+
+
 def test_a_pickle_under_a_safetensors_name():
     saved = save_checkpoint(CHECKPOINT)
     torch.save(saved.state_dict(), CHECKPOINT / "model.safetensors")
