@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from pipeline.ablation.linear import Activation, LayerNorm, Linear, pack_linear
 from pipeline.ablation.self_attention import SelfAttention
-from pipeline.models.checkpoint_files import check_family
+from pipeline.models.checkpoint_config import check_family
 from pipeline.models.families import Family, LayerModules, family_of
 from pipeline.models.positions import EmbeddedPositions
 from pipeline.models.tokenization import EncodedPairs

@@ -3,9 +3,10 @@
 import numpy as np
 from transformers import PreTrainedModel
 
+from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.core.errors import InputError
-from pipeline.models.inference import predict
+from pipeline.models.inference import BATCH_TOKENS, predict
 from pipeline.models.tokenization import EncodedPairs
 
 CHECKED_PAIRS = 8
@@ -31,6 +32,11 @@ def check_engine(engine: AblationEngine, model: PreTrainedModel, encoded: Encode
             f"{allowed:.2g}; pairs of {lengths} tokens differ. Its config.json asks for something the engine does not "
             "compute, so effects of heads would be wrong; name another checkpoint, or report this one's config.json"
         )
+
+
+def check_model(model: PreTrainedModel, encoded: EncodedPairs) -> None:
+    """Check that an engine can be built on the model and gives its logits: as `check_engine`, before it is trained."""
+    check_engine(AblationEngine(AblatableEncoder.from_pretrained_model(model), BATCH_TOKENS), model, encoded)
 
 
 def pairs_by_length(lengths: np.ndarray, count: int) -> np.ndarray:

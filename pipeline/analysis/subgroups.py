@@ -10,6 +10,7 @@ from pipeline.attention.head_functions import Tokens
 from pipeline.models.word_alignment import terms
 from pipeline.stats.bootstrap import LEVEL, estimate_columns
 from pipeline.stats.measures import Changes, EvaluationSet, Measure, measure_changes
+from pipeline.tables.group_ablation import SLICES
 from pipeline.tables.head_ablation import HEAD_SLICES
 
 SLICED = ("function", "user")  # group types measured on subgroups
@@ -101,7 +102,7 @@ def subgroup_effects(
         slices: as `subgroups` returns them.
 
     Returns:
-        The frame of `pipeline.tables.group_ablation.SLICES`.
+        The frame of `pipeline.tables.group_ablation.SLICES`, without rows where no slice has two queries.
     """
     sliced = [number for number, group in enumerate(groups) if group.group_type in SLICED]
     names = {"group_type": [groups[row].group_type for row in sliced], "group": [groups[row].group for row in sliced]}
@@ -121,7 +122,7 @@ def subgroup_effects(
                         | {"to_constant": changes.changes / measure.way(evaluated)}
                     )
                 )
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if frames else SLICES.empty()
 
 
 def head_slice_effects(

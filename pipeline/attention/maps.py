@@ -8,8 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.core.errors import InputError
-from pipeline.models.checkpoints import Loaded, dimensions
+from pipeline.models.checkpoints import dimensions
 from pipeline.models.tokenization import EncodedPairs, collate, length_batches
 
 # Weights of the pair of an index: float32 [query, key, function], or float32 [query] of its rows.
@@ -106,22 +105,6 @@ def readable_tokens(
 def jensen_shannon_distance(mean: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Jensen-Shannon distance (root of the divergence) of rows, from the entropies in bits of mean and rows."""
     return (mean - (first + second) / 2).clamp(0, 1).sqrt()
-
-
-def check_comparable(before: Loaded, after: Loaded) -> None:
-    """Raise InputError where the heads or tokens of two models do not correspond.
-
-    Raises:
-        InputError: their layers, heads or vocabularies differ.
-    """
-    fix = "name the checkpoint it was fine-tuned from"
-    (a, b), (c, d) = (dimensions(model) for model, _ in (before, after))
-    if (a, b) != (c, d):
-        raise InputError(f"model.pretrained_from has {a} layers x {b} heads, model.name {c} x {d}; {fix}")
-    old, new = (tokenizer.get_vocab() for _, tokenizer in (before, after))
-    if old != new:
-        differ = f"another vocabulary ({len(old)} tokens) than model.name ({len(new)} tokens)"
-        raise InputError(f"model.pretrained_from has {differ}; {fix}")
 
 
 def _bounded_batches(model: PreTrainedModel, lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:

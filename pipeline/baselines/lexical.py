@@ -1,7 +1,6 @@
 """Lexical baselines: the most frequent grade, and logistic regression on a bag of words."""
 
 import re
-import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from pipeline.data.deduplication import text_key
+from pipeline.data.scripts import JOINERS, MARKS, UNSEGMENTED, script_of
+
 MAX_FEATURES = 20_000
+UNSPACED = {"CJK", *UNSEGMENTED}
+WORD = rf"\w(?:[\w{MARKS}]|[{JOINERS}](?=\w))*"  # with its marks and joiners
 
 
 def lexical_baseline_accuracies(train: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> dict[str, float | None]:
@@ -56,10 +60,9 @@ def overlap(pairs: pd.DataFrame, terms) -> np.ndarray:
 
 
 def mostly_unspaced(texts: list[str]) -> bool:
-    """Whether most letters belong to scripts written without spaces: Han and the Japanese syllabaries."""
+    """Whether most letters belong to scripts written without spaces, such as Han, the Japanese syllabaries and Thai."""
     letters = [character for text in texts for character in text if character.isalpha()]
-    unspaced = sum(unicodedata.name(letter, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for letter in letters)
-    return 2 * unspaced > len(letters)
+    return 2 * sum(script_of(letter) in UNSPACED for letter in letters) > len(letters)
 
 
 def _overlap(query: list[str], title: list[str]) -> list[float]:
@@ -73,15 +76,15 @@ def _tfidf(analyzer: str) -> TfidfVectorizer:
     return TfidfVectorizer(
         analyzer=analyzer,
         ngram_range=(1, 3) if analyzer == "char" else (1, 2),
-        token_pattern=r"\w+|[^\w\s]" if analyzer == "word" else None,
+        token_pattern=rf"{WORD}|[^\w\s]" if analyzer == "word" else None,
         max_features=MAX_FEATURES,
         sublinear_tf=True,
     )
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    return re.findall(WORD, text_key(text))
 
 
 def _characters(text: str) -> list[str]:
-    return [character for character in text.casefold() if character.isalnum()]
+    return [character for character in text_key(text) if character.isalnum()]

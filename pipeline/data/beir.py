@@ -17,6 +17,7 @@ from pipeline.data.records import located, read_fields, read_json_objects, text_
 
 CORPUS, QUERIES, JUDGEMENTS = "corpus.jsonl", "queries.jsonl", "qrels"
 RUNS = ("*.trec", "*.run", "run*.txt")
+PARTS = ("part-*.csv", "part-*.tsv", "part-*.jsonl", "part-*.parquet")
 SPLIT_OF = {"train": "train", "dev": "dev", "validation": "dev", "test": "test"}  # name of a file of judgements
 HEADER = ["query-id", "corpus-id", "score"]
 ONE_FILE = "put all judgements into one file"
@@ -84,6 +85,11 @@ def _files(folder: Path, *patterns: str) -> list[Path]:
 def _read_judgements(folder: Path, grades: list[str]) -> pd.DataFrame:
     """The judged pairs: PAIR, grade, PLACE and, where several files give it, split."""
     files = _files(folder / JUDGEMENTS, "*.tsv")
+    if not files and (parts := _files(folder, *PARTS)):
+        raise InputError(
+            f"{folder} is no BEIR folder but one with parts of a table ({parts[0].name}); give its name their ending, "
+            f"as {folder.name}{parts[0].suffix}, and write data.source so"
+        )
     if not files:
         raise InputError(f"{folder / JUDGEMENTS} holds no .tsv file; put the judgements there ({' '.join(HEADER)})")
     splits = _splits(folder, files)

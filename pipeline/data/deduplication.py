@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from hashlib import blake2b
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -65,8 +66,12 @@ def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, label: Callable[[Any]
 
 
 def text_key(text: str) -> str:
-    """Key of a text, equal for texts that differ only in case or surrounding white space; empty for a blank text."""
-    return text.strip().casefold()
+    """Key of a text; empty for a blank one.
+
+    It is equal for texts that differ only in case, surrounding white space or the normal form of their letters: an
+    accent may be a mark of its own (NFD) or part of its letter (NFC).
+    """
+    return normalize("NFC", text.strip().casefold())
 
 
 def dense_ids(keys: Iterable[Hashable]) -> np.ndarray:

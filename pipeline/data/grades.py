@@ -26,14 +26,25 @@ def grade_parser(names: list[str]) -> Callable[[Any], int | float]:
 
     It raises InputError with value and fix: a missing or unknown grade; no number, or one out of 0 to HIGHEST.
     """
-    return partial(_position, positions={name: position for position, name in enumerate(names)}) if names else _number
+    if not names:
+        return _number
+    positions = {name: position for position, name in enumerate(names)}
+    return partial(_position, positions=positions, numbers=_numbers(names))
 
 
-def _position(value: Any, positions: dict[str, int]) -> int:
+def _numbers(names: list[str]) -> dict[float, int]:
+    """Number -> position of the names that are one, each but once."""
+    numbers = [float(name) if NUMBER.fullmatch(name.strip()) else math.nan for name in names]
+    return {number: position for position, number in enumerate(numbers) if numbers.count(number) == 1}
+
+
+def _position(value: Any, positions: dict[str, int], numbers: dict[float, int]) -> int:
     name = text_of(value).strip()
     if not name:
         raise InputError(f"the grade is missing; give one of data.grades {list(positions)} or remove the record")
     position = positions.get(name, positions.get(str(value)))
+    if position is None and NUMBER.fullmatch(name):
+        position = numbers.get(float(name))  # 3.0 is grade 3: a column with gaps is written so
     if position is None:
         raise InputError(
             f"grade {quote_value(name)} is none of data.grades {list(positions)}; fix the record or data.grades"

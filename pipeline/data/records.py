@@ -13,10 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipeline.core.errors import InputError, quote_value
+from pipeline.core.file_content import check_content
 
 NumberedRecord = Iterator[tuple[int, list[Any]]]
 
 LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit of 131,072 is shorter than some titles
+SEPARATORS = {"\t": "tabs, as in a .tsv file", ",": "commas, as in a .csv file", ";": "semicolons", "|": "bars"}
+SAVED_AGAIN = "save the table as .csv, or without quoting (in pandas: to_csv(..., quoting=3))"
 LISTED = 1000  # characters of the list of a table's columns
 
 
@@ -34,17 +37,19 @@ def read_records(path: Path, names: list[str], key: str) -> NumberedRecord:
     params.yaml which names the file.
 
     Raises:
-        InputError: no such file; not UTF-8; no such column or two of the name; a record with another number of
-            fields than the header, with broken quotes, or no JSON object; no readable parquet file.
+        InputError: no such file, or a stand-in for it; not UTF-8; no such column or two of the name; a record with
+            another number of fields than the header, with broken quotes, or no JSON object; a .tsv file whose fields
+            are in quotes; no readable parquet file.
     """
     _require_file(path, f"put the table there or fix {key}")
+    check_content(path)
     if path.suffix == ".parquet":
         return _parquet(path, names)
     _require_utf8(path)
     if path.suffix == ".jsonl":
         return _json_lines(path, names)
     if path.suffix == ".tsv":
-        return _delimited(path, names, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return _unquoted(path, names)
     return _delimited(path, names, delimiter=",", quoting=csv.QUOTE_MINIMAL)
 
 
@@ -124,9 +129,39 @@ def _require_columns(where: str, names: list[str], found: list[str]) -> None:
     for name in names:
         if name not in found:
             listed = str(found)[:LISTED]
-            raise InputError(f"{where}: no column {name!r}; found {listed}; fix data.columns, data.slices or the table")
+            raise InputError(
+                f"{where}: no column {name!r}; found {listed}; fix data.columns, data.slices or the table"
+                f"{_other_separator(names, found)}"
+            )
         if found.count(name) > 1:
             raise InputError(f"{where}: {found.count(name)} columns are called {name!r}; rename all but one")
+
+
+def _other_separator(names: list[str], found: list[str]) -> str:
+    """What a header of one field says of the table's separator, "" where nothing."""
+    for separator, written in SEPARATORS.items():
+        if len(found) == 1 and set(names) <= {part.strip('"') for part in found[0].split(separator)}:
+            return f": its fields are separated by {written}"
+    return ""
+
+
+def _unquoted(path: Path, names: list[str]) -> NumberedRecord:
+    """Records of a .tsv file. Raises InputError where its fields are in quotes, as common tools write them."""
+    quoted, lone = None, False
+    for number, values in _delimited(path, names, delimiter="\t", quoting=csv.QUOTE_NONE):
+        for value in values:
+            if '"' in value and not lone:
+                is_quoted = len(value) > 1 and value[0] == value[-1] == '"' and '"' not in value[1:-1].replace('""', "")
+                lone = not is_quoted
+                if is_quoted and '""' in value[1:-1]:
+                    quoted = quoted or (number, value)
+        yield number, values
+    if quoted and not lone:
+        number, value = quoted
+        raise InputError(
+            f"{path}, line {number}: {quote_value(value)} looks quoted, as all fields with a quotation mark do, but "
+            f"a .tsv file has no quoting: the quotation marks would be part of the text; {SAVED_AGAIN}"
+        )
 
 
 def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0, 3]) -> NumberedRecord:
@@ -134,15 +169,23 @@ def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0,
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = _numbered_rows(path, csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True))
         line, header = next(rows, (1, []))
+        if quoting == csv.QUOTE_NONE and any(f'"{name}"' in header for name in names):
+            raise InputError(f"{path}, line {line}: {quote_value(header)} looks quoted; {SAVED_AGAIN}")
         _require_columns(f"{path}, line {line}", names, header)
         columns = [header.index(name) for name in names]
         for line, fields in rows:
             if len(fields) != len(header):
                 raise InputError(
                     f"{path}, line {line}: {len(fields)} fields where the header has {len(header)}: "
-                    f"{quote_value(fields)}; fix the row"
+                    f"{quote_value(fields)}; fix the row{_split_by_quotes(fields, quoting)}"
                 )
             yield line, [fields[column] for column in columns]
+
+
+def _split_by_quotes(fields: list[str], quoting: int) -> str:
+    """What a row with a wrong number of fields says of quoting, "" where nothing."""
+    opened = any(field.count('"') % 2 and field.startswith('"') for field in fields)
+    return f". If a field in quotes holds a tab or a line end: {SAVED_AGAIN}" if quoting == 3 and opened else ""
 
 
 def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -154,7 +197,10 @@ def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise InputError(f"{path}, line {start}: {error}; fix the quotes of the row that starts here") from None
+            raise InputError(
+                f"{path}, line {start}: {error}; fix the quotes of the row that starts here: one inside a field is "
+                'written twice, "", not \\" (in Spark: option("escape", "\\""))'
+            ) from None
         if fields:
             yield start, fields
 

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.core.errors import InputError, quote_value
 from pipeline.data.deduplication import REASONS, text_key
 
+LEAST_QUERIES = 2
 SPLITS = ("train", "dev", "test")
 
 
@@ -78,6 +79,18 @@ def check_complete_splits(splits: dict[str, pd.DataFrame], needed: Collection[st
             raise InputError(
                 f"{source}: the {name} split is empty ({_sizes(splits)}); give more queries, or raise its share "
                 f"(data.dev_share, data.test_share){fine_tuned}"
+            )
+
+
+def check_enough_queries(splits: dict[str, pd.DataFrame], needed: Collection[str], source: str) -> None:
+    """Check that intervals over the queries of every split that is needed exist. Raises InputError: names the split."""
+    for name in needed:
+        queries = splits[name]["query_id"].nunique()
+        if queries < LEAST_QUERIES:
+            raise InputError(
+                f"{source}: {name} has {queries} query ({_sizes(splits)}), and every interval is over its queries; "
+                f"give at least {LEAST_QUERIES}, better hundreds: more queries, or a larger share of them "
+                "(data.dev_share, data.test_share)"
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.config import Columns
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, quote_value
 from pipeline.data.grades import grade_kind, grade_parser
 from pipeline.data.records import NumberedRecord, located, read_records, record_unit, text_of
 
@@ -20,9 +20,10 @@ RESERVED = ("query_id", "query", "title", "grade", "split")
 
 
 def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str]) -> pd.DataFrame:
-    """Read the table's pairs.
+    """Read the table's pairs, from one file or from the parts that Spark writes into a folder of its name.
 
-    Numbers in a .jsonl or .parquet file are read as text: 3 and 3.0 are "3", the label "3.0" is found too.
+    Numbers in a .jsonl or .parquet file are read as text: 3 and 3.0 are "3", the label "3.0" is found too. Grades that
+    are numbers may be written otherwise than in `grades`, as 3.0 for 3.
 
     Args:
         columns: the table's own names of query, title, grade and, if it has one, split.
@@ -32,7 +33,7 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
     Returns:
         One row a record with query, title (str, as written), grade (int64, its position in `grades`, or float64, the
         number), split (str, only where `columns` names it) and the slices (str). The index is called "line" or "row"
-        and holds the record's number in the file, from 1.
+        and holds the record's number in its file, from 1.
 
     Raises:
         InputError: what `read_records` raises; an unknown, missing or impossible grade; a value that is not text; a
@@ -49,16 +50,38 @@ def read_unlabelled(path: Path, columns: Columns) -> pd.DataFrame:
 
 def _read(path: Path, parsers: Parsers, key: str) -> pd.DataFrame:
     """The parsed columns. `key`: of params.yaml, where the table is named."""
-    records = _parsed(path, read_records(path, [name for name, _, _ in parsers.values()], key), parsers)
-    kinds = {column: kind for column, (_, _, kind) in parsers.items()}
-    parts = []
-    while rows := list(islice(records, PART)):
-        numbers, values = zip(*rows, strict=True)
-        index = pd.Index(numbers, name=record_unit(path), dtype="int64")
-        parts.append(pd.DataFrame(values, columns=list(parsers), index=index).astype(kinds))
+    files = _part_files(path, key) if path.is_dir() else [path]
+    parts = [part for file in files for part in _read_file(file, parsers, key)]
     if not parts:
         raise InputError(f"{path} holds no records; give it pairs or fix {key}")
     return pd.concat(parts)
+
+
+def _part_files(folder: Path, key: str) -> list[Path]:
+    """The files of a table that Spark wrote as a folder, in their order; those with _ or . before the name are its own.
+
+    Raises:
+        InputError: none of the folder's ending; or folders in it, a table partitioned by a column.
+    """
+    inside = sorted(path for path in folder.iterdir() if path.name[0] not in "._")
+    parts = [path for path in inside if path.suffix == folder.suffix and path.is_file()]
+    if others := [path.name for path in inside if path not in parts]:
+        raise InputError(
+            f"{folder} is a folder with {quote_value(others[0])} in it, which is no {folder.suffix} part of a table; "
+            "unpack or remove it (of a partitioned table: write it without partitionBy)"
+        )
+    if not parts:
+        raise InputError(f"{folder} is no file; put the table there or fix {key}")
+    return parts
+
+
+def _read_file(path: Path, parsers: Parsers, key: str) -> Iterator[pd.DataFrame]:
+    records = _parsed(path, read_records(path, [name for name, _, _ in parsers.values()], key), parsers)
+    kinds = {column: kind for column, (_, _, kind) in parsers.items()}
+    while rows := list(islice(records, PART)):
+        numbers, values = zip(*rows, strict=True)
+        index = pd.Index(numbers, name=record_unit(path), dtype="int64")
+        yield pd.DataFrame(values, columns=list(parsers), index=index).astype(kinds)
 
 
 def _parsed(path: Path, records: NumberedRecord, parsers: Parsers) -> Iterator[tuple[int, list[str | int | float]]]:

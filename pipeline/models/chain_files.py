@@ -12,7 +12,8 @@ from transformers.utils import cached_file
 
 from pipeline.core import formats
 from pipeline.core.errors import InputError
-from pipeline.models.checkpoint_files import CONFIG, explain_failures, read_weights
+from pipeline.models.checkpoint_files import CONFIG, explain_failures
+from pipeline.models.checkpoint_weights import read_weights
 from pipeline.models.cross_encoder_files import ACTIVATIONS, Module, read_json, refuse
 from pipeline.models.scoring_chain import Pooling, ScoringChain, dense, layer_norm
 

@@ -4,38 +4,33 @@ import hashlib
 import importlib.resources
 import json
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
-import safetensors.torch
-import torch
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
-from transformers.utils import logging
+import tokenizers
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
+from transformers.utils import cached_file, logging
 
 from pipeline.core import paths
 from pipeline.core.config import EMBEDDED, SCRATCH, is_folder
 from pipeline.core.errors import InputError
-from pipeline.models.families import FAMILIES, OFFSET_FAMILIES
-from pipeline.models.removal import Kept, pruned_model
+from pipeline.core.file_content import check_content
 
 # sentence-transformers/all-MiniLM-L6-v2 as its authors publish it; the package's author is another.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CONFIG = "config.json"
 PRUNED = "pruning.json"  # beside it, of a smaller model: what is kept of the one that config.json describes
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+TOKENIZER = "tokenizer.json"
+SENTENCE_PIECE = ("sentencepiece.bpe.model", "spm.model", "spiece.model")
 MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
-Architecture = type[AutoModel | AutoModelForSequenceClassification]
-Reading = tuple[PreTrainedModel, list[str]]  # a model, and the names of weights that are not as they should be
+# What unreadable bytes and a missing part of the weights raise.
+DAMAGE = (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError)
+LONGEST_SUMMARY = 300  # characters of a library's message
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -60,11 +55,17 @@ def locate(name: str) -> str:
 
 
 def check_folder(folder: Path) -> Path:
-    """Check that a folder holds a configuration and safetensors weights; returns it. Raises InputError otherwise."""
+    """Check that a folder holds a configuration and safetensors weights; returns it.
+
+    Raises:
+        InputError: one of them is missing, or a file is a stand-in for what its name says.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        check_content(file)
     if (folder / PRUNED).is_file():
         raise InputError(
             f"{folder} holds a model of which heads or neurons were removed ({PRUNED}), so that its layers differ in "
@@ -78,6 +79,11 @@ def check_folder(folder: Path) -> Path:
             f"which are never loaded; save the model again as {WEIGHTS[0]} (save_pretrained of transformers 5 does)"
         )
     raise InputError(f"{folder}/{WEIGHTS[0]} is missing; copy it into the folder of config.json")
+
+
+def note(text: str) -> None:
+    """Say on stderr, in the finetune stage's name, how a checkpoint was taken."""
+    print(f"finetune: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -102,7 +108,7 @@ def explain_failures(name: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # damaged files surface as anything, down to bare exceptions of compiled code
-        raise InputError(f"checkpoint {name}: {_summary(error)}; {_remedy(name)}") from error
+        raise InputError(f"checkpoint {name}: {_summary(error)}; {_remedy(name, error)}") from error
 
 
 def _embedded_folder() -> Path:
@@ -122,134 +128,41 @@ def _verified(folder: Path) -> Path:
 
 
 def _summary(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:LONGEST_SUMMARY]}" if text else type(error).__name__
 
 
-def _remedy(name: str) -> str:
+def _remedy(name: str, error: Exception) -> str:
     if Path(name) == paths.MODEL:
         return MADE_BY_FINETUNE
-    if name == EMBEDDED or Path(name).exists():
+    if name != EMBEDDED and not Path(name).exists():
+        return (
+            f"check the name and the connection to the hub, or put the checkpoint's files below {paths.CHECKPOINTS}/ "
+            f"and name that folder"
+        )
+    if isinstance(error, DAMAGE) or "valid JSON" in str(error):
         return "its files are damaged or incomplete, copy them again"
     return (
-        f"check the name and the connection to the hub, or put the checkpoint's files below {paths.CHECKPOINTS}/ "
-        f"and name that folder"
+        "its files can be read, but transformers makes no model of what they say; correct the value, or save the "
+        "checkpoint again with transformers 5"
     )
-
-
-def read_config(name: str, source: str) -> PretrainedConfig:
-    """Read the configuration at `source`.
-
-    Raises:
-        InputError: it is unreadable, of an unknown architecture or a causal language model's.
-    """
-    with explain_failures(name):
-        values, _ = PretrainedConfig.get_config_dict(source)
-        for architecture in values.get("architectures") or []:
-            if architecture.endswith("ForCausalLM"):
-                refuse_causal(name, architecture)
-        family = values.pop("model_type", None)
-        check_family(name, family)
-        # Neither code of the checkpoint's own nor a weights file under another name.
-        for key in ("auto_map", "transformers_weights"):
-            values.pop(key, None)
-        return AutoConfig.for_model(family, **values)
-
-
-def check_family(name: str, family: str | None) -> None:
-    """Raise InputError unless the architecture is one of FAMILIES."""
-    if family not in FAMILIES:
-        raise InputError(f"checkpoint {name} is of architecture {family!r}; accepted are {', '.join(FAMILIES)}")
-
-
-def refuse_causal(name: str, found: str) -> NoReturn:
-    """Raise the InputError of a checkpoint that scores a pair by a language model's next token."""
-    raise InputError(
-        f"checkpoint {name} is a causal reranker ({found}): its score is a language model's next token, which is "
-        f"another kind of model; name a cross-encoder of architecture {', '.join(FAMILIES)}"
-    )
-
-
-def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
-    """Raise InputError where the checkpoint has fewer position embeddings than a pair of max_length tokens needs."""
-    if not getattr(config, "position_biased_input", True):  # positions are relative, and the far ones share a bucket
-        return
-    room = config.max_position_embeddings
-    if config.model_type in OFFSET_FAMILIES:
-        room -= config.pad_token_id + 1
-    if max_length > room:
-        raise InputError(f"model.max_length is {max_length}, but {name} has positions for {room} tokens; lower it")
-
-
-def read_weights(
-    name: str,
-    source: str,
-    config: PretrainedConfig,
-    architecture: Architecture = AutoModelForSequenceClassification,
-) -> Reading:
-    """Read the model, and the names of weights beyond the encoder that the checkpoint lacks or has in another shape.
-
-    Beside a PRUNED file it is the smaller model, otherwise the one that the configuration describes.
-
-    Args:
-        name: what the user calls the checkpoint.
-        source: folder or hub name to read from.
-        config: its configuration.
-        architecture: the classifier, or the bare encoder.
-
-    Raises:
-        InputError: weights of the encoder are missing or of another shape, or a weight is not finite.
-    """
-    with explain_failures(name):
-        read = _read_pruned if (Path(source) / PRUNED).is_file() else _read_whole
-        model, new = read(source, config, architecture)
-    # A pooler is a pretrained encoder's to have or not; everything else below the prefix is not optional.
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
-    lacking = [key for key in new if key.startswith(prefix) and "pooler" not in key.split(".")]
-    if lacking:
-        raise InputError(
-            f"checkpoint {name}: {len(lacking)} weights of its encoder are missing or not of the shape config.json "
-            f"says, {lacking[0]} first; copy weights and configuration again, from one place"
-        )
-    if not all(torch.isfinite(weight).all() for weight in model.parameters()):
-        raise InputError(f"checkpoint {name} holds weights that are not finite; copy it again")
-    return model, new
-
-
-def _read_whole(source: str, config: PretrainedConfig, architecture: Architecture) -> Reading:
-    model, report = architecture.from_pretrained(
-        source,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    return model, sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-
-
-def _read_pruned(
-    source: str, config: PretrainedConfig, architecture: Architecture
-) -> tuple[PreTrainedModel, list[str]]:
-    whole = architecture.from_config(config, dtype=torch.float32)
-    record = json.loads((Path(source) / PRUNED).read_text(encoding="utf-8"))
-    model = pruned_model(whole, Kept.from_record(whole, record))
-    report = model.load_state_dict(safetensors.torch.load_file(Path(source) / WEIGHTS[0]), strict=False)
-    return model, sorted(report.missing_keys)
 
 
 def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrainedTokenizerFast:
     """Read the tokenizer of the checkpoint. Raises InputError where it is missing, slow, or another model's."""
     with explain_failures(name):
-        tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
+        except Exception as error:
+            _explain_tokenizer(name, source, error)
+            raise
     if not tokenizer.is_fast:
         raise InputError(
             f"checkpoint {name} has only a slow tokenizer ({type(tokenizer).__name__}), which gives no character "
-            "offsets; convert it to a tokenizer.json"
+            f"offsets; convert it to a {TOKENIZER}"
         )
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
-        raise InputError(f"checkpoint {name} has no tokenizer files; add tokenizer.json or the vocabulary")
+        raise InputError(f"checkpoint {name} has no tokenizer files; add {TOKENIZER} or the vocabulary")
     if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
         raise InputError(
             f"checkpoint {name}: its tokenizer ({len(tokenizer)} tokens, padding token {tokenizer.pad_token!r}) does "
@@ -258,3 +171,27 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
     if getattr(config, "type_vocab_size", 0) < 2:  # some checkpoints have such weights and a tokenizer with two types
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     return cast(PreTrainedTokenizerFast, tokenizer)
+
+
+def _explain_tokenizer(name: str, source: str, error: Exception) -> None:
+    """Raise InputError where a whole TOKENIZER is of another version, or a SentencePiece model stands without one."""
+    if Path(name) == paths.MODEL:
+        return
+    held = [file for file in (TOKENIZER, *SENTENCE_PIECE) if _has(source, file)]
+    if held and TOKENIZER not in held:
+        raise InputError(
+            f"checkpoint {name} has {held[0]} but no {TOKENIZER}, which is read here; make it where sentencepiece and "
+            "protobuf are installed: transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
+    with suppress(json.JSONDecodeError, UnicodeDecodeError):
+        if TOKENIZER in held:
+            json.loads(Path(str(cached_file(source, TOKENIZER))).read_text(encoding="utf-8"))
+            raise InputError(
+                f"checkpoint {name}: {TOKENIZER} is none that tokenizers {tokenizers.__version__} reads "
+                f"({_summary(error)}); save it again with this version, or with the one that the model was made with "
+                "if that is older"
+            )
+
+
+def _has(source: str, file: str) -> bool:
+    return cached_file(source, file, _raise_exceptions_for_missing_entries=False) is not None

@@ -11,11 +11,20 @@ from pipeline.core import atomic, formats
 from pipeline.core.config import SCRATCH, Params
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files
-from pipeline.models.checkpoint_files import check_length, read_config, read_tokenizer, read_weights
-from pipeline.models.classifier_labels import check_labels, name_outputs, order_outputs, output_names
-from pipeline.models.random_init import build_scratch
+from pipeline.models.checkpoint_config import check_length, read_config
+from pipeline.models.checkpoint_files import note, read_tokenizer
+from pipeline.models.checkpoint_weights import read_weights
+from pipeline.models.classifier_labels import (
+    check_labels,
+    label_names,
+    name_outputs,
+    order_outputs,
+    output_names,
+)
+from pipeline.models.random_init import build_scratch, build_wordpiece_vocabulary
 from pipeline.models.rankers import read_model, read_ranker_start, read_trained_ranker, write_ranker
 from pipeline.models.removal import Kept
+from pipeline.models.vocabularies import check_same_heads, check_vocabulary
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
@@ -24,9 +33,14 @@ def load_start(params: Params, train_texts: list[str], device: torch.device) -> 
     """Load the start of the finetune stage: the model to train, or the one that is fine-tuned already.
 
     Raises:
-        InputError: as `load_before` and `load_labelled`.
+        InputError: as `load_before` and `load_labelled`; heads or tokens that are not those of model.pretrained_from.
     """
-    return load_labelled(params, device) if params.model.fine_tuned else load_before(params, train_texts, device)
+    if not params.model.fine_tuned:
+        return load_before(params, train_texts, device)
+    model, tokenizer = load_labelled(params, device)
+    if params.model.has_before:
+        _check_before(params, train_texts, model, tokenizer)
+    return model, tokenizer
 
 
 def load_before(
@@ -54,7 +68,7 @@ def load_before(
     assert name is not None, "params.model.has_before says whether there is one"
     with _seeded(params.run.seed):
         model, tokenizer = build_scratch(*scratch) if name == SCRATCH else _read_start(name, params)
-    return _ready(model, device, attn_implementation), tokenizer
+    return _ready(model, tokenizer, device, attn_implementation)
 
 
 def load_labelled(params: Params, device: torch.device) -> Loaded:
@@ -62,7 +76,7 @@ def load_labelled(params: Params, device: torch.device) -> Loaded:
 
     Raises:
         InputError: as `load_before`; no trained outputs; other outputs than the objective needs: grades in another
-            number or order, or not one score; or other dimensions than model.pretrained_from.
+            number or order, or not one score.
     """
     name = params.model.name
     source, config = _configuration(name, params.model.max_length)
@@ -70,8 +84,7 @@ def load_labelled(params: Params, device: torch.device) -> Loaded:
         model, tokenizer = read_trained_ranker(name, source, config, params.model.max_length)
     else:
         model, tokenizer = _read_grader(name, source, config, params)
-    _check_same_heads(params, model)
-    return _ready(model, device, "sdpa"), tokenizer
+    return _ready(model, tokenizer, device, "sdpa")
 
 
 def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "sdpa") -> Loaded:
@@ -91,7 +104,7 @@ def load_tuned(folder: Path, device: torch.device, attn_implementation: str = "s
     model, untrained = read_model(source, source, config)
     if untrained:
         raise InputError(f"{folder} lacks {', '.join(untrained)}; {checkpoint_files.MADE_BY_FINETUNE}")
-    return _ready(model, device, attn_implementation), read_tokenizer(source, source, config)
+    return _ready(model, read_tokenizer(source, source, config), device, attn_implementation)
 
 
 def save_tuned(
@@ -157,31 +170,39 @@ def _read_grader(name: str, source: str, config: PretrainedConfig, params: Param
             "which one that is fine-tuned already needs; name another, or set model.fine_tuned to false"
         )
     check_labels(name, config, params.model.label_order, grades)
+    taken, labels = params.model.label_order or grades, label_names(config)
+    if labels != taken:
+        pairs = ", ".join(f"{label} for {grade}" for label, grade in zip(labels, taken, strict=True))
+        note(f"the outputs of {name} are taken for the grades so (model.label_order): {pairs}")
     order_outputs(model, params.model.label_order or grades, grades)
     name_outputs(model.config, grades)
     return model, read_tokenizer(name, source, config)
 
 
-def _check_same_heads(params: Params, model: PreTrainedModel) -> None:
+def _check_before(
+    params: Params, train_texts: list[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Check that heads and tokens of model.pretrained_from are those of the model fine-tuned from it."""
     base, scratch = params.model.pretrained_from, params.model.scratch
-    if base is None:
-        return
     if base == SCRATCH:
         before = (scratch.layers, scratch.heads)
+        vocabulary = build_wordpiece_vocabulary(train_texts, scratch.vocabulary)
     else:
-        _, config = _configuration(base, params.model.max_length)
+        source, config = _configuration(str(base), params.model.max_length)
         before = (config.num_hidden_layers, config.num_attention_heads)
-    if before != dimensions(model):
-        raise InputError(
-            f"model.pretrained_from {base} has (layers, heads) {before}, model.name {params.model.name} "
-            f"{dimensions(model)}; name the checkpoint it was fine-tuned from"
-        )
+        vocabulary = read_tokenizer(str(base), source, config).get_vocab()
+    check_same_heads(before, dimensions(model))
+    check_vocabulary(vocabulary, tokenizer.get_vocab())
 
 
-def _ready(model: PreTrainedModel, device: torch.device, attn_implementation: str) -> PreTrainedModel:
+def _ready(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, device: torch.device, attn_implementation: str
+) -> Loaded:
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
     with checkpoint_files.quiet_transformers():  # some families know one implementation only
         model.set_attn_implementation(attn_implementation)
-    return model.to(device).eval()  # type: ignore[arg-type]
+    return model.to(device).eval(), tokenizer  # type: ignore[arg-type]
 
 
 @contextmanager

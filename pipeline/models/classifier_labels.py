@@ -91,8 +91,10 @@ def check_labels(name: str, config: PretrainedConfig, order: list[str] | None, g
             "make them match, or set model.fine_tuned to false"
         )
     labels = label_names(config)
-    if order is None and sorted(labels) == sorted(grades) and labels != grades:
+    own = {grade.strip().casefold(): grade for grade in grades}
+    named = [own.get(label.strip().casefold(), "") for label in labels]
+    if order is None and sorted(named) == sorted(grades) and named != grades:
         raise InputError(
             f"model.name {name} names its outputs {labels}, another order than data.grades {grades}; "
-            f"set model.label_order to {labels}"
+            f"set model.label_order to {named}"
         )

@@ -14,7 +14,8 @@ from transformers.utils import cached_file
 
 from pipeline.core import formats
 from pipeline.core.errors import InputError, quote_value
-from pipeline.models.checkpoint_files import CONFIG, explain_failures, refuse_causal
+from pipeline.models.checkpoint_config import refuse_causal
+from pipeline.models.checkpoint_files import CONFIG, explain_failures
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"

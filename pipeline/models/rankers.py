@@ -1,13 +1,13 @@
 """Models of one score a pair: a sequence classifier of one output, or a scoring chain."""
 
-import sys
 from pathlib import Path
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.core.errors import InputError
 from pipeline.models.chain_files import read_chain, write_chain
-from pipeline.models.checkpoint_files import read_tokenizer, read_weights
+from pipeline.models.checkpoint_files import note, read_tokenizer
+from pipeline.models.checkpoint_weights import read_weights
 from pipeline.models.classifier_labels import SCORE, check_score, name_outputs, score_by_difference
 from pipeline.models.cross_encoder_files import (
     ACTIVATION,
@@ -52,12 +52,12 @@ def read_trained_ranker(name: str, source: str, config: PretrainedConfig, max_le
         )
     activation = files.activation or SIGMOID
     if config.num_labels == 2:
-        _note(f"{name} has two outputs; the score is {score_by_difference(model)}")
+        note(f"{name} has two outputs; the score is {score_by_difference(model)}")
         activation = files.activation or IDENTITY
     tokenizer = read_tokenizer(name, source, config)
     length = files.max_length or min(tokenizer.model_max_length, config.max_position_embeddings)
     if length != max_length:
-        _note(f"CrossEncoder.predict cuts pairs of {name} to {length} tokens, model.max_length to {max_length}")
+        note(f"CrossEncoder.predict cuts pairs of {name} to {length} tokens, model.max_length to {max_length}")
     return _finish(model, tokenizer, activation, max_length)
 
 
@@ -108,8 +108,3 @@ def _finish(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, activati
     setattr(model.config, ACTIVATION, {"activation_fn": activation})
     tokenizer.model_max_length = max_length
     return model, tokenizer
-
-
-def _note(text: str) -> None:
-    """Say on stderr, in the finetune stage's name, how a checkpoint was taken."""
-    print(f"finetune: {text}", file=sys.stderr, flush=True)

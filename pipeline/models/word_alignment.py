@@ -1,7 +1,9 @@
 """Alignment of tokens with words: words of a text, and the word of each token of a sentence pair.
 
-A run of letters and digits is a word; a run of Chinese characters is cut into words by jieba. Nothing else needs to
-be said about the language, and a text may mix both. jieba and its dictionary are loaded by the first Chinese text.
+A run of letters and digits is a word, with the marks and joiners that it holds; a run of Chinese characters is cut into
+words by jieba. Nothing else needs to be said about the language, and a text may mix both. Words of other languages that
+are written without spaces are not found (`pipeline.data.scripts`). jieba and its dictionary are loaded by the first
+Chinese text.
 """
 
 import logging
@@ -14,11 +16,14 @@ import numpy as np
 
 from pipeline.core import paths
 from pipeline.core.atomic import make_folder
-from pipeline.data.deduplication import dense_ids
+from pipeline.data.deduplication import dense_ids, text_key
+from pipeline.data.scripts import JOINERS, MARKS
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# The combining marks U+0300-036F belong to the letter before them, but `\w` leaves them out.
-RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?:(?![{HAN}])[\w\u0300-\u036f])+")
+# Marks belong to the letter before them, such as vowel signs and accents, and joiners to the word around them, but `\w`
+# leaves both out.
+INSIDE = rf"(?![{HAN}])[\w{MARKS}]|[{JOINERS}]+(?=[\w{MARKS}])(?![{HAN}])"
+RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?![{HAN}])\w(?:{INSIDE})*")
 
 
 def term_spans(text: str) -> list[tuple[int, int]]:
@@ -33,8 +38,8 @@ def term_spans(text: str) -> list[tuple[int, int]]:
 
 
 def terms(text: str) -> list[str]:
-    """The text's words, in its order and without case."""
-    return [text[start:end].casefold() for start, end in term_spans(text)]
+    """The text's words, in its order, without case and in one normal form."""
+    return [text_key(text[start:end]) for start, end in term_spans(text)]
 
 
 @cache
@@ -69,8 +74,8 @@ def token_terms(texts: tuple[str, str], offsets: np.ndarray, segment: np.ndarray
     Returns:
         word: number of the word, the query's from 0, then the title's, int64 [token]; -1 where there is none
             (special tokens, punctuation).
-        key: the same number for all words of the pair that are equal but for case, int64 [token]; -1 where there is
-            no word.
+        key: the same number for all words of the pair that are equal but for case and normal form, int64 [token]; -1
+            where there is no word.
     """
     word = np.full(len(segment), -1, dtype=np.int64)
     words: list[str] = []
@@ -101,4 +106,4 @@ def _words(text: str) -> tuple[np.ndarray, tuple[str, ...]]:
     following = np.minimum.accumulate(positions[::-1])[::-1]
     word_at = np.stack([word[following], following], axis=1).astype(np.int32)
     word_at.flags.writeable = False
-    return word_at, tuple(text[start:end].casefold() for start, end in spans)
+    return word_at, tuple(text_key(text[start:end]) for start, end in spans)

@@ -2,11 +2,13 @@
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import matplotlib
 import numpy as np
@@ -16,8 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipeline.data.scripts import script_of
 from pipeline.report.colours import GREY, INK
-from pipeline.report.text import has_cjk
+from pipeline.report.text import has_cjk, visible
 
 CSS = 96  # pixels an inch of a page
 LATIN = "DejaVu Sans"  # comes with matplotlib, hence the same everywhere
@@ -36,9 +39,16 @@ CHINESE = (
     "Noto Serif CJK SC",
     "Droid Sans Fallback",
 )
+NOTO = "Noto Sans"  # and a script's name
+SYMBOL, SYMBOLS = "emoji and symbols", "Symbola"
 ADVICE = (
     "The data holds Chinese, Japanese or Korean text and no installed font covers it: "
     "install one (Debian and Ubuntu: apt-get install fonts-noto-cjk) and run the report stage again."
+)
+OTHER_ADVICE = (
+    "No installed font draws these characters of the data: {scripts}. Figures show boxes in their place; the page's "
+    "own texts are not affected. Install a font (Debian and Ubuntu: apt-get install fonts-noto-core, for symbols "
+    "fonts-symbola) and run the report stage again."
 )
 
 RC: dict[str, Any] = {
@@ -65,17 +75,46 @@ RC: dict[str, Any] = {
 
 
 def font_families(texts: Iterable[str]) -> list[str]:
-    """Font families that draw the texts, in order of trial: a Chinese one only where it is needed and installed."""
-    if not any(map(has_cjk, texts)):
-        return [LATIN]
-    installed = _installed()
-    return [LATIN, *[name for name in CHINESE if name in installed][:1]]
+    """Font families that draw the texts, in order of trial: beside the Latin one those needed that are installed."""
+    texts = list(texts)
+    families = [LATIN]
+    if any(map(has_cjk, texts)):
+        families += [name for name in CHINESE if name in _installed(CHINESE)][:1]
+    if scripts := undrawn_scripts(texts, families):
+        wanted = [SYMBOLS if script == SYMBOL else f"{NOTO} {script}" for script in scripts]
+        families += [name for name in wanted if name in _installed([name])]
+    return families
 
 
 def font_advice(texts: Iterable[str]) -> str | None:
-    """Advice on the package to install where the texts need a font that is missing."""
+    """Advice on the packages to install where the texts need a font that is missing, naming the scripts."""
     texts = list(texts)
-    return ADVICE if any(map(has_cjk, texts)) and font_families(texts) == [LATIN] else None
+    families = font_families(texts)
+    advice = [ADVICE] if any(map(has_cjk, texts)) and not set(CHINESE).intersection(families) else []
+    if scripts := undrawn_scripts(texts, families):
+        advice.append(OTHER_ADVICE.format(scripts=", ".join(scripts)))
+    return " ".join(advice) or None
+
+
+def undrawn_scripts(texts: Iterable[str], families: Iterable[str]) -> list[str]:
+    """Scripts of characters that no font of the families has, as their names begin in Unicode (Thai), or SYMBOL.
+
+    Chinese, Japanese and Korean are left to CHINESE.
+    """
+    characters = {one for text in texts for one in visible(text) if not one.isspace() and not has_cjk(one)}
+    missing = [one for one in sorted(characters) if not any(ord(one) in _glyphs(family) for family in families)]
+    names = [script_of(one).title() if one.isalnum() or category(one)[0] == "M" else SYMBOL for one in missing]
+    return list(dict.fromkeys(name or SYMBOL for name in names))
+
+
+@cache
+def _glyphs(family: str) -> frozenset[int]:
+    """Code points that the family's font draws, none where it is not installed."""
+    try:
+        path = font_manager.findfont(family, fallback_to_default=False)
+    except ValueError:
+        return frozenset()
+    return frozenset(font_manager.get_font(path).get_charmap())
 
 
 @contextmanager
@@ -87,11 +126,11 @@ def report_style(fonts: list[str]) -> Iterator[None]:
         yield
 
 
-def _installed() -> set[str]:
-    """Family names known to matplotlib, whose cached list gets the fonts installed since, by their file names."""
+def _installed(wanted: Sequence[str]) -> set[str]:
+    """Family names known to matplotlib, whose cached list gets wanted fonts installed since, by their file names."""
     names = {font.name for font in font_manager.fontManager.ttflist}
-    if names.isdisjoint(CHINESE):
-        squeezed = tuple(name.replace(" ", "").replace("SC", "").lower() for name in CHINESE)
+    if names.isdisjoint(wanted):
+        squeezed = tuple(name.replace(" ", "").replace("SC", "").lower() for name in wanted)
         for path in sorted(font_manager.findSystemFonts()):
             if Path(path).stem.replace("-", "").replace("_", "").lower().startswith(squeezed):
                 font_manager.fontManager.addfont(path)

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.data.scripts import segmentation_notice
 from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.report import canvas, pruning, tables
 from pipeline.report.canvas import RenderedFigure
@@ -83,6 +84,7 @@ def render_page(
             counts={verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS},
             gallery=gallery,
             advice=canvas.font_advice(results.texts()),
+            words_notice=segmentation_notice(results.unsegmented),
         )
     )
 

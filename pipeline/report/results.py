@@ -79,6 +79,7 @@ class Results:
     attention: Mapping[str, Any]
     head_ablation: Mapping[str, Any]
     example_pairs: list[ExamplePair] = field(default_factory=list)
+    unsegmented: Sequence[str] = ()  # languages of the test pairs whose words are not found reliably
     example_heads: int = 0  # how many heads are drawn for each example pair
 
     @property

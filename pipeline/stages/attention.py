@@ -21,7 +21,7 @@ from pipeline.attention.explorer_maps import candidate_pairs, describe_mapped_pa
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.attention.head_labels import Evidence
 from pipeline.attention.head_similarity import compared_pairs, head_distances, head_embedding
-from pipeline.attention.maps import attention_maps, check_comparable
+from pipeline.attention.maps import attention_maps
 from pipeline.attention.scoring import AttentionScorer, Scores
 from pipeline.core import formats, paths
 from pipeline.core.config import Params
@@ -29,6 +29,7 @@ from pipeline.models import checkpoints
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.finetuning import fine_tune_on_shuffled_grades
 from pipeline.models.tokenization import EncodedPairs, encode_split
+from pipeline.models.vocabularies import add_tokens, check_same_heads, check_vocabulary
 from pipeline.stats.bootstrap import QuerySample, half_of_queries, sample_queries
 from pipeline.tables.attention import (
     ATTENTION_SHIFT,
@@ -111,9 +112,12 @@ def _load(params: Params, train: pd.DataFrame) -> tuple[dict[str, PreTrainedMode
     after = checkpoints.load_tuned(paths.MODEL, checkpoints.pick_device(params.run.device), "eager")
     if not params.model.has_before:
         return {"after": after[0]}, after[1]
-    before = _load_before(params, train)
-    check_comparable(before, after)
-    return {"before": before[0], "after": after[0]}, after[1]
+    before, tokenizer = _load_before(params, train)
+    vocabulary = after[1].get_vocab()
+    check_same_heads(dimensions(before), dimensions(after[0]))
+    check_vocabulary(tokenizer.get_vocab(), vocabulary)
+    add_tokens(before, vocabulary)
+    return {"before": before, "after": after[0]}, after[1]
 
 
 def _masked_pairs(params: Params, tokenizer: PreTrainedTokenizerFast) -> tuple[np.ndarray, pd.DataFrame, EncodedPairs]:

@@ -8,6 +8,7 @@ NDCG.
 import numpy as np
 import pandas as pd
 
+from pipeline.ablation.engine_check import check_model
 from pipeline.baselines.bm25 import bm25_ndcg, bm25_scores
 from pipeline.baselines.lexical import lexical_baseline_accuracies
 from pipeline.core import formats, paths
@@ -17,6 +18,7 @@ from pipeline.models.early_stopping import EarlyStopping, Epoch, LearningCurve, 
 from pipeline.models.families import family_of
 from pipeline.models.finetuning import fine_tune_by_objective
 from pipeline.models.inference import predict, prediction_table
+from pipeline.models.output_order import check_output_order
 from pipeline.models.tokenization import encode_split
 from pipeline.stats.measure_sets import measure_set
 from pipeline.stats.metrics import UNDEFINED
@@ -40,6 +42,7 @@ def main(params: Params, record: Record) -> None:
         name: encode_split(tokenizer, split, params.model.max_length) for name, split in splits.items() if len(split)
     }
     pad_id = tokenizer.pad_token_id
+    check_model(model, encoded["dev"])
 
     def judge() -> Scores:
         return split_metrics(dev, predict(model, encoded["dev"], pad_id))[0]
@@ -50,6 +53,8 @@ def main(params: Params, record: Record) -> None:
         stopping = EarlyStopping("finetune", judge, params.training, kind)
         curve = fine_tune_by_objective(model, encoded["train"], train, pad_id, stopping, params)
     logits = {name: predict(model, encoded[name], pad_id) for name in _evaluated(splits)}
+    if params.model.fine_tuned:
+        check_output_order(dev["grade"].to_numpy(), logits["dev"], dev["query_id"].to_numpy(), params)
     scores, undefined = metrics_by_split(_evaluated(splits), logits)
     baselines, reason, columns = (_bm25 if params.is_ranker else _lexical)(splits)
     truncated = {name: int(encoded[name].truncated.sum()) if name in encoded else 0 for name in splits}

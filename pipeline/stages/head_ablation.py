@@ -86,12 +86,16 @@ def main(params: Params, record: Record) -> None:
 
 
 def _resampled(test: AblationTarget, max_pairs: int, seed: int) -> tuple[np.ndarray, Replacement]:
-    """Pairs of mean and resample ablation, by row, and their donors; of a ranker whole queries."""
-    if test.measures is RANKER:
-        pairs = sample_queries(test.sample.query_ids, max_pairs, seed)
-        return pairs, AlignedResampleAblation(draw_aligned_donors(test.encoded.take(pairs), seed))
-    pairs = pairs_with_donors(test.encoded, max_pairs, seed)
-    return pairs, ResampleAblation(draw_donors(test.encoded.take(pairs), seed))
+    """Pairs of mean and resample ablation, by row, and their donors.
+
+    Of a ranker whole queries, and so of a grader where pairs of one layout are those of fewer than two queries.
+    """
+    if test.measures is not RANKER:
+        pairs = pairs_with_donors(test.encoded, max_pairs, seed)
+        if len(np.unique(test.sample.query_ids[pairs])) > 1:
+            return pairs, ResampleAblation(draw_donors(test.encoded.take(pairs), seed))
+    pairs = sample_queries(test.sample.query_ids, max_pairs, seed)
+    return pairs, AlignedResampleAblation(draw_aligned_donors(test.encoded.take(pairs), seed))
 
 
 def _importance(dev: AblationTarget) -> np.ndarray:

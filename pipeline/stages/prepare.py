@@ -3,7 +3,7 @@
 Writes data/prepared/{train,dev,test}.parquet, data/prepared/unlabelled.parquet (without rows unless data.unlabelled
 names a source), data/prepared/rejected.csv (graded pairs set aside, with line and reason) and
 reports/prepare/metrics.json. Nothing is written unless everything is in order. Says on stderr what a BEIR folder's run
-and the ablations' caps on pairs leave out, and which splits have few queries to rank.
+and the ablations' caps on pairs leave out, which splits have few queries to rank, and whose words are not found.
 """
 
 import sys
@@ -20,10 +20,12 @@ from pipeline.core.formats import write_json
 from pipeline.data.beir import ONE_FILE, read_beir, read_beir_candidates
 from pipeline.data.deduplication import count_shared, query_ids, rejected_rows, rejection_reasons
 from pipeline.data.grades import grade_label, grade_strata
+from pipeline.data.scripts import segmentation_notice, unsegmented_languages
 from pipeline.data.splits import (
     SPLITS,
     check_comparable_queries,
     check_complete_splits,
+    check_enough_queries,
     check_given_splits,
     check_trained_grades,
     count_comparable_queries,
@@ -71,7 +73,8 @@ def main(params: Params, record: Record) -> None:
     record.dataset += [*SPLIT_TABLES, *([paths.UNLABELLED] if len(unlabelled) else [])]
     caps = {"head_ablation": params.head_ablation.max_pairs, "group_ablation": params.group_ablation.max_pairs}
     costs = cost_notices({"test": len(splits["test"]), "unlabelled": len(unlabelled)}, caps)
-    for notice in [*coverage_notices(coverage), *few_queries_notices(comparable), *costs]:
+    words = segmentation_notice(unsegmented_languages(splits["test"][["query", "title"]].to_numpy().ravel()))
+    for notice in [*coverage_notices(coverage), *few_queries_notices(comparable), *costs, *filter(None, [words])]:
         print(f"prepare: {notice}", file=sys.stderr, flush=True)
 
 
@@ -110,6 +113,7 @@ def _check_splits(splits: dict[str, pd.DataFrame], params: Params) -> dict[str, 
     """Check what the model needs of each split; returns a ranker's queries with titles of different grades."""
     source, trains = params.data.source, not params.model.fine_tuned
     check_complete_splits(splits, SPLITS if trains else EVALUATED, source)
+    check_enough_queries(splits, EVALUATED, source)
     if not params.is_ranker:
         if trains:
             check_trained_grades(splits, params.data.grade_names, source)

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.core import formats, paths, schemas
 from pipeline.core.config import Params
 from pipeline.core.run_names import MODEL_METRICS
+from pipeline.data.scripts import unsegmented_languages
 from pipeline.findings.baselines import graders_compared, rankers_compared
 from pipeline.findings.judge import judge_findings
 from pipeline.findings.select import CLS_POOLING, Tables
@@ -105,6 +106,7 @@ def read_results(params: Params) -> Results:
         attention=schemas.metrics(paths.stage_metrics("attention")),
         head_ablation=schemas.metrics(paths.stage_metrics("head_ablation"), ("queries", "pairs")),
         example_pairs=_read_example_pairs(("before", "after") if params.model.has_before else ("after",)),
+        unsegmented=unsegmented_languages(SPLIT_TABLES[paths.TEST].read()[["query", "title"]].to_numpy().ravel()),
         example_heads=params.report.example_heads,
     )
 

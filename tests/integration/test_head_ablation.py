@@ -1,22 +1,35 @@
 """The head_ablation stage on a tiny model: the pairs without grades, against the framework's forward with a hook."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import rel_entr, softmax
 
+from pipeline.ablation.aligned_donors import AlignedResampleAblation
 from pipeline.ablation.head_groups import head_mask
+from pipeline.ablation.patching import ResampleAblation
 from pipeline.core import paths
 from pipeline.core.formats import read_json
 from pipeline.core.heads import every_head
 from pipeline.models.checkpoints import load_tuned, save_tuned
 from pipeline.models.tokenization import encode_split
 from pipeline.stages import head_ablation
+from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.measure_sets import GRADER
 from pipeline.tables.head_ablation import UNLABELLED_HEADS
 from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
-from tests.support.builders import CPU, colour_pairs, params_with, random_classifier, run_stage, tiny_tokenizer
+from tests.support.builders import (
+    CPU,
+    colour_pairs,
+    params_with,
+    random_classifier,
+    random_pairs,
+    run_stage,
+    tiny_tokenizer,
+)
 from tests.support.reference import reference_logits
 
 PAIRS = 60
@@ -79,3 +92,15 @@ def test_without_such_pairs_the_table_is_there_and_empty():
     found = run(UNLABELLED.empty(), PAIRS)
     assert found.empty
     assert found.columns.tolist() == [column.name for column in UNLABELLED_HEADS["grader"].columns]
+
+
+def test_pairs_of_no_common_layout_have_donors_of_other_lengths():
+    """A grader's pairs that all differ in length: whole queries, each pair with another one's outputs."""
+    encoded = random_pairs([5, 9, 14, 22])
+    query_ids = np.array([0, 0, 1, 2])
+    target = SimpleNamespace(measures=GRADER, encoded=encoded, sample=QuerySample(query_ids, 50, 0))
+    pairs, replacement = head_ablation._resampled(target, 10, seed=1)
+    assert pairs.tolist() == [0, 1, 2, 3]
+    assert isinstance(replacement, AlignedResampleAblation)
+    alike = SimpleNamespace(measures=GRADER, encoded=random_pairs([9] * 40), sample=QuerySample(np.arange(40), 50, 0))
+    assert isinstance(head_ablation._resampled(alike, 40, seed=1)[1], ResampleAblation)

@@ -13,6 +13,7 @@ import yaml
 from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.errors import InputError
+from pipeline.data import splits as data_splits
 from pipeline.stages import prepare
 from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
 from pipeline.tracking import Record
@@ -24,7 +25,9 @@ OUTPUTS = [paths.TRAIN, paths.DEV, paths.TEST, paths.UNLABELLED, paths.REJECTED,
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
+    """An empty project, entered; one query a split is enough, so that tables can be read at a glance."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data_splits, "LEAST_QUERIES", 1)
     paths.RAW.mkdir(parents=True)
 
 

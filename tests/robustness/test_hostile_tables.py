@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.core import paths
+from pipeline.data import splits
 from tests.support.shell import REPOSITORY, limited_command
 
 TEXTS = {
@@ -38,6 +39,7 @@ HEADER = ("query", "title", "grade", "part")
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(splits, "LEAST_QUERIES", 1)  # a text is looked at, not an interval
     paths.RAW.mkdir(parents=True)
 
 

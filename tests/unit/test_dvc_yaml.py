@@ -20,9 +20,11 @@ LOCKS = {"report": ["locks/compute.lock", "locks/report.lock", "locks/torch.lock
 PLUMBING = {
     Path("pipeline/__init__.py"),
     Path("pipeline/__main__.py"),
+    Path("pipeline/ablation/engine_check.py"),
     Path("pipeline/core/atomic.py"),
     Path("pipeline/core/config.py"),  # it checks params.yaml, whose values are dependencies by themselves
     Path("pipeline/core/errors.py"),
+    Path("pipeline/core/file_content.py"),
     Path("pipeline/core/interpreter.py"),
     Path("pipeline/core/paths.py"),
     Path("pipeline/core/process.py"),
@@ -70,7 +72,7 @@ def code_dependencies(stage: str) -> list[str]:
     for file in needed:
         folder = Path(*file.parts[:2])
         files = {other for other in folder.rglob("*.py") if other.name != "__init__.py" or imported(other)}
-        is_whole = folder.is_dir() and not any(map(is_plumbing, files)) and 3 * len(files & needed) >= 2 * len(files)
+        is_whole = folder.is_dir() and 3 * len(files & needed) >= 2 * len(files)
         listed.add(folder if is_whole else file)
     return sorted(path.as_posix() for path in listed)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from pipeline.core.errors import InputError
-from pipeline.models.checkpoint_files import FAMILIES
+from pipeline.models.families import FAMILIES
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import at_positions, masked_heads, reference_logits
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.ablation.engine_check import check_engine, pairs_by_length
+from pipeline.ablation.engine_check import check_engine, check_model, pairs_by_length
 from pipeline.core.errors import InputError
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 
@@ -38,3 +38,12 @@ def test_pairs_are_spread_over_the_lengths():
     lengths = np.array([5, 100, 7, 30, 30, 8, 60])
     np.testing.assert_array_equal(lengths[pairs_by_length(lengths, 3)], [5, 30, 100])
     np.testing.assert_array_equal(pairs_by_length(lengths[:2], 8), [0, 1])
+
+
+def test_a_model_whose_forward_is_another_is_stopped_before_it_is_trained():
+    """Something between the layers that the engine does not know, as an option of config.json might put there."""
+    model = random_classifier("bert", max_position_embeddings=80)
+    check_model(model, PAIRS)
+    model.bert.encoder.layer[0].register_forward_hook(lambda module, inputs, output: output * 1.01)
+    with pytest.raises(InputError, match="from the framework's"):
+        check_model(model, PAIRS)

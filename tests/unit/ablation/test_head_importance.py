@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from pipeline.ablation.head_importance import gradient_importance, ranking_gradient_importance
 from pipeline.core.errors import InputError
-from pipeline.models.checkpoint_files import FAMILIES
+from pipeline.models.families import FAMILIES
 from pipeline.models.tokenization import EncodedPairs
 from tests.support.builders import random_classifier, random_pairs
 from tests.support.reference import reference_logits

@@ -8,6 +8,7 @@ from pipeline.attention.head_functions import Tokens
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.grading_measures import ACCURACY, LOGIT_MARGIN
 from pipeline.stats.measures import EvaluationSet, measure_changes
+from pipeline.tables.group_ablation import SLICES
 
 
 def tokens(words: list[int]) -> Tokens:
@@ -126,3 +127,14 @@ def test_simultaneous_intervals_find_an_effect_on_all():
     assert found.is_sure.all()
     assert (found.change_low > 0).all()
     assert (found.to_constant < 0).all()
+
+
+def test_nothing_to_slice_by_is_a_table_without_rows():
+    """As many slices as a table of one title a query and of one kind has: none."""
+    pairs = EvaluationSet(np.zeros(4, dtype=int), np.zeros((4, 2)), QuerySample(np.arange(4), 50, 0))
+    logits = np.zeros((1, 4, 2))
+    found = subgroup_effects(
+        [Group("function", "broad", ((0, 0),))], logits, pairs, pd.DataFrame(index=range(4)), [ACCURACY]
+    )
+    SLICES.check(found)
+    assert found.empty

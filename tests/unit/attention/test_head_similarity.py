@@ -7,7 +7,7 @@ from scipy.spatial.distance import jensenshannon
 from transformers import PreTrainedModel
 
 from pipeline.attention import head_similarity
-from pipeline.models.checkpoint_files import FAMILIES
+from pipeline.models.families import FAMILIES
 from pipeline.models.tokenization import EncodedPairs, collate
 from tests.support.builders import random_classifier, random_pairs
 

@@ -8,9 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from pipeline.attention import maps as attention_module
 from pipeline.attention.head_functions import FUNCTIONS, Tokens, chance, weights
-from pipeline.attention.maps import attention_maps, check_comparable, readable_tokens
+from pipeline.attention.maps import attention_maps, readable_tokens
 from pipeline.attention.scoring import AttentionScorer
-from pipeline.core.errors import InputError
 from pipeline.models.tokenization import EncodedPairs, collate
 from tests.support.builders import random_classifier
 
@@ -236,20 +235,3 @@ def test_byte_level_pieces_are_decoded_and_parts_of_characters_shown_whole():
     batch = tokenizer("é a", return_offsets_mapping=True)
     encoded = one_pair(batch["input_ids"], [1] * 4, batch["offset_mapping"])
     assert readable_tokens(tokenizer, encoded, 0, ("", "é a")) == ["é", "é", " ", "a"]
-
-
-def test_models_of_one_shape_and_vocabulary_are_comparable():
-    check_comparable((model(), wordpiece()), (model(), wordpiece()))
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        ((model(layers=1), wordpiece()), "model.pretrained_from has 1 layers x 3 heads, .* 2 x 3"),
-        ((model(heads=4), wordpiece()), "model.pretrained_from has 2 layers x 4 heads, .* 2 x 3"),
-        ((model(), wordpiece("blue")), r"model.pretrained_from has another vocabulary \(8 tokens\) .* \(7 tokens\)"),
-    ],
-)
-def test_others_are_refused(other, message):
-    with pytest.raises(InputError, match=message):
-        check_comparable(other, (model(), wordpiece()))

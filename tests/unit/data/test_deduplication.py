@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.deduplication import rejected_rows, rejection_reasons
+from pipeline.data.deduplication import query_ids, rejected_rows, rejection_reasons
 
 
 def frame(rows):
@@ -71,3 +71,9 @@ def test_against_one_pair_at_a_time(rows):
         else:
             expected = ""
         assert reasons[number] == expected
+
+
+def test_texts_in_two_normal_forms_are_the_same():
+    pairs = pd.DataFrame({"query": ["café", "cafe\u0301"], "title": ["Ｅ が", "Ｅ か\u3099"], "grade": [1, 1]})
+    assert rejection_reasons(pairs).tolist() == ["", "duplicate"]
+    assert query_ids(pairs["query"]).tolist() == [0, 0]

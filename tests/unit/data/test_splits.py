@@ -12,6 +12,7 @@ from pipeline.data.splits import (
     SPLITS,
     check_comparable_queries,
     check_complete_splits,
+    check_enough_queries,
     check_given_splits,
     check_trained_grades,
     count_comparable_queries,
@@ -176,3 +177,14 @@ def test_every_query_is_as_likely_to_be_sampled():
     queries = np.repeat(np.arange(4), 5)
     counts = sum(np.bincount(queries[sample_queries(queries, 10, seed)], minlength=4) / 5 for seed in range(400))
     assert np.abs(counts - 200).max() < 50  # five standard deviations of a fair draw of two out of four
+
+
+@pytest.mark.parametrize(("dev", "test", "said"), [(1, 3, "dev has 1 query"), (2, 1, "test has 1 query")])
+def test_intervals_over_one_query_are_none(dev, test, said):
+    splits = {
+        name: pd.DataFrame({"query_id": np.repeat(np.arange(queries), 4), "grade": 0})
+        for name, queries in {"train": 1, "dev": dev, "test": test}.items()
+    }
+    with pytest.raises(InputError, match=rf"t\.csv: {said} \(pairs: train 4, dev .*give at least 2"):
+        check_enough_queries(splits, ("dev", "test"), "t.csv")
+    check_enough_queries(splits, ("dev",) if test == 1 else ("test",), "t.csv")

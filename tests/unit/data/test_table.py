@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.config import Columns
@@ -59,6 +59,8 @@ def test_csv_roundtrip_with_the_line_each_record_starts_on(folder, rows, end, bo
 @settings(max_examples=60, deadline=None)
 def test_tsv_roundtrip_keeps_quotation_marks(folder, rows, end, bom):
     text = "".join("\t".join(row) + end for row in [("query", "title", "grade"), *rows])
+    quoting = [field for row in rows for field in row if '"' in field]
+    assume(not quoting or any(len(field) < 2 or field[0] != '"' or field[-1] != '"' for field in quoting))
     path = write(folder, "roundtrip.tsv", ("\ufeff" if bom else "") + text)
     frame = read_table(path, COLUMNS, [], GRADES)
     assert rows_of(frame) == rows
@@ -103,6 +105,107 @@ def test_numbers_as_grades(tmp_path, values):
     lines = [json.dumps({"query": "q", "title": "a", "grade": value}) for value in values]
     path = write(tmp_path, "t.jsonl", "\n".join(lines))
     assert read_table(path, COLUMNS, [], ["1", "2", "3"])["grade"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_grades_of_a_column_with_gaps_are_written_with_a_decimal_point(tmp_path, ending):
+    frame = pd.DataFrame({"query": "q", "title": ["a", "b", "c"], "grade": [1.0, None, 3.0]}).dropna()
+    path = tmp_path / f"t.{ending}"
+    frame.to_csv(path, sep="," if ending == "csv" else "\t", index=False)
+    assert "3.0" in path.read_text()
+    assert read_table(path, COLUMNS, [], ["1", "2", "3"])["grade"].tolist() == [0, 2]
+
+
+def test_names_of_one_number_are_told_apart_as_written(tmp_path):
+    path = write(tmp_path, "t.csv", "query,title,grade\nq,a,1.0\nq,b,1\n")
+    assert read_table(path, COLUMNS, [], ["1", "1.0", "2"])["grade"].tolist() == [1, 0]
+    path = write(tmp_path, "t.csv", "query,title,grade\nq,a,1.00\n")
+    with pytest.raises(InputError, match=r"'1\.00' is none of"):
+        read_table(path, COLUMNS, [], ["1", "1.0", "2"])
+
+
+INCHES = pd.DataFrame({"query": "monitor", "title": ['19" monitor', "stand", 'arm, "strong"'], "grade": GRADES})
+
+
+def test_a_tsv_that_pandas_wrote_is_not_taken_for_one_without_quoting(tmp_path):
+    path = tmp_path / "t.tsv"
+    INCHES.to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match=r"line 2: .*looks quoted.*save the table as \.csv, or .*quoting=3"):
+        read_table(path, COLUMNS, [], GRADES)
+    INCHES.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
+    assert read_table(path, COLUMNS, [], GRADES)["title"].tolist() == INCHES["title"].tolist()
+    INCHES.to_csv(tmp_path / "t.csv", index=False)
+    assert read_table(tmp_path / "t.csv", COLUMNS, [], GRADES)["title"].tolist() == INCHES["title"].tolist()
+
+
+@pytest.mark.parametrize("inside", ["\t", "\n"])
+def test_a_tab_or_a_line_end_in_quotes_is_explained(tmp_path, inside):
+    path = tmp_path / "t.tsv"
+    INCHES.assign(title=f"two{inside}parts").to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match=r"line 2: .* fields .*a tab or a line end: save the table as \.csv"):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+def test_a_tsv_with_everything_in_quotes(tmp_path):
+    path = tmp_path / "t.tsv"
+    INCHES.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_ALL)
+    with pytest.raises(InputError, match=r"line 1: .*looks quoted"):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+def test_a_log_of_phrases_in_quotes_is_read_as_it_is(tmp_path):
+    path = write(tmp_path, "t.tsv", 'query\ttitle\tgrade\n"red shoe"\t19" wheel\tgood\n"a ""b"" c"\tx\tbad\n')
+    assert read_table(path, COLUMNS, [], GRADES)["query"].tolist() == ['"red shoe"', '"a ""b"" c"']
+
+
+@pytest.mark.parametrize(("separator", "said"), [(";", "semicolons"), ("|", "bars"), ("\t", "tabs")])
+def test_another_separator_is_named(tmp_path, separator, said):
+    path = tmp_path / "t.csv"
+    INCHES.to_csv(path, sep=separator, index=False)
+    with pytest.raises(InputError, match=f"no column 'query'.*its fields are separated by {said}"):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+def test_quotes_that_spark_escapes_with_a_backslash(tmp_path):
+    path = write(tmp_path, "t.csv", 'query,title,grade\nq,"19\\" monitor, black",good\n')
+    with pytest.raises(InputError, match=r'line 2: .*option\("escape"'):
+        read_table(path, COLUMNS, [], GRADES)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_parts_of_a_table_that_spark_wrote(tmp_path, ending):
+    folder = tmp_path / f"pairs.{ending}"
+    folder.mkdir()
+    for number, part in enumerate((INCHES.iloc[:2], INCHES.iloc[2:])):
+        path = folder / f"part-0000{number}-1f.snappy.{ending}"
+        part.to_csv(path, index=False) if ending == "csv" else part.to_parquet(path)
+        (folder / f".{path.name}.crc").write_bytes(b"crc")
+    (folder / "_SUCCESS").touch()
+    frame = read_table(folder, COLUMNS, [], GRADES)
+    assert rows_of(frame) == list(INCHES.itertuples(index=False, name=None))
+    assert frame.index.tolist() == ([2, 3, 2] if ending == "csv" else [1, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"), [("split=train", "partitionBy"), ("part-0.csv.gz", "unpack"), (None, "no file")]
+)
+def test_folders_that_are_no_parts_of_a_table(tmp_path, inside, said):
+    folder = tmp_path / "pairs.csv"
+    folder.mkdir()
+    if inside:
+        (folder / inside).mkdir()
+    with pytest.raises(InputError, match=said):
+        read_table(folder, COLUMNS, [], GRADES)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_stand_ins_for_a_table(tmp_path, ending):
+    path = write(tmp_path, f"t.{ending}", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InputError, match=r"is a Git LFS pointer.*git lfs pull"):
+        read_table(path, COLUMNS, [], GRADES)
+    path = write(tmp_path, f"t.{ending}", "<!DOCTYPE html>\n<html>")
+    with pytest.raises(InputError, match="is a web page"):
+        read_table(path, COLUMNS, [], GRADES)
 
 
 def test_grade_labels_written_with_a_decimal_point(tmp_path):

@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files, checkpoints
-from pipeline.models.checkpoint_files import FAMILIES
+from pipeline.models.families import FAMILIES
+from pipeline.models.inference import predict
 from pipeline.models.tokenization import encode_pairs
+from pipeline.stages import attention
 from tests.support.builders import (
     CHECKPOINT,
     CPU,
@@ -21,6 +24,8 @@ from tests.support.builders import (
     SCRATCH,
     TEXTS,
     drop_weights,
+    edit_config,
+    edited_weights,
     load_tiny,
     logits_of,
     random_classifier,
@@ -144,7 +149,12 @@ def test_outputs_are_put_in_the_order_of_the_grades(family):
         ({"problem_type": "multi_label_classification"}, {}, "multi-label head"),
         ({}, {"data__grades": ["1", "2", "3"], "data__source": "data/raw/x.csv"}, "5 labels, data.grades lists 3"),
         ({"id2label": dict(enumerate("54321"))}, {}, r"label_order to \['5', '4', '3', '2', '1'\]"),
-        ({}, {"model__pretrained_from": "scratch"}, r"\(layers, heads\) \(2, 4\).*\(2, 2\)"),
+        ({}, {"model__pretrained_from": "scratch"}, r"has 2 layers x 4 heads, model.name 2 x 2; name the checkpoint"),
+        (
+            {},
+            {"model__pretrained_from": "scratch", "model__scratch": SCRATCH},
+            r"another vocabulary .* than model.name \(59 tokens\).*set model.pretrained_from to null",
+        ),
         ({}, {"model__pretrained_from": "data/checkpoints/none"}, "none is not a folder"),
     ],
 )
@@ -152,7 +162,7 @@ def test_classifiers_that_are_not_of_the_grades(config, changes, message):
     save_checkpoint(CHECKPOINT, **config)
     changes = {"model__scratch": {**SCRATCH, "heads": 4}, **changes}
     with pytest.raises(InputError, match=message):
-        checkpoints.load_labelled(params_labelled(**changes), CPU)
+        checkpoints.load_start(params_labelled(**changes), TEXTS, CPU)
 
 
 def test_one_output_is_a_regression_head():
@@ -173,3 +183,78 @@ def test_an_encoder_alone_is_no_fine_tuned_checkpoint():
 def test_labels_in_the_order_of_the_grades_need_no_param():
     save_checkpoint(CHECKPOINT, id2label=dict(enumerate(GRADES)))
     assert checkpoints.load_start(params_labelled(), TEXTS, CPU)[0].config.num_labels == 5
+
+
+def test_names_of_the_grades_in_other_letters_tell_the_order():
+    save_checkpoint(CHECKPOINT, random_classifier("bert", heads=2, num_labels=2, id2label={0: "GOOD", 1: " bad"}))
+    grades = {"data__grades": ["bad", "good"], "data__source": "data/raw/x.csv"}
+    with pytest.raises(InputError, match=r"label_order to \['good', 'bad'\]"):
+        checkpoints.load_labelled(params_labelled(**grades), CPU)
+
+
+def test_outputs_of_other_names_are_shown_beside_the_grades(capsys):
+    save_checkpoint(CHECKPOINT)
+    checkpoints.load_labelled(params_labelled(), CPU)
+    assert "(model.label_order): LABEL_0 for 1, LABEL_1 for 2, " in capsys.readouterr().err
+    save_checkpoint(CHECKPOINT, id2label=dict(enumerate(GRADES)))
+    checkpoints.load_labelled(params_labelled(), CPU)
+    assert capsys.readouterr().err.count("finetune:") == 0
+
+
+def add_two_tokens(folder: Path) -> None:
+    """Give CHECKPOINT in another folder two tokens more, as teams do before they fine-tune."""
+    model = AutoModelForSequenceClassification.from_pretrained(CHECKPOINT)
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
+    tokenizer.add_tokens(["[QUERY]", "kilowatt"])
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_tokens_added_before_fine_tuning_are_followed():
+    """The attention stage has a model before fine-tuning that reads the texts of the one after."""
+    save_checkpoint(CHECKPOINT)
+    tuned = Path("data/checkpoints/tuned")
+    add_two_tokens(tuned)
+    params = params_labelled(model__name=str(tuned))
+    after = checkpoints.load_start(params, TEXTS, CPU)
+    checkpoints.save_tuned(*after, Path("data/model"))
+    models, tokenizer = attention._load(params, pd.DataFrame({"query": TEXTS, "title": TEXTS}))
+    encoded = encode_pairs(tokenizer, ["[QUERY] red"], ["kilowatt hat"], 32)
+    assert {59, 60} < set(encoded.ids.tolist())
+    assert np.isfinite(predict(models["before"], encoded, 0)).all()
+    known = encode_pairs(tokenizer, ["red hat"], ["hat"], 32)
+    np.testing.assert_allclose(predict(models["before"], known, 0), predict(load_tiny()[0], known, 0), atol=1e-5)
+
+
+def test_attention_and_hidden_states_that_config_json_asks_for():
+    """Those who look at heads save such checkpoints: it loads, gives the same logits, and can be saved."""
+    saved = save_checkpoint(CHECKPOINT)
+    edit_config(output_attentions=True, output_hidden_states=True, return_dict=False, chunk_size_feed_forward=3)
+    model, tokenizer = load_tiny()
+    np.testing.assert_allclose(logits_of(model, tokenizer), logits_of(saved, tokenizer), atol=1e-6)
+    checkpoints.save_tuned(model, tokenizer, Path("data/model"))
+    assert np.array_equal(logits_of(*checkpoints.load_tuned(Path("data/model"), CPU)), logits_of(model, tokenizer))
+
+
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_attn_implementation_internal"])
+def test_an_attention_of_another_machine_is_not_asked_for(key):
+    saved = save_checkpoint(CHECKPOINT)
+    edit_config(**{key: "flash_attention_2"})
+    model, tokenizer = load_tiny()
+    np.testing.assert_allclose(logits_of(model, tokenizer), logits_of(saved, tokenizer), atol=1e-6)
+
+
+def test_no_padding_token_in_config_json_is_the_tokenizer_s():
+    save_checkpoint(CHECKPOINT)
+    edit_config(pad_token_id=None)
+    assert load_tiny()[0].config.pad_token_id == 0
+
+
+def test_weights_beside_the_encoder_may_be_more():
+    saved = save_checkpoint(CHECKPOINT)
+    with edited_weights() as weights:
+        weights["cls.predictions.bias"] = torch.zeros(60)
+        weights["bert.embeddings.position_ids"] = torch.arange(64)[None]
+        weights["qa_outputs.weight"] = torch.zeros(2, 16)
+    assert np.array_equal(logits_of(*load_tiny()), logits_of(saved, load_tiny()[1]))

@@ -185,8 +185,8 @@ def test_before_and_after_of_a_chain_have_the_same_heads():
     assert checkpoints.load_before(params, TEXTS, CPU)[0].config.num_labels == 1
     checkpoints.load_labelled(params, CPU)
     wide = {**params.model.scratch.model_dump(), "heads": 4}
-    with pytest.raises(InputError, match=r"\(layers, heads\) \(2, 4\), model.name .* \(2, 2\)"):
-        checkpoints.load_labelled(ranker_params(model__pretrained_from="scratch", model__scratch=wide), CPU)
+    with pytest.raises(InputError, match=r"has 2 layers x 4 heads, model.name 2 x 2"):
+        checkpoints.load_start(ranker_params(model__pretrained_from="scratch", model__scratch=wide), TEXTS, CPU)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

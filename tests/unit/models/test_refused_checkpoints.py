@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from pipeline.core.errors import InputError
@@ -89,7 +90,16 @@ def no_tokenizer():
 
 
 def damaged_tokenizer():
+    os.truncate(CHECKPOINT / "tokenizer.json", 500)
+
+
+def empty_tokenizer():
     (CHECKPOINT / "tokenizer.json").write_text("{}")
+
+
+def tokenizer_of_a_later_version():
+    path = CHECKPOINT / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": {"type": "Later", "vocab": {}}}))
 
 
 def slow_tokenizer():
@@ -126,7 +136,9 @@ def tokenizer_of_another_model():
         (another_architecture, "'gpt2'; accepted are bert, roberta, xlm-roberta, electra, ernie, camembert"),
         (code_of_its_own, "'evil'; accepted are"),
         (no_tokenizer, "no tokenizer files"),
-        (damaged_tokenizer, "copy them again"),
+        (damaged_tokenizer, "JSONDecodeError.*copy them again"),
+        (empty_tokenizer, r"tokenizer.json is none that tokenizers .* reads \(KeyError.*save it again"),
+        (tokenizer_of_a_later_version, r"tokenizer.json is none that tokenizers .* reads .*save it again"),
         (slow_tokenizer, "only a slow tokenizer .BertweetTokenizer"),
         (tokenizer_of_another_model, "59 tokens.*20 tokens"),
     ],
@@ -136,6 +148,137 @@ def test_unusable_folders(damage, message):
     damage()
     with pytest.raises(InputError, match=message):
         load_tiny()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"position_embedding_type": "relative_key_query"},
+            "position_embedding_type 'relative_key_query'; transformers",
+        ),
+        ({"position_embedding_type": "alibi"}, "position_embedding_type 'alibi'"),
+        ({"is_decoder": True}, "is_decoder True; a token would see those before it alone"),
+        ({"add_cross_attention": True}, "add_cross_attention True"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads .*layers differ in shape"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantization_config .*before quantization"),
+        ({"hidden_act": "nonsense"}, "hidden_act 'nonsense', which transformers does not know; known are gelu"),
+        ({"num_hidden_layers": 1}, r"16 weights of an encoder .* not take: bert.encoder.layer.1.*num_hidden_layers"),
+        ({"max_position_embeddings": "64"}, "'max_position_embeddings' expected int, got str.*correct the value"),
+        ({"num_attention_heads": 3}, "number of attention heads .3.; .*correct the value"),
+        ({"hidden_size": 8}, r"not of the shape that config.json says: .* has \[16\], not \[8\]"),
+    ],
+)
+def test_configurations_of_another_function(config, message):
+    """Named by key and value, before anything is trained, and never as damage: the files are whole."""
+    save_checkpoint(CHECKPOINT)
+    edit_config(**config)
+    with pytest.raises(InputError, match=message) as raised:
+        load_tiny()
+    assert "damaged" not in str(raised.value)
+
+
+def test_families_without_embedded_positions_keep_an_idle_word():
+    save_checkpoint(CHECKPOINT, random_classifier("modernbert", heads=2))
+    edit_config(position_embedding_type="sans_pos")
+    assert logits_of(*load_tiny()).shape == (2, 5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "modernbert", "deberta-v2"])
+@pytest.mark.parametrize("as_encoder", [False, True])
+def test_weights_of_an_encoder_that_would_be_left_out(family, as_encoder):
+    """Relative positions, adapters: whatever the file holds of the encoder and the architecture does not take."""
+    model = random_classifier(family, heads=2)
+    save_checkpoint(CHECKPOINT, model.base_model if as_encoder else model)
+    with edited_weights() as weights:
+        layer = next(name for name in weights if "layer" in name.split("embeddings")[0])
+        weights[layer.replace(layer.split(".")[-2], "distance_embedding")] = torch.zeros(3, 4)
+    with pytest.raises(InputError, match=r"holds 1 weights of an encoder .* does not take: .*distance_embedding"):
+        load_tiny()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module.model.", "0.auto_model."])
+@pytest.mark.parametrize("as_encoder", [False, True])
+def test_a_prefix_of_every_name_is_named(prefix, as_encoder):
+    model = random_classifier("bert", heads=2)
+    save_checkpoint(CHECKPOINT, model.bert if as_encoder else model)
+    with edited_weights() as weights:
+        for name in list(weights):
+            weights[prefix + name] = weights.pop(name)
+    with pytest.raises(InputError, match=f"every name in its file begins with '{prefix}', .*take that off"):
+        load_tiny()
+
+
+def test_weights_of_code_of_its_own():
+    save_checkpoint(CHECKPOINT)
+    edit_config(auto_map={"AutoModel": "own.Model"})
+    with edited_weights() as weights:
+        for name in list(weights):
+            weights[f"{name}.mixer.Wqkv"] = weights.pop(name)
+    with pytest.raises(InputError, match=r"code of the checkpoint's own \(auto_map\).*mixer.Wqkv"):
+        load_tiny()
+
+
+def test_weights_without_metadata_are_whole():
+    saved = save_checkpoint(CHECKPOINT)
+    weights = safetensors.torch.load_file(CHECKPOINT / "model.safetensors")
+    safetensors.torch.save_file(weights, CHECKPOINT / "model.safetensors")
+    assert logits_of(*load_tiny()) == pytest.approx(logits_of(saved, load_tiny()[1]))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer.*git lfs pull"),
+        ("<!DOCTYPE html>\n<html></html>", "is a web page.*/resolve/"),
+    ],
+)
+def test_stand_ins_for_a_file(file, content, message):
+    save_checkpoint(CHECKPOINT)
+    (CHECKPOINT / file).write_text(content)
+    with pytest.raises(InputError, match=f"tiny/{file} {message}"):
+        load_tiny()
+
+
+def test_quantized_weights_without_a_word_in_config_json():
+    save_checkpoint(CHECKPOINT)
+    with edited_weights() as weights:
+        weights[EMBEDDINGS] = weights[EMBEDDINGS].to(torch.int8)
+    with pytest.raises(InputError, match=f"holds quantized weights, {EMBEDDINGS} in I8"):
+        load_tiny()
+
+
+def test_a_missing_part_of_the_weights():
+    save_checkpoint(CHECKPOINT)
+    (CHECKPOINT / "model.safetensors").unlink()
+    random_classifier("bert", heads=2).save_pretrained(CHECKPOINT, max_shard_size="4KB")
+    sorted(CHECKPOINT.glob("model-*"))[1].unlink()
+    with pytest.raises(InputError, match=r"model-00002-of-.*incomplete, copy them again"):
+        load_tiny()
+
+
+def test_a_pickle_under_a_safetensors_name():
+    saved = save_checkpoint(CHECKPOINT)
+    torch.save(saved.state_dict(), CHECKPOINT / "model.safetensors")
+    with pytest.raises(InputError, match=r"model.safetensors is a pickle of torch.save, which is never loaded"):
+        load_tiny()
+
+
+@pytest.mark.parametrize(
+    ("family", "file"),
+    [
+        ("xlm-roberta", "sentencepiece.bpe.model"),
+        ("camembert", "sentencepiece.bpe.model"),
+        ("deberta-v2", "spm.model"),
+    ],
+)
+def test_a_sentencepiece_model_without_tokenizer_json(family, file):
+    random_classifier(family, heads=2).save_pretrained(CHECKPOINT)
+    (CHECKPOINT / file).write_bytes(b"\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
+    with pytest.raises(InputError, match=f"has {file} but no tokenizer.json.*save_pretrained") as raised:
+        load_tiny()
+    assert "damaged" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["data/model", "../outside", "/absolute", "a/b/c", "data/checkpoints", "two words"])

@@ -88,7 +88,7 @@ CHAIN_DAMAGE = [
         edited("2_Dense/config.json", module_output_name="other"),
         "module_output_name 'other'; only 'sentence_embedding'",
     ),
-    (edited("2_Dense/config.json", out_features="many"), "checkpoints/tiny: .*copy them again"),
+    (edited("2_Dense/config.json", out_features="many"), "checkpoints/tiny: TypeError.*correct the value"),
     (edited("3_LayerNorm/config.json", dimension=13), "dimension 13; only 12"),
     (edited("4_Dense/config.json", out_features=2), "4_Dense/config.json has out_features 2; only 1"),
     (
@@ -143,7 +143,7 @@ CLASSIFIER_DAMAGE = [
     (edited(TRANSFORMER, transformer_task="fill-mask"), "'fill-mask'; with these modules it must be sequence-class"),
     (edited(TRANSFORMER, transformer_task="text-generation"), r"causal reranker \(text-generation\)"),
     (lambda: (CHECKPOINT / "modules.json").write_text("{"), "JSONDecodeError.*copy them again"),
-    (lambda: (CHECKPOINT / SETTINGS).write_text("[1]"), "copy them again"),
+    (lambda: (CHECKPOINT / SETTINGS).write_text("[1]"), "AttributeError.*correct the value"),
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from pipeline.models.word_alignment import term_spans, token_terms
+from pipeline.models.word_alignment import term_spans, terms, token_terms
 
 
 def words(text):
@@ -31,6 +31,15 @@ def words(text):
         ("iPhone手机 透明,防水", ["iPhone", "手机", "透明", "防水"]),
         ("买2024年日历", ["买", "2024", "年", "日历"]),
         ("𠮷野家", ["𠮷", "野家"]),
+        ("हिन्दी किताबें पढ़ना", ["हिन्दी", "किताबें", "पढ़ना"]),  # vowel signs and viramas are marks
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("مُحَمَّدٌ رَسُولُ", ["مُحَمَّدٌ", "رَسُولُ"]),
+        ("שָׁלוֹם", ["שָׁלוֹם"]),
+        ("می\u200cروم کتاب\u200cها", ["می\u200cروم", "کتاب\u200cها"]),  # a non-joiner stands inside a word
+        ("ක්\u200dෂණ x\u200d y", ["ක්\u200dෂණ", "x", "y"]),
+        ("ภาษาไทย", ["ภาษาไทย"]),
+        ("か\u3099くせい", ["か\u3099くせい"]),
+        ("👩\u200d👩\u200d👧 ❤\ufe0f", []),
     ],
 )
 def test_words(text, expected):
@@ -119,6 +128,13 @@ def test_the_same_term_across_query_and_title(name):
     assert set(word[segment == 1]) - {-1} == {3, 4, 5}
     keys = [list(dict.fromkeys(key[(segment == side) & (key >= 0)].tolist())) for side in (0, 1)]
     assert keys == [[0, 1, 2], [1, 2, 0]]
+
+
+def test_normal_forms_are_one_term():
+    offsets = np.array([[0, 4], [0, 5]])
+    _, key = token_terms(("café", "Cafe\u0301"), offsets, np.array([0, 1]))
+    assert key.tolist() == [0, 0]
+    assert terms("café") == terms("CAFE\u0301")
 
 
 def test_special_tokens_and_truncated_titles():

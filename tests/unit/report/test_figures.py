@@ -286,13 +286,37 @@ def _letter(letter: str) -> bytes:
 
 
 def test_advice_only_where_the_data_needs_a_font_that_is_not_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans", "SimHei"})
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans", "SimHei"})
     assert font_advice(["上海", "plain"]) is None
     assert font_families(["上海"]) == ["DejaVu Sans", "SimHei"]
-    monkeypatch.setattr(canvas, "_installed", lambda: {"DejaVu Sans"})
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans"})
     assert "fonts-noto-cjk" in (font_advice(iter(["plain", "上海"])) or "")
     assert font_families(["上海"]) == ["DejaVu Sans"]
     assert font_advice(["plain", "naïve – “quoted”"]) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "scripts"),
+    [
+        (["plain", "Ελληνικά", "العربية", "עברית", "上海"], []),
+        (["हिन्दी", "plain"], ["Devanagari"]),
+        (["ภาษาไทย தமிழ்"], ["Tamil", "Thai"]),
+        (["\U0001f9ff"], ["emoji and symbols"]),
+    ],
+)
+def test_scripts_that_no_font_draws_are_named(texts, scripts, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans", "SimHei"})
+    assert canvas.undrawn_scripts(texts, font_families(texts)) == scripts
+    advice = font_advice(texts) or ""
+    assert all(script in advice for script in scripts)
+    assert bool(advice) == bool(scripts)
+
+
+def test_a_font_of_the_script_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans", "Noto Sans Thai"})
+    monkeypatch.setattr(canvas, "_glyphs", lambda family: set(map(ord, "ไทย" if family.endswith("Thai") else "abc")))
+    assert font_families(["ไทย"]) == ["DejaVu Sans", "Noto Sans Thai"]
+    assert font_advice(["ไทย"]) is None
 
 
 @pytest.mark.skipif(not CHINESE_FONT, reason="no Chinese font is installed (Debian: fonts-noto-cjk)")
