@@ -58,7 +58,7 @@ def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys)
     with tracking.stage("prepare", params):
         pass
     assert time.monotonic() - began < 15
-    assert capsys.readouterr().err.count("does not answer") == 1
+    assert capsys.readouterr().err.count("MLflow's database cannot be opened or written") == 1
     whole = "pipeline"  # the parent run's addition that closes it
     assert [run.name for run, _ in outbox.pending()] == ["embedded, generated en", "prepare", whole]
 
@@ -190,5 +190,5 @@ def test_a_refused_run_holds_up_no_other(project, params, capsys):
     with tracking.stage("publish", params):
         pass
     assert [run.name for run, _ in outbox.pending()] == ["bad"]
-    assert "MLflow refused the run bad" in capsys.readouterr().err
+    assert "refused the param no name at all: * of the run bad" in capsys.readouterr().err
     assert "good" in [run.info.run_name for run in runs(project)]
