@@ -15,7 +15,8 @@ from pipeline.compare.page import diff_page, diff_summary, stability_page, stabi
 from pipeline.compare.run_results import RunResults, find_run
 from pipeline.compare.stability import stability
 from pipeline.core import formats, paths
-from pipeline.core.errors import InputError
+from pipeline.core.environment import complete_environment
+from pipeline.core.errors import InputError, describe_refusal
 
 OUTPUT = Path("reports/comparison.html")
 EPILOG = """\
@@ -29,6 +30,7 @@ example: python -m pipeline.compare HEAD workspace"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    complete_environment()
     try:
         if not paths.DVC_YAML.is_file():
             raise InputError(f"{Path.cwd()} is not the project's root: it has no {paths.DVC_YAML}; change to the root")
@@ -36,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write(given.output, page)
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"compare: {describe_refusal(error)}", file=sys.stderr)
         return 2
     print(f"{summary}\n\n{given.output}")
     return 0

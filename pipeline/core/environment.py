@@ -1,0 +1,20 @@
+"""Environment of a command: what a container, a schedule or an old terminal leaves out of it."""
+
+import io
+import os
+import sys
+from getpass import getuser
+
+
+def complete_environment() -> None:
+    """Complete this process' environment, which its children inherit.
+
+    A user id without a name gets one, which DVC asks for. Texts that stdout's encoding lacks are escaped.
+    """
+    try:
+        getuser()
+    except (KeyError, OSError):  # no passwd entry, and no variable that names the user
+        os.environ["USER"] = f"user-{os.getuid()}"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
