@@ -90,7 +90,8 @@ def test_a_clone_of_another_user_is_named_with_the_fix(project, monkeypatch):
     assert advice in summary(), "it does not say why it compared with nothing"
 
 
-def test_a_user_id_without_a_name_runs(project, tmp_path):
+def test_a_user_id_without_a_name_and_a_home_runs(project, tmp_path, monkeypatch):
+    monkeypatch.delenv("HOME")
     (tmp_path / "sitecustomize.py").write_text(NAMELESS)
     nameless = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"}
     without = dict.fromkeys(("USER", "LOGNAME", "LNAME", "USERNAME"), "")  # as good as unset for getpass
