@@ -9,6 +9,8 @@ PORT ?= 5000
 CODE := pipeline tests examples
 EXPLORER := pipeline/report/explorer
 BIN := .venv/bin
+# DVC asks for the user's name; a container's user id may have none.
+export USER ?= $(firstword $(shell id -un 2>/dev/null || id -u))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help

@@ -12,7 +12,8 @@ import yaml
 from pipeline import tracking
 from pipeline.core import paths, process
 from pipeline.core.config import load_params
-from pipeline.core.errors import InputError
+from pipeline.core.environment import complete_environment
+from pipeline.core.errors import InputError, describe_refusal
 from pipeline.core.run_names import METRIC_PREFIXES
 from pipeline.tracking.provenance import PUBLISH
 
@@ -26,6 +27,7 @@ exit codes:
 
 def main() -> int:
     name = _parser().parse_args().stage
+    complete_environment()
     process.raise_on_sigterm()
     process.end_with_dvc()
     try:
@@ -38,8 +40,8 @@ def main() -> int:
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # the machine's doing, such as a full temporary folder: nothing a traceback would tell
-        print(f"{name}: {error}; free or fix what it names", file=sys.stderr)
+    except OSError as error:  # the machine's doing, such as a full temporary folder
+        print(f"{name}: {describe_refusal(error)}", file=sys.stderr)
         return 2
     if name != PUBLISH:  # which writes no file, and has a summary of its own
         written = [*record.dataset, *record.artifacts, *([record.model] if record.model else [])]

@@ -11,7 +11,8 @@ import sys
 
 from pipeline.cleanup import removal
 from pipeline.core.config import load_params
-from pipeline.core.errors import InputError
+from pipeline.core.environment import complete_environment
+from pipeline.core.errors import InputError, describe_refusal
 from pipeline.tracking import mlflow_reader
 
 KEEP = 20
@@ -19,6 +20,7 @@ KEEP = 20
 
 def main() -> int:
     options = _parser().parse_args()
+    complete_environment()
     try:
         if options.yes and removal.running_executions():
             raise InputError("a pipeline is running and may still need what would be removed; wait for it, or stop it")
@@ -36,6 +38,9 @@ def main() -> int:
             print("done" if cleanup.frees_disk else "done; the server frees its disk when `mlflow gc` runs there")
     except InputError as error:
         print(f"cleanup: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"cleanup: {describe_refusal(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -176,7 +176,8 @@ def dvc_gc(*options: str) -> str:
         InputError: dvc refuses, with its own message.
     """
     command = [sys.executable, "-m", "dvc", "gc", "--workspace", "--all-branches", "--all-tags", "--all-experiments"]
-    done = subprocess.run([*command, "--force", *options], capture_output=True, text=True, cwd=project_root())
+    command += ["--force", *options]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", cwd=project_root())
     if done.returncode:
         raise InputError(f"dvc gc failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
     return done.stdout

@@ -18,6 +18,7 @@ from pipeline.compare.page import ExplorerLink, diff_page, diff_summary, stabili
 from pipeline.compare.run_results import RunResults, find_run
 from pipeline.compare.stability import stability
 from pipeline.core import formats, paths
+from pipeline.core.environment import complete_environment
 from pipeline.core.errors import InputError
 
 OUTPUT = Path("reports/comparison.html")
@@ -32,6 +33,7 @@ example: python -m pipeline.compare HEAD workspace"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    complete_environment()
     try:
         if not paths.DVC_YAML.is_file():
             raise InputError(f"{Path.cwd()} is not the project's root: it has no {paths.DVC_YAML}; change to the root")
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
-    print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
+    except OSError:
+        print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
     return 0
 
 

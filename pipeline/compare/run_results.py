@@ -18,6 +18,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.heads import Head
 from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from pipeline.tracking import mlflow_reader
+from pipeline.tracking.provenance import ownership_advice
 
 if TYPE_CHECKING:
     from pipeline.stats.measure_sets import MeasureSet
@@ -208,34 +209,43 @@ def run_at_revision(name: str) -> RunResults | None:
     Raises:
         InputError: the revision lacks a file of a finished run.
     """
-    commit = _commit(name)
-    return read_run(name, _revision_files(commit)) if commit else None
+    found = _commit(name)
+    return read_run(name, _revision_files(*found)) if found else None
 
 
-def _commit(name: str) -> str | None:
-    """The hash behind a name, as DVC's own commands find it; None outside of git and DVC too."""
+def _commit(name: str) -> tuple[str, Path] | None:
+    """The hash behind a name, as DVC's own commands find it, and the project's folder in the git repository.
+
+    None outside of git and DVC too.
+    """
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
     from dvc.scm import SCMError, resolve_rev
+    from pygit2 import GitError
 
     try:
         with Repo() as repo:
-            return resolve_rev(repo.scm, name)
+            commit = resolve_rev(repo.scm, name)
+            return commit, Path(repo.root_dir).resolve().relative_to(Path(repo.scm.root_dir).resolve())
     except (SCMError, NotDvcRepoError):
         return None
+    except GitError as error:
+        advice = ownership_advice() or "where it is another user's: git config --global --add safe.directory PATH"
+        raise InputError(f"git's revisions cannot be read ({error}); {advice}") from None
     except DvcException as error:
         raise InputError(f"dvc cannot read this project: {error}; fix what it names") from None
 
 
-def _revision_files(commit: str) -> ReadFile:
+def _revision_files(commit: str, project: Path) -> ReadFile:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
-    files = DVCFileSystem(rev=commit)
+    # Of a revision it shows the whole git repository, in which a project below the root is a repository of its own.
+    files = DVCFileSystem(rev=commit, subrepos=project != Path())
 
     def read(path: Path) -> bytes | None:
         try:
-            return files.read_bytes(path.as_posix())
+            return files.read_bytes((project / path).as_posix())
         except FileNotFoundError:
             return None
         except DvcException as error:

@@ -10,6 +10,13 @@ class InputError(Exception):
     """
 
 
+def describe_refusal(error: OSError) -> str:
+    """Describe what the system refused, with the fix: nothing that a traceback would tell more of."""
+    if isinstance(error, PermissionError):
+        return f"{error}; give yourself the right to read and write there, as its owner or by a group"
+    return f"{error}; free or fix what it names"
+
+
 QUOTED_LENGTH = 100  # characters of a value in a message
 
 

@@ -69,7 +69,7 @@ def raise_on_sigterm() -> None:
 def stage_lock(stage: str) -> Iterator[None]:
     """Hold the stage in this folder. Raises InputError where another process keeps it, or the disk refuses a lock."""
     file = paths.CACHE / "locks" / f"{stage}.lock"
-    lock = FileLock(file, timeout=LOCK_TIMEOUT)
+    lock = FileLock(file, timeout=LOCK_TIMEOUT, mode=0o666)
     make_folder(file.parent)
     try:
         lock.acquire()

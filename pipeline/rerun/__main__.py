@@ -3,7 +3,7 @@
 exit codes:
   0  nothing changed, or only within the limits of params.yaml; also where there is nothing to compare with
   1  unexpected error, with a traceback
-  2  user error in params.yaml or the command
+  2  user error in params.yaml or the command; a file that cannot be read or written
   3  a limit is broken
   4  a stage, or dvc itself, failed
   5  another rerun holds the lock
@@ -19,7 +19,8 @@ from pathlib import Path
 from pipeline.compare.run_results import run_in_folder
 from pipeline.core import paths
 from pipeline.core.config import load_params
-from pipeline.core.errors import InputError
+from pipeline.core.environment import complete_environment
+from pipeline.core.errors import InputError, describe_refusal
 from pipeline.rerun.dvc_process import Dvc, DvcOutcome, LockHeld, StoppedBySignal, pull, recorded_signals, rerun_lock
 from pipeline.rerun.previous import NothingToCompare, previous_run
 from pipeline.rerun.summary import (
@@ -43,6 +44,7 @@ MODELS = {"finetune": "registered model's", "pruning": "pruned model's"}  # stag
 
 def main() -> int:
     arguments = _parser().parse_args()
+    complete_environment()
     try:
         if not paths.DVC_YAML.is_file():
             raise InputError(f"{paths.DVC_YAML} is missing; run from the project's root")
@@ -51,6 +53,9 @@ def main() -> int:
             report.publish(arguments.summary)
     except InputError as error:
         print(f"rerun: {error}", file=sys.stderr)
+        return TO_FIX
+    except OSError as error:
+        print(f"rerun: {describe_refusal(error)}", file=sys.stderr)
         return TO_FIX
     except LockHeld as error:
         print(f"rerun: {error}", file=sys.stderr)

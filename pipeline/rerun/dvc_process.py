@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core import paths
+from pipeline.core.errors import InputError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.1  # seconds between two looks at the log
@@ -63,7 +64,7 @@ def rerun_lock(path: Path) -> Iterator[int]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by pipeline.core.formats: a file that is replaced is another file, and its lock another lock.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,7 +140,8 @@ class Dvc:
         Raises:
             StoppedBySignal: a signal came; dvc and its stages have ended.
         """
-        # A file and no pipe: dvc goes on where this process is killed.
+        # A file and no pipe: dvc goes on where this process is killed. A new one: the last may be another user's.
+        self.log.unlink(missing_ok=True)
         with self.log.open("wb") as sink:
             process = subprocess.Popen(
                 command(*arguments),
@@ -214,14 +216,23 @@ def pull(dvc: Dvc) -> str | None:
 
 
 def _default_remote() -> tuple[str, str] | None:
-    """Name and address of the default remote; None also where dvc cannot read the project (dvc repro reports that)."""
+    """Name and address of the default remote; None also where dvc cannot read the project (dvc repro reports that).
+
+    Raises:
+        InputError: the project is in no git repository.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
-    with suppress(DvcException), Repo() as repo:
-        if name := repo.config["core"].get("remote"):
-            return name, repo.config["remote"].get(name, {}).get("url", "")
-    return None
+    try:
+        with Repo() as repo:
+            name = repo.config["core"].get("remote")
+            return (name, repo.config["remote"].get(name, {}).get("url", "")) if name else None
+    except SCMError as error:
+        raise InputError(f"{error}: git init && git add -A && git commit -m Start") from None
+    except DvcException:
+        return None
 
 
 def _pull(dvc: Dvc, *arguments: str) -> str | None:

@@ -25,7 +25,7 @@ from pipeline.tracking.execution import (
 )
 from pipeline.tracking.mlflow_reader import open_client
 from pipeline.tracking.model_registry import REGISTRATIONS, rollback_alias
-from pipeline.tracking.outbox import deliver, flush, never_fail
+from pipeline.tracking.outbox import deliver, flush, never_fail, print_notice
 from pipeline.tracking.provenance import Lock, stage_fingerprints, whole_fingerprint
 from pipeline.tracking.run_record import PUBLISHED_TAG, Record, RunRecord, declared_params, open_parent
 
@@ -67,6 +67,8 @@ def _open_stage_run(execution: Execution, run: RunRecord, params: Params) -> Non
         is_first = not execution.is_introduced
         if is_first:
             execution.introduce(params.run.experiment, run.start)
+            if advice := provenance.ownership_advice():
+                print_notice(f"this run is recorded without its git commit: {advice}")
         execution.note(run.name, id=run.id, status="RUNNING", start=run.start)
         parent = open_parent(execution.id, execution.key, params, run.start) if is_first else run.of_parent()
         deliver(execution, replace(parent, status="RUNNING"))

@@ -19,6 +19,8 @@ from pipeline.core.atomic import replace_atomically
 from pipeline.core.process import nearest_dvc
 
 ABOUT = "execution.json"
+OFFLINE = "offline"  # the mark that MLflow did not answer
+FOR_GROUP = 0o666  # mode of a lock's file, less the umask: a clone may serve several users of a group
 CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differently
 
 
@@ -33,7 +35,7 @@ def tracking_folder() -> Path:
 
 @dataclass(frozen=True)
 class Execution:
-    """`pid` and `created` name the process that runs the stages; `folder` holds one note a stage, and the switch."""
+    """`pid` and `created` name the process that runs the stages; `folder` holds one note a stage, and marks."""
 
     key: str
     pid: int
@@ -47,15 +49,21 @@ class Execution:
     def folder(self) -> Path:
         return tracking_folder() / "executions" / self.id
 
+    def mark(self, name: str) -> bool:
+        """Mark something for later stages; returns whether no stage had marked it before."""
+        file = self.folder / "marks" / name
+        is_new = not file.exists()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        return is_new
+
+    def is_marked(self, name: str) -> bool:
+        return (self.folder / "marks" / name).exists()
+
     @property
     def is_offline(self) -> bool:
         """Whether MLflow did not answer a stage of this execution."""
-        return (self.folder / "offline").exists()
-
-    def go_offline(self) -> None:
-        """Note for later stages that MLflow does not answer."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "offline").touch()
+        return self.is_marked(OFFLINE)
 
     @property
     def is_introduced(self) -> bool:
@@ -112,7 +120,7 @@ def others(mine: Execution) -> list[Execution]:
 def tracking_lock(task: str, timeout: float) -> FileLock:
     """Lock between processes; raises filelock.Timeout after `timeout` seconds of waiting for it."""
     tracking_folder().mkdir(parents=True, exist_ok=True)
-    return FileLock(tracking_folder() / f"{task}.lock", timeout=timeout)
+    return FileLock(tracking_folder() / f"{task}.lock", timeout=timeout, mode=FOR_GROUP)
 
 
 def milliseconds() -> int:

@@ -4,12 +4,13 @@ import json
 import logging
 import os
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import paths
+from pipeline.core.errors import InputError
 from pipeline.core.run_names import FINDING_IDS, NEEDED_HEADS, QUALITY
 from pipeline.tracking.execution import project_root, tracking_lock
 
@@ -44,8 +45,15 @@ def own_database() -> Path | None:
 
 @cache
 def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]":
-    """Connect: client and experiment id; database and experiment are created where missing."""
+    """Connect: client and experiment id; database and experiment are created where missing.
+
+    Raises:
+        InputError: the experiment was deleted in MLflow.
+    """
     client = _open(uri)
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
     with _database_lock():
         store = client._tracking_client.store
         # A database file's new experiments keep their artifacts in the project. MLflow makes a relative place absolute
@@ -55,7 +63,16 @@ def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]
             folder = paths.RUN_ARTIFACTS if own_database() else project_root() / paths.RUN_ARTIFACTS
             store.artifact_root_uri = str(folder)
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
-        keep_view(client, found)
+        if found.lifecycle_stage == "deleted":  # its name stays taken
+            raise InputError(
+                f"MLflow's experiment {experiment!r} was deleted; restore it, as `MLFLOW_TRACKING_URI={_shown_uri()} "
+                f"mlflow experiments restore --experiment-id {found.experiment_id}` does, or set run.experiment to "
+                "another name"
+            )
+        with suppress(
+            MlflowException, RequestException
+        ):  # a convenience; where nothing answers, the next request says so
+            keep_view(client, found)
         return client, found.experiment_id
 
 
@@ -86,7 +103,7 @@ def _open(uri: str) -> "MlflowClient":
 
 def _database_lock() -> AbstractContextManager[Any]:
     """Lock on the database, which concurrent first accesses break. A server needs none."""
-    return nullcontext() if _is_remote() else tracking_lock("store", LOCK_SECONDS)
+    return nullcontext() if is_remote() else tracking_lock("store", LOCK_SECONDS)
 
 
 def _create_experiment(client: "MlflowClient", name: str) -> "Experiment":
@@ -100,7 +117,8 @@ def _create_experiment(client: "MlflowClient", name: str) -> "Experiment":
         raise
 
 
-def _is_remote() -> bool:
+def is_remote() -> bool:
+    """Whether MLflow is a server."""
     return tracking_uri().startswith("http")
 
 
@@ -110,20 +128,42 @@ def is_unreachable(error: Exception) -> bool:
     from requests import RequestException
     from sqlalchemy.exc import OperationalError
 
+    status = http_status(error)
     if isinstance(error, MlflowException):
-        status = error.get_http_status_code()
         # A server's 500 is its own trouble; the client's own errors bear that number too.
-        return status in CLOSED_DOORS or status >= (500 if _is_remote() else 501)
-    if isinstance(error, RequestException) and error.response is not None:
-        return error.response.status_code in CLOSED_DOORS or error.response.status_code >= 500
+        return status in CLOSED_DOORS or (status or 0) >= (500 if is_remote() else 501)
+    if status is not None:
+        return status in CLOSED_DOORS or status >= 500
     # With a server, the disk of this machine is not part of MLflow: a file that is not there is the run's fault.
-    return isinstance(error, RequestException | OperationalError if _is_remote() else OSError | OperationalError)
+    return isinstance(error, RequestException | OperationalError if is_remote() else OSError | OperationalError)
+
+
+def http_status(error: Exception) -> int | None:
+    """HTTP status that an error of MLflow or requests carries; None of any other."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    if isinstance(error, MlflowException):
+        return error.get_http_status_code()
+    if isinstance(error, RequestException) and error.response is not None:
+        return error.response.status_code
+    return None
 
 
 def brief(error: Exception) -> str:
-    """First line of an error, without a password in an address."""
+    """First line of an error, without a password in an address; the whole message of one that users fix."""
+    if isinstance(error, InputError):
+        return str(error)
     line = f"{type(error).__name__}: {error}".splitlines()[0]
-    return re.sub(r"//[^/@\s]*@", "//", line)[:200]
+    return _without_password(line)[:200]
+
+
+def _shown_uri() -> str:
+    return _without_password(tracking_uri())
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 VIEW_TAG = "mlflow.sharedViewState.pipeline"

@@ -59,29 +59,31 @@ REGISTRATIONS = {"finetune": FULL, "pruning": PRUNED}  # by stage
 
 
 def register(
-    client: "MlflowClient",
-    registration: Registration,
-    experiment: str,
-    run: "Run",
-    model_id: str,
-    parent_start: int,
-    note: str,
+    client: "MlflowClient", registration: Registration, experiment: str, run: "Run", model_id: str, note: str
 ) -> str:
     """Register the one model that a stage's run logged, unless it is already, and return its version.
 
-    The alias follows the parent run, started at `parent_start`, unless it follows one that was started later. `note`:
-    the parent run's description, which becomes a new version's.
+    `note`: the parent run's description, which becomes a new version's.
     """
     name, run_id = registration.model_name(experiment), run.info.run_id
     with tracking_lock("registry", LOCK_SECONDS):  # two at once would register a model twice
-        model = _registered_model(client, name) or client.create_registered_model(name, description=registration.about)
+        if _registered_model(client, name) is None:
+            client.create_registered_model(name, description=registration.about)
         known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
-        version = str((known[0] if known else _create_version(client, name, run, model_id, note)).version)
+        return str((known[0] if known else _create_version(client, name, run, model_id, note)).version)
+
+
+def follow(
+    client: "MlflowClient", registration: Registration, experiment: str, version: str, parent_start: int
+) -> None:
+    """Let the alias follow the parent run, started at `parent_start`, unless it follows one that was started later."""
+    name = registration.model_name(experiment)
+    with tracking_lock("registry", LOCK_SECONDS):
         is_withdrawn = client.get_model_version(name, version).tags.get(WITHDRAWN_TAG) == "true"
-        if not is_withdrawn and _last_start(client, name, model.aliases.get(registration.alias)) <= parent_start:
+        current = client.get_registered_model(name).aliases.get(registration.alias)
+        if not is_withdrawn and _last_start(client, name, current) <= parent_start:
             client.set_model_version_tag(name, version, STARTED_TAG, str(parent_start))
             point_alias(client, registration, experiment, version)
-    return version
 
 
 def point_alias(client: "MlflowClient", registration: Registration, experiment: str, version: str) -> None:

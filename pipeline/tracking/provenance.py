@@ -91,7 +91,24 @@ def source_tags() -> dict[str, str]:
 def git(*arguments: str) -> str | None:
     """Output of git; None without git or a repository."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+        done = _run_git(*arguments)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
+
+
+def ownership_advice() -> str | None:
+    """Advice where git refuses the repository as one of another user's; None elsewhere."""
+    try:
+        said = _run_git("rev-parse", "--git-dir").stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commands = [line.strip() for line in said.splitlines() if "safe.directory" in line]
+    return f"git refuses a repository of another user; run: {commands[-1]}" if commands else None
+
+
+def _run_git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"LC_ALL": "C"}
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", timeout=10, env=environment
+    )

@@ -58,7 +58,7 @@ def test_a_database_that_cannot_be_opened_costs_seconds(project, params, capsys)
     with tracking.stage("prepare", params):
         pass
     assert time.monotonic() - began < 15
-    assert capsys.readouterr().err.count("does not answer") == 1
+    assert capsys.readouterr().err.count("MLflow's database cannot be opened or written") == 1
     whole = "pipeline"  # the parent run's addition that closes it
     assert [run.name for run, _ in outbox.pending()] == ["embedded, generated en", "prepare", whole]
 
@@ -190,5 +190,76 @@ def test_a_refused_run_holds_up_no_other(project, params, capsys):
     with tracking.stage("publish", params):
         pass
     assert [run.name for run, _ in outbox.pending()] == ["bad"]
-    assert "MLflow refused the run bad" in capsys.readouterr().err
+    assert "refused the param no name at all: * of the run bad" in capsys.readouterr().err
     assert "good" in [run.info.run_name for run in runs(project)]
+
+
+def run_execution(key, params, monkeypatch) -> None:
+    """An execution of one stage with a file, whose outputs DVC removes before the next."""
+    monkeypatch.setenv("PIPELINE_RUN_KEY", key)
+    with tracking.stage("prepare", params) as record:
+        record.metrics["pairs"] = 5
+        record.artifacts = [report("reports/prepare/metrics.json", key)]
+    with tracking.stage("publish", params):
+        pass
+    shutil.rmtree("reports")
+
+
+def test_a_deleted_experiment_is_named_once_and_gets_all_when_it_is_restored(project, params, monkeypatch, capsys):
+    run_execution("before", params, monkeypatch)
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    client.delete_experiment(experiment)
+    mlflow_client.connect.cache_clear()  # the next execution is another process
+    capsys.readouterr()
+    for key in ("one later", "two later"):
+        run_execution(key, params, monkeypatch)
+        told = capsys.readouterr().err
+        assert told.count("tracking: ") == 1
+        assert "experiment 'test' was deleted; restore it, as " in told
+        assert f"`MLFLOW_TRACKING_URI=sqlite:///{project}/mlflow.db mlflow experiments restore" in told
+        assert f"--experiment-id {experiment}` does, or set run.experiment to another name" in told
+    client.restore_experiment(experiment)
+    monkeypatch.setenv("PIPELINE_RUN_KEY", "restored")
+    with tracking.stage("publish", params):
+        pass
+    _, *stages = [run for run in runs(project) if run.info.run_name == "prepare"]
+    assert [run.data.metrics for run in stages] == [{"data/pairs": 5}] * 2
+    texts = [Path(client.download_artifacts(run.info.run_id, "prepare/metrics.json")).read_text() for run in stages]
+    assert texts == ["one later", "two later"]
+    assert list(outbox.pending()) == []
+
+
+def test_the_outbox_drops_the_oldest_files_beyond_its_limit_and_no_values(project, params, monkeypatch, capsys):
+    monkeypatch.setattr(outbox, "MAX_BYTES", 4000)
+    for name in ("old", "new"):
+        report(f"reports/{name}.bin", "x" * 3000)
+        run = RunRecord(name, name, EXPERIMENT, 1, metrics={"pairs": 5.0}, artifacts=[f"reports/{name}.bin"])
+        with outbox.enqueue(run, project):
+            pass
+    Path("mlflow.db").unlink()
+    Path("mlflow.db").mkdir()  # nothing can be sent
+    with tracking.stage("publish", params):
+        pass
+    kept = {run.name: (run.metrics, run.artifacts) for run, _ in outbox.pending()}
+    assert kept == {"old": ({"pairs": 5.0}, []), "new": ({"pairs": 5.0}, ["reports/new.bin"])}
+    assert "the files of its oldest runs, old, were dropped; their values still wait" in capsys.readouterr().err
+
+
+def test_files_that_this_disk_refuses_wait_while_values_arrive(project, params, monkeypatch, capsys):
+    Path("mlartifacts").write_text("in the way")
+    run_execution("one", params, monkeypatch)
+    told = capsys.readouterr().err
+    assert told.count("tracking: ") == 1
+    assert "MLflow answers, but refused the file reports/prepare/metrics.json of the run prepare" in told
+    _, stages = split(runs(project))
+    assert (stages["prepare"].info.status, stages["prepare"].data.metrics) == ("FINISHED", {"data/pairs": 5})
+    assert stages["prepare"].data.tags["pipeline.waiting"] == "file"
+    Path("mlartifacts").unlink()
+    monkeypatch.setenv("PIPELINE_RUN_KEY", "two")
+    with tracking.stage("publish", params):
+        pass
+    _, stages = split(runs(project))
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert Path(client.download_artifacts(stages["prepare"].info.run_id, "prepare/metrics.json")).read_text() == "one"
+    assert "pipeline.waiting" not in stages["prepare"].data.tags

@@ -1,18 +1,14 @@
 """Servers that fail, silent, broken or dying half way: the stages go on, and the next execution fills in the runs."""
 
-import os
 import shutil
 import socket
 import socketserver
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
-from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -121,41 +117,6 @@ def test_a_server_that_fails_is_asked_once_for_all_stages(project, server, monke
     assert capsys.readouterr().err.count("does not answer") == 1
     fill_in(monkeypatch, None)
     assert_complete(f"sqlite:///{project}/mlflow.db")
-
-
-@pytest.fixture(scope="module")
-def real_server(written_at_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of MLflow's own server."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(written_at_once / "mlflow.db", folder)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        _await_health(port)
-        yield port
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
-
-
-def _await_health(port: int) -> None:
-    for _ in range(240):
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError("mlflow server did not start")
 
 
 @pytest.mark.parametrize("requests", [3, 16])
