@@ -142,8 +142,7 @@ def _refuse_integers(name: str, source: str) -> None:
     if single is None:
         return
     with safetensors.safe_open(single, "pt") as file:
-        names = [name for name in file.keys() if name.endswith("weight")]  # noqa: SIM118 - the file is no mapping
-        kinds = {name: file.get_slice(name).get_dtype() for name in names}
+        kinds = {key: file.get_slice(key).get_dtype() for key in sorted(file.keys()) if key.endswith("weight")}
     if rounded := [key for key, kind in kinds.items() if kind not in FLOATS]:
         raise InputError(
             f"checkpoint {name} holds quantized weights, {rounded[0]} in {kinds[rounded[0]]}, which are not analysed; "
