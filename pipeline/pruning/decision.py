@@ -65,24 +65,26 @@ def decide(
             return PROTECTED, protected[unit]
         if unit in removed:
             size = next(one for one in passing if unit in one.rung.removed)
-            return REMOVE, f"with {_count(size.rung)} gone {_outcome(size.parts[0], measure)}"
+            extent = "within" if size.parts[0].passed else "the change itself within"
+            return REMOVE, f"with {_count(size.rung)} gone {_outcome(size.parts[0], measure, extent)}"
         if failed is not None and unit in failed.rung.removed:
-            wrong = next(part for part in failed.parts if not part.passed)
-            return UNCERTAIN, f"with {_count(failed.rung)} gone {_outcome(wrong, measure)}"
+            wrong = next(part for part in failed.parts if not (part.passed if confirmable else part.within))
+            return UNCERTAIN, f"with {_count(failed.rung)} gone {_outcome(wrong, measure, 'beyond')}"
         return KEEP, "changes the predictions more than those that go"
 
     return Decision(status, removed, [HeadDecision(*head, *reason(Unit(HEAD, *head))) for head in heads])
 
 
-def _outcome(part: NonInferiority, measure: str) -> str:
+def _outcome(part: NonInferiority, measure: str, extent: str) -> str:
     where = "" if part.part == WHOLE else f" where {part.part[0]} is {part.part[1]}"
     return (
-        f"{measure}{where} changes by {part.change:+.4f}, {part.worst:+.4f} at worst, "
-        f"{'within' if part.passed else 'beyond'} the margin of {part.margin:g}"
+        f"{measure}{where} changes by {part.change:+.4f}, {part.worst:+.4f} at worst, {extent} the margin of "
+        f"{part.margin:g}"
     )
 
 
 def _count(rung: Rung) -> str:
     heads = count_heads(rung.removed)
     blocks = len(rung.removed) - heads
-    return f"{heads} heads" + (f" and {blocks} blocks of neurons" if blocks else "")
+    counted = f"{heads} head{'' if heads == 1 else 's'}"
+    return counted + (f" and {blocks} block{'' if blocks == 1 else 's'} of neurons" if blocks else "")

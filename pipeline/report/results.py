@@ -208,7 +208,7 @@ def run_setting(params: Params) -> list[tuple[str, str]]:
     objective = [("Objective", f"{params.finetune.objective}: one score a pair")] if params.is_ranker else []
     return [
         ("Data", f"generated, language {params.data.generated.language}" if source == "generated" else source),
-        ("Grades, worst to best", ", ".join(params.data.grade_names) or "numbers"),
+        ("Grades", ", ".join(params.data.grade_names) or "numbers, 0 is the worst"),
         ("Model", params.model.name),
         ("Fine-tuning", "none: the checkpoint is already fine-tuned" if params.model.fine_tuned else rule),
         *objective,

@@ -36,7 +36,8 @@ def test_the_largest_size_before_the_first_failure_goes():
     decision, heads = decisions(rungs)
     assert (decision.status, decision.removed) == (CONFIRMED, tuple(SMALL))
     assert heads == ["uncertain", "keep", "remove", "keep"]
-    assert "1 heads and 1 blocks of neurons" in decision.heads[2].reason
+    assert "with 1 head and 1 block of neurons" in decision.heads[2].reason
+    assert "at worst, within the margin" in decision.heads[2].reason
     assert "where kind is 1" in decision.heads[0].reason
 
 
@@ -56,6 +57,13 @@ def test_a_sample_that_cannot_confirm_decides_by_the_changes_and_says_so():
     decision, heads = decisions([judged(SMALL, [CLOSE]), judged(LARGE, [BAD])], confirmable=False)
     assert (decision.status, decision.removed) == (NOT_CONFIRMED, tuple(SMALL))
     assert heads == ["uncertain", "keep", "remove", "keep"]
+    assert "the change itself within the margin" in decision.heads[2].reason
+
+
+def test_a_part_within_the_margin_is_not_blamed_where_changes_decide():
+    decision, _ = decisions([judged(SMALL, [CLOSE]), judged(LARGE, [CLOSE, BAD])], confirmable=False)
+    assert "where kind is 1" in decision.heads[0].reason
+    assert "beyond the margin" in decision.heads[0].reason
 
 
 def test_protected_heads_are_named_with_their_reason():
