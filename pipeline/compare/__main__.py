@@ -19,7 +19,7 @@ from pipeline.compare.run_results import RunResults, find_run
 from pipeline.compare.stability import stability
 from pipeline.core import formats, paths
 from pipeline.core.environment import complete_environment
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, describe_refusal
 
 OUTPUT = Path("reports/comparison.html")
 EPILOG = """\
@@ -45,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
-    except OSError:
-        print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
+    except OSError as error:
+        print(f"compare: {describe_refusal(error)}", file=sys.stderr)
+        return 2
+    print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
     return 0
 
 
