@@ -56,7 +56,7 @@ test-slow: setup  ## the long tests
 bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and reports/benchmarks.json
 	python -m tests.benchmark
 
-pruning-study: setup  ## what can go after training again, over seeds, and its latency; writes docs/pruning.md: about 45 minutes
+pruning-study: setup  ## what can go after training again, over seeds, and its latency; writes docs/pruning.md: hours on two cores, minutes on a GPU
 	python -m pipeline.pruning_study
 
 lint: setup  ## ruff check, ruff format, mypy, pymarkdown
