@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.compare.diff import diff_runs
@@ -97,6 +98,8 @@ def _write_explorer(runs: Sequence[RunResults], output: Path) -> ExplorerLink:
     try:
         page = explorer_page(*runs)
     except InputError as error:
+        with suppress(OSError):  # a place that cannot be written is told with the page
+            path.unlink()  # of two other runs
         return ExplorerLink(None, f"no explorer of both runs: {error}")
     _write(path, page)
     return ExplorerLink(path, f"explorer of both runs: {path}")
