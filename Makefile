@@ -56,7 +56,7 @@ test-slow: setup  ## the long tests
 bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and reports/benchmarks.json
 	python -m tests.benchmark
 
-pruning-study: setup  ## what can go after training again, over seeds, and its latency; writes docs/pruning.md: about 45 minutes
+pruning-study: setup  ## what can go after training again, over seeds, and its latency; writes docs/pruning.md: hours on two cores, minutes on a GPU
 	python -m pipeline.pruning_study
 
 lint: setup  ## ruff check, ruff format, mypy, pymarkdown
@@ -81,7 +81,7 @@ picture: setup  ## draw docs/explorer.png, the README's picture, from reports/ex
 	python -m tests.explorer_picture
 
 check-explorer: explorer  ## rebuild it and fail where a byte is not as committed
-	@test -z "$$(git status --porcelain -- $(EXPLORER))" || { git --no-pager diff --stat -- $(EXPLORER); \
+	@changed="$$(git status --porcelain -- $(EXPLORER))" && test -z "$$changed" || { git --no-pager diff --stat -- $(EXPLORER); \
 	    echo "$(EXPLORER) is not as committed: make explorer, then commit what it wrote" >&2; exit 1; }
 
 ui: setup  ## compare runs: mlflow ui on the project's database, http://127.0.0.1:5000

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.compare.diff import diff_runs
@@ -19,7 +20,7 @@ from pipeline.compare.run_results import RunResults, find_run
 from pipeline.compare.stability import stability
 from pipeline.core import formats, paths
 from pipeline.core.environment import complete_environment
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, describe_refusal
 
 OUTPUT = Path("reports/comparison.html")
 EPILOG = """\
@@ -45,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
-    except OSError:
-        print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
+    except OSError as error:
+        print(f"compare: {describe_refusal(error)}", file=sys.stderr)
+        return 2
+    print("\n".join([summary, "", *([explorer.text] if explorer else []), str(given.output)]))
     return 0
 
 
@@ -95,6 +98,8 @@ def _write_explorer(runs: Sequence[RunResults], output: Path) -> ExplorerLink:
     try:
         page = explorer_page(*runs)
     except InputError as error:
+        with suppress(OSError):  # a place that cannot be written is told with the page
+            path.unlink()  # of two other runs
         return ExplorerLink(None, f"no explorer of both runs: {error}")
     _write(path, page)
     return ExplorerLink(path, f"explorer of both runs: {path}")

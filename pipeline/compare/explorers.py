@@ -215,6 +215,8 @@ def _other_pairs(first: Explorer, second: Explorer) -> str:
 
 
 def _other_gold(first: Explorer, second: Explorer) -> str:
+    if first.run.grades != second.run.grades:
+        return ""
     common = _places(first, second)
     gold = [np.array(explorer.pairs.gold)[common[which]] for which, explorer in (("first", first), ("second", second))]
     differing = int((gold[0] != gold[1]).sum())

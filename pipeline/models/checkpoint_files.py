@@ -54,6 +54,9 @@ def locate(name: str) -> str:
     return name
 
 
+READ = (".json", ".safetensors", ".txt")  # endings of files that are read; pointers may stand for others
+
+
 def check_folder(folder: Path) -> Path:
     """Check that a folder holds a configuration and safetensors weights; returns it.
 
@@ -64,7 +67,7 @@ def check_folder(folder: Path) -> Path:
         raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}/{CONFIG} is missing; copy it from where the weights come from")
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in READ and path.is_file()):
         check_content(file)
     if (folder / PRUNED).is_file():
         raise InputError(

@@ -138,11 +138,10 @@ def _refuse_unused(name: str, model: PreTrainedModel, unexpected: Iterable[str])
 
 def _refuse_integers(name: str, source: str) -> None:
     """Raise InputError where a weight is stored in whole numbers, quantized: its scale is not known here."""
-    single = cached_file(source, WEIGHTS[0], _raise_exceptions_for_missing_entries=False)
-    if single is None:
-        return
-    with safetensors.safe_open(single, "pt") as file:
-        kinds = {key: file.get_slice(key).get_dtype() for key in sorted(file.keys()) if key.endswith("weight")}
+    kinds = {}
+    for path in _weights_files(source):
+        with safetensors.safe_open(path, "pt") as file:
+            kinds |= {key: file.get_slice(key).get_dtype() for key in sorted(file.keys()) if key.endswith("weight")}
     if rounded := [key for key, kind in kinds.items() if kind not in FLOATS]:
         raise InputError(
             f"checkpoint {name} holds quantized weights, {rounded[0]} in {kinds[rounded[0]]}, which are not analysed; "
@@ -152,11 +151,20 @@ def _refuse_integers(name: str, source: str) -> None:
 
 def _held_names(source: str) -> list[str]:
     """Names of the weights in the checkpoint's files."""
+    names = list[str]()
+    for path in _weights_files(source):
+        with safetensors.safe_open(path, "pt") as file:
+            names += file.keys()
+    return sorted(names)
+
+
+def _weights_files(source: str) -> list[str]:
+    """Paths of the checkpoint's weights: one file, or the parts that its index names."""
     single, index = (cached_file(source, file, _raise_exceptions_for_missing_entries=False) for file in WEIGHTS)
-    if single is None:
-        return sorted(json.loads(Path(str(index)).read_text(encoding="utf-8"))["weight_map"])
-    with safetensors.safe_open(single, "pt") as file:
-        return sorted(file.keys())
+    if single is not None:
+        return [single]
+    parts = json.loads(Path(str(index)).read_text(encoding="utf-8"))["weight_map"].values()
+    return [str(cached_file(source, part)) for part in sorted(set(parts))]
 
 
 def _common_prefix(lacking: Sequence[str], held: Sequence[str], own: str) -> str:

@@ -72,6 +72,7 @@ def _write(params: Params, seeds: list[Studied]) -> None:
         "data": params.data.source_name,
         "model": params.model.name,
         "machine": f"{processor_name()}; torch {torch.__version__.split('+')[0]}",
+        "note": "",  # how a study was made, where not by this command in one go
         "margin": MARGIN,
         "epochs": EPOCHS,
         "learning_rate": LEARNING_RATE,

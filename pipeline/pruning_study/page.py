@@ -1,5 +1,6 @@
 """docs/pruning.md from the study's results."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from pipeline.core.heads import Head
 
+WIDTH = 120  # characters of a line of text
 TEMPLATE = Path(__file__).parent / "page.md"
 CHOSEN = {
     "search": "the search, trained again",
@@ -33,6 +35,7 @@ def page(study: dict[str, Any]) -> str:
         "targets": TARGETS[study["targets"]],
         "search_pairs": study["search_pairs"],
         "seeds": str(len(seeds)),
+        "note": textwrap.fill(study["note"], WIDTH) + "\n\n" if study["note"] else "",
         "outcome": _outcome(seeds),
         "ladders": "\n\n".join(_ladder(seed) for seed in seeds),
         "beside": _beside(seeds),

@@ -130,13 +130,13 @@ def _keep_rest(folder: Path, run: RunRecord, left: RunRecord | None) -> None:
 
 def _drop_files() -> None:
     """Drop files of the oldest entries where the outbox holds more than it may; their values stay."""
-    size = sum(file.stat().st_size for file in _outbox_folder().rglob("*") if file.is_file())
+    size = _bytes_below(_outbox_folder())
     dropped = []
     for run, folder in pending():
         if size <= MAX_BYTES:
             break
         if run.files():
-            size -= sum(file.stat().st_size for file in (folder / "files").rglob("*") if file.is_file())
+            size -= _bytes_below(folder / "files")
             _keep_rest(folder, run, replace(run, artifacts=[], dataset=[], model=None))
             dropped.append(run.name)
     if dropped:
@@ -144,6 +144,14 @@ def _drop_files() -> None:
             f"what waits below {PLACE}/ took more than {MAX_BYTES / 2**30:g} GiB: the files of its oldest runs, "
             f"{', '.join(dropped)}, were dropped; their values still wait"
         )
+
+
+def _bytes_below(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process sends it
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def print_notice(message: str) -> None:

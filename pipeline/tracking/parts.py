@@ -131,7 +131,7 @@ class PartSender:
         registers = {PUBLISHED_TAG: "true"} if record.is_published else {}
         return replace(
             record,
-            status=None if record.status == "RUNNING" else record.status,
+            status=record.status if wait[STATUS] or record.is_published else None,
             params={name: value for name, value in record.params.items() if name in wait[PARAMS]},
             metrics={name: value for name, value in record.metrics.items() if name in wait[METRICS]},
             curve=[point for point in record.curve if point[0] in wait[METRICS]],
@@ -139,5 +139,5 @@ class PartSender:
             artifacts=[file for file in record.artifacts if file in wait[FILES]],
             dataset=[file for file in record.dataset if file in wait[DATASET]],
             model=record.model if wait[MODEL] else None,
-            note=record.note if wait[LINKS] else "",
+            note=record.note if wait[LINKS] or record.is_published else "",
         )

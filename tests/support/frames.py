@@ -555,6 +555,7 @@ def pruning_study() -> dict[str, Any]:
         "data": "generated en",
         "model": "embedded",
         "machine": "a processor; torch 2",
+        "note": "Made in two parts.",
         "margin": 0.01,
         "epochs": 3,
         "learning_rate": 1e-4,

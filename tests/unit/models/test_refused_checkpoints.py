@@ -241,6 +241,26 @@ def test_stand_ins_for_a_file(file, content, message):
         load_tiny()
 
 
+def test_pointers_to_files_that_nobody_reads_may_stay():
+    saved = save_checkpoint(CHECKPOINT)
+    (CHECKPOINT / "onnx").mkdir()
+    for name in ("onnx/model.onnx", "tf_model.h5", "pytorch_model.bin"):
+        (CHECKPOINT / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (CHECKPOINT / "README.md").write_text("<html></html>")
+    assert logits_of(*load_tiny()) == pytest.approx(logits_of(saved, load_tiny()[1]))
+
+
+def test_quantized_weights_in_a_part():
+    save_checkpoint(CHECKPOINT)
+    (CHECKPOINT / "model.safetensors").unlink()
+    random_classifier("bert", heads=2).save_pretrained(CHECKPOINT, max_shard_size="4KB")
+    part = CHECKPOINT / json.loads((CHECKPOINT / "model.safetensors.index.json").read_text())["weight_map"][EMBEDDINGS]
+    weights = safetensors.torch.load_file(part)
+    safetensors.torch.save_file({name: weight.to(torch.int8) for name, weight in weights.items()}, part)
+    with pytest.raises(InputError, match=r"holds quantized weights, bert\.embeddings\.\w+\.weight in I8"):
+        load_tiny()
+
+
 def test_quantized_weights_without_a_word_in_config_json():
     save_checkpoint(CHECKPOINT)
     with edited_weights() as weights:
