@@ -22,6 +22,8 @@ STATES = {
 }
 TOKENS = ("[CLS]", *"abcdefgh", "[SEP]", *"abcdefghijklmno", "[SEP]")  # a matrix wider than a phone
 
+OTHER_WINDOWS = [("light", 800), ("light", 390), ("dark", 1280), ("dark", 800)]
+
 
 def example(of: MeasureSet) -> Explorer:
     return build_explorer(explorer_inputs(heads=16, of=of, mapped=2, tokens=TOKENS), shown=2, mib=2)
@@ -33,8 +35,14 @@ def broken_rules(page: Page) -> Sequence[str]:
     return [f"{rule['id']}: {[node['target'] for node in rule['nodes']]}" for rule in violations]
 
 
-@pytest.mark.parametrize("width", [1280, 800, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 390),
+        *(pytest.param(*window, marks=pytest.mark.slow) for window in OTHER_WINDOWS),
+    ],
+)
 def test_no_rule_is_broken(theme: str, width: int, browser: Browser, tmp_path: Path):
     explorer = example(GRADER)
     with watched_visits(browser, tmp_path, width=width, theme=theme) as visits:

@@ -1,5 +1,6 @@
 """Clones, stand-in pipelines and child processes under faults."""
 
+import csv
 import json
 import os
 import resource
@@ -106,7 +107,7 @@ def make_clone(folder: Path) -> None:
     for section, changes in TINY_PARAMS.items():
         params[section].update(changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    tiny_table().to_csv(folder / TINY_TABLE, sep="\t", index=False)
+    tiny_table().to_csv(folder / TINY_TABLE, sep="\t", index=False, quoting=csv.QUOTE_NONE)
 
 
 def awaited(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
