@@ -138,7 +138,7 @@ def _refuse_unused(name: str, model: PreTrainedModel, unexpected: Iterable[str])
 
 def _refuse_integers(name: str, source: str) -> None:
     """Raise InputError where a weight is stored in whole numbers, quantized: its scale is not known here."""
-    kinds = {}
+    kinds: dict[str, str] = {}
     for path in _weights_files(source):
         with safetensors.safe_open(path, "pt") as file:
             kinds |= {key: file.get_slice(key).get_dtype() for key in sorted(file.keys()) if key.endswith("weight")}
