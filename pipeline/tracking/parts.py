@@ -131,7 +131,7 @@ class PartSender:
         registers = {PUBLISHED_TAG: "true"} if record.is_published else {}
         return replace(
             record,
-            status=record.status if wait[STATUS] or record.is_published else None,
+            status=None if record.status == "RUNNING" else record.status,  # what logs a model late changes it
             params={name: value for name, value in record.params.items() if name in wait[PARAMS]},
             metrics={name: value for name, value in record.metrics.items() if name in wait[METRICS]},
             curve=[point for point in record.curve if point[0] in wait[METRICS]],
