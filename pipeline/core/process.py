@@ -19,6 +19,7 @@ from pipeline.core.errors import InputError
 
 ORPHAN_ADOPTERS = ("init", "systemd", "launchd", "tini", "dumb-init")  # they inherit those whose parent ended
 POLL_SECONDS = 0.2  # seconds between two looks whether dvc is still there
+FOR_GROUP = 0o666  # mode of a lock's file, less the umask: a clone may serve several users of a group
 LOCK_TIMEOUT = 10.0  # seconds that a process which is being killed may hold its stage
 
 
@@ -69,7 +70,7 @@ def raise_on_sigterm() -> None:
 def stage_lock(stage: str) -> Iterator[None]:
     """Hold the stage in this folder. Raises InputError where another process keeps it, or the disk refuses a lock."""
     file = paths.CACHE / "locks" / f"{stage}.lock"
-    lock = FileLock(file, timeout=LOCK_TIMEOUT, mode=0o666)
+    lock = FileLock(file, timeout=LOCK_TIMEOUT, mode=FOR_GROUP)
     make_folder(file.parent)
     try:
         lock.acquire()

@@ -17,6 +17,7 @@ import psutil
 
 from pipeline.core import paths
 from pipeline.core.errors import InputError
+from pipeline.core.process import FOR_GROUP
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.1  # seconds between two looks at the log
@@ -64,7 +65,7 @@ def rerun_lock(path: Path) -> Iterator[int]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by pipeline.core.formats: a file that is replaced is another file, and its lock another lock.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FOR_GROUP)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

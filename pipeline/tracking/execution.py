@@ -16,11 +16,10 @@ from filelock import FileLock
 
 from pipeline.core import paths
 from pipeline.core.atomic import replace_atomically
-from pipeline.core.process import nearest_dvc
+from pipeline.core.process import FOR_GROUP, nearest_dvc
 
 ABOUT = "execution.json"
 OFFLINE = "offline"  # the mark that MLflow did not answer
-FOR_GROUP = 0o666  # mode of a lock's file, less the umask: a clone may serve several users of a group
 CLOCK_SLACK = 2.0  # seconds by which a process's start time may read differently
 
 

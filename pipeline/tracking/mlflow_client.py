@@ -69,9 +69,8 @@ def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]
                 f"mlflow experiments restore --experiment-id {found.experiment_id}` does, or set run.experiment to "
                 "another name"
             )
-        with suppress(
-            MlflowException, RequestException
-        ):  # a convenience; where nothing answers, the next request says so
+        # A convenience: where nothing answers, the next request says so.
+        with suppress(MlflowException, RequestException):
             keep_view(client, found)
         return client, found.experiment_id
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.core import paths
+from pipeline.core.process import FOR_GROUP
 from pipeline.tracking import mlflow_writer
-from pipeline.tracking.execution import FOR_GROUP, OFFLINE, Execution, tracking_folder, write_state
+from pipeline.tracking.execution import OFFLINE, Execution, tracking_folder, write_state
 from pipeline.tracking.mlflow_client import brief, is_remote, is_unreachable
 from pipeline.tracking.parts import KINDS, PartsRefused
 from pipeline.tracking.run_record import RunRecord
