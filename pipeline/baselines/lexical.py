@@ -11,11 +11,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from pipeline.data.deduplication import text_key
-from pipeline.data.scripts import JOINERS, MARKS, UNSEGMENTED, script_of
+from pipeline.data.scripts import IN_WORD, UNSEGMENTED, script_of
 
 MAX_FEATURES = 20_000
 UNSPACED = {"CJK", *UNSEGMENTED}
-WORD = rf"\w(?:[\w{MARKS}]|[{JOINERS}](?=\w))*"  # with its marks and joiners
+WORD = rf"\w(?:{IN_WORD})*"
 
 
 def lexical_baseline_accuracies(train: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> dict[str, float | None]:

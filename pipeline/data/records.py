@@ -184,8 +184,9 @@ def _delimited(path: Path, names: list[str], delimiter: str, quoting: Literal[0,
 
 def _split_by_quotes(fields: list[str], quoting: int) -> str:
     """What a row with a wrong number of fields says of quoting, "" where nothing."""
-    opened = any(field.count('"') % 2 and field.startswith('"') for field in fields)
-    return f". If a field in quotes holds a tab or a line end: {SAVED_AGAIN}" if quoting == 3 and opened else ""
+    if quoting == csv.QUOTE_NONE and any(field.count('"') % 2 and field.startswith('"') for field in fields):
+        return f". If a field in quotes holds a tab or a line end: {SAVED_AGAIN}"
+    return ""
 
 
 def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:

@@ -34,6 +34,10 @@ def _mark_ranges() -> str:
 
 MARKS = _mark_ranges()
 
+# Inside a word: marks belong to the letter before them, such as vowel signs and accents, and joiners to the letters
+# around them, but `\w` leaves both out.
+IN_WORD = rf"[\w{MARKS}]|[{JOINERS}]+(?=[\w{MARKS}])"
+
 
 @cache
 def script_of(character: str) -> str:

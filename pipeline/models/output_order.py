@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from pipeline.core.config import Params
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoint_files import note
+from pipeline.stats.bootstrap import titles_by_query
 
 SURE = 1e-3  # p-value below which another order fits better
 
@@ -75,8 +76,7 @@ def _fitting_order(grades: np.ndarray, logits: np.ndarray, names: Sequence[str])
 def _reversed_queries(grades: np.ndarray, scores: np.ndarray, query_ids: np.ndarray) -> str | None:
     """Queries in which more of two titles are in the wrong order than in the right one, where that is surely most."""
     signs = []
-    for query in np.unique(query_ids):
-        titles = query_ids == query
+    for titles in titles_by_query(query_ids):
         differences = [np.sign(values[titles][:, None] - values[titles]) for values in (grades, scores)]
         signs.append(np.sign((differences[0] * differences[1]).sum()))
     wrong, right = signs.count(-1.0), signs.count(1.0)

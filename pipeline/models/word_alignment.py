@@ -17,13 +17,10 @@ import numpy as np
 from pipeline.core import paths
 from pipeline.core.atomic import make_folder
 from pipeline.data.deduplication import dense_ids, text_key
-from pipeline.data.scripts import JOINERS, MARKS
+from pipeline.data.scripts import IN_WORD, JOINERS
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Marks belong to the letter before them, such as vowel signs and accents, and joiners to the word around them, but `\w`
-# leaves both out.
-INSIDE = rf"(?![{HAN}])[\w{MARKS}]|[{JOINERS}]+(?=[\w{MARKS}])(?![{HAN}])"
-RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?![{HAN}])\w(?:{INSIDE})*")
+RUN = re.compile(rf"(?P<han>[{HAN}]+)|(?![{HAN}])\w(?:(?![{JOINERS}]*[{HAN}])(?:{IN_WORD}))*")
 
 
 def term_spans(text: str) -> list[tuple[int, int]]:

@@ -150,6 +150,13 @@ def query_indicator(query_ids: np.ndarray) -> np.ndarray:
     return (query[:, None] == np.arange(len(queries))).astype(np.float64)
 
 
+def titles_by_query(query_ids: np.ndarray) -> list[np.ndarray]:
+    """Pairs of each query, [title] each, by rising query id."""
+    order = np.argsort(query_ids, kind="stable")
+    _, starts = np.unique(query_ids[order], return_index=True)
+    return np.split(order, starts[1:])
+
+
 def equivalent(low: np.ndarray | float, high: np.ndarray | float, margin: float | np.ndarray) -> np.ndarray:
     """Equivalence test: whether an interval lies within -margin..margin."""
     return (np.asarray(low) >= -margin) & (np.asarray(high) <= margin)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, query_indicator, typical_part
+from pipeline.stats.bootstrap import QuerySample, jackknife_intervals, query_indicator, titles_by_query, typical_part
 
 ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
 PRIOR_COUNT = 0.5  # added to every class, so that a grade that does not occur has a finite log prior
@@ -78,10 +78,8 @@ class EvaluationSet:
 
     @cached_property
     def titles(self) -> list[np.ndarray]:
-        """Pairs of each query, [title] each, by rising query id."""
-        order = np.argsort(self.sample.query_ids, kind="stable")
-        _, starts = np.unique(self.sample.query_ids[order], return_index=True)
-        return np.split(order, starts[1:])
+        """`titles_by_query` of the pairs."""
+        return titles_by_query(self.sample.query_ids)
 
     @cached_property
     def comparisons(self) -> Comparisons:

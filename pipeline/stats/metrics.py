@@ -8,6 +8,8 @@ import pandas as pd
 from scipy.special import log_softmax
 from scipy.stats import rankdata
 
+from pipeline.stats.bootstrap import titles_by_query
+
 CUTOFF = 10
 # Expected grades closer than this are ties: float32 logits differ by as much with the batch a pair was in.
 RANKED_DECIMALS = 5
@@ -124,10 +126,9 @@ def ndcg_by_query(scores: np.ndarray, grades: np.ndarray, query_ids: np.ndarray)
 
     Burges et al. 2005, Learning to rank using gradient descent; for ties McSherry and Najork 2008.
     """
-    queries, query_index = np.unique(query_ids, return_inverse=True)
+    queries = titles_by_query(query_ids)
     normalised = np.full((*scores.shape[:-1], len(queries)), np.nan)
-    order = np.argsort(query_index, kind="stable")
-    for query, titles in enumerate(np.split(order, np.cumsum(np.bincount(query_index))[:-1])):
+    for query, titles in enumerate(queries):
         gains = 2.0 ** grades[titles] - 1
         if len(titles) > 1 and gains.any():
             normalised[..., query] = _cumulative_gain(scores[..., titles], gains) / _cumulative_gain(gains, gains)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.report.explorer.contract import LogitChanges, Predictions
 from pipeline.report.explorer.packing import pack, quantise_steps
-from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.bootstrap import QuerySample, titles_by_query
 from pipeline.stats.measures import EvaluationSet, Measure
 
 Sweep = Mapping[str, np.ndarray]  # arrays of `tables.measures.mask_logits`
@@ -42,8 +42,7 @@ def predicted(logits: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
     if logits.shape[-1] > 1:
         return logits.argmax(axis=-1).astype(np.uint8)
     ranks = np.empty(logits.shape[:-1], dtype=np.int64)
-    for query in np.unique(query_ids):
-        titles = np.flatnonzero(query_ids == query)
+    for titles in titles_by_query(query_ids):
         order = np.argsort(-logits[..., titles, 0], axis=-1, kind="stable")
         ranks[..., titles] = np.argsort(order, axis=-1, kind="stable") + 1
     return ranks.clip(max=MOST_RANKED).astype(np.uint8)
