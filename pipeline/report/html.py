@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.data.scripts import segmentation_notice
 from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.report import canvas, pruning, tables
 from pipeline.report.canvas import RenderedFigure
@@ -76,15 +75,13 @@ def render_page(
             relay_heads=tables.relay_heads(results),
             joint_mediation=tables.joint_mediation(results),
             ablation_types=tables.ablation_types(results),
-            few_queries=results.few_queries,
-            unconverged=results.unconverged,
+            warnings=results.warnings,
             metrics=tables.metric_table(results.finetune),
             corpus=tables.corpus_table(results.prepare),
             findings=findings,
             counts={verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS},
             gallery=gallery,
             advice=canvas.font_advice(results.texts()),
-            words_notice=segmentation_notice(results.unsegmented),
         )
     )
 

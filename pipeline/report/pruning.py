@@ -50,7 +50,8 @@ def summary(results: Results) -> str:
         return "No head may go: all are protected."
     if not gone:
         least = pruning.ladder.sort_values("rung", kind="stable").iloc[0]["heads_removed"]
-        return f"No head is shown to be dispensable by {said}: the smallest size tried, {least} heads, fails."
+        heads = f"{least} head{'' if least == 1 else 's'}"
+        return f"No head is shown to be dispensable by {said}: the smallest size tried, {heads}, fails."
     blocks, share = int(pruning.metrics["blocks_removed"]), float(pruning.metrics["parameters_removed"])
     size = f"{gone} of {len(pruning.decision)} heads and {blocks} blocks of feed-forward neurons"
     known = "confirmed" if pruning.metrics["confirmed"] else "not confirmed"

@@ -14,6 +14,7 @@ from pipeline.core import paths
 from pipeline.core.config import Params
 from pipeline.core.heads import Head
 from pipeline.core.run_names import MODEL_METRICS, PEER_METRICS
+from pipeline.data.scripts import segmentation_notice
 from pipeline.findings import select
 from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.findings.wording import Wording
@@ -106,8 +107,9 @@ class Results:
 
     @property
     def groups(self) -> pd.DataFrame:
-        """Effects of groups of heads masked (groups.csv)."""
-        return self.tables.groups
+        """Effects of groups of heads masked (groups.csv), without groups of no head."""
+        groups = self.tables.groups
+        return groups[(groups["heads_masked"] > 0) | (groups["group_type"] == "unmasked")]
 
     @property
     def slices(self) -> pd.DataFrame:
@@ -143,13 +145,24 @@ class Results:
         return int(self.head_ablation["pairs"])
 
     @property
-    def few_queries(self) -> int | None:
-        """Number of queries behind the effects, where they are too few for good intervals."""
+    def warnings(self) -> list[str]:
+        """Sentences on why the results may say little: of the unmasked model, the data and the training."""
+        sentences = []
+        if not select.beats_constant(self.tables.group_scales, self.measures.collapse_by):
+            sentences.append(
+                f"Unmasked, the model is not shown to {self.words.beats}: nothing here tells which heads help it, only "
+                "what they do to its predictions."
+            )
         queries = int(self.head_ablation["queries"])
-        return queries if queries < FEW_QUERIES else None
+        if queries < FEW_QUERIES:
+            sentences.append(
+                f"The effects come from {queries} queries only; with fewer than {FEW_QUERIES}, their intervals are too "
+                "narrow."
+            )
+        notice = segmentation_notice(self.unsegmented)
+        return [*sentences, *self._unconverged(), *([notice] if notice else [])]
 
-    @property
-    def unconverged(self) -> list[str]:
+    def _unconverged(self) -> list[str]:
         """A sentence for each model whose dev scores were still improving when its training ended."""
         models = {f"The fine-tuned {self.words.model}": self.finetune, "The BiLSTM": self.bilstm}
         return [

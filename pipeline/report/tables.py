@@ -413,7 +413,10 @@ def metric_table(finetune: Mapping[str, Any]) -> Table:
     values |= {name: f"undefined: {reason}" for name, reason in finetune.get("undefined", {}).items()}
     names = [name.removeprefix("test_") for name in finetune if name.startswith("test_")]
     rows = [[name, *(values.get(f"{split}_{name}", number(None)) for split in EVALUATED)] for name in names]
-    return Table("Metrics of the fine-tuned model, unmasked", ["metric", *EVALUATED], rows)
+    caption = "Metrics of the fine-tuned model, unmasked"
+    if "log_loss" in names:
+        caption += "; log_loss before its temperature is taken out"
+    return Table(caption, ["metric", *EVALUATED], rows)
 
 
 def corpus_table(prepare: Mapping[str, Any]) -> Table:

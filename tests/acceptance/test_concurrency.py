@@ -75,6 +75,7 @@ def parents(found: list[Run]) -> list[Run]:
     return [run for run in found if run.data.tags["pipeline.kind"] == "pipeline"]
 
 
+@pytest.mark.slow
 def test_experiments_beside_each_other_have_a_row_each(repository):
     experiments = [["dvc", "exp", "run", "--temp", "-S", f"run.seed={seed}"] for seed in (1, 2)]
     assert at_once(*experiments) == [0, 0]
@@ -89,7 +90,9 @@ def test_experiments_beside_each_other_have_a_row_each(repository):
         assert run.data.metrics["data/pairs"] == float(parent.data.params["run.seed"])
 
 
-@pytest.mark.parametrize("options", [["--temp"], []], ids=["in a copy", "in the working tree"])
+@pytest.mark.parametrize(
+    "options", [pytest.param(["--temp"], marks=pytest.mark.slow), []], ids=["in a copy", "in the working tree"]
+)
 def test_an_experiment_takes_the_users_own_group_from_the_command_line(repository, options):
     """As params.yaml says; `groups={mine: ...}` is refused by DVC, since the file has an empty `groups`."""
     group = "+group_ablation.groups.mine=[[1,1],[2,9]]"

@@ -160,6 +160,7 @@ def test_nothing_to_do_changes_nothing(finished):
     assert len(rows(finished)) == before
 
 
+@pytest.mark.slow
 def test_editing_the_table_reruns_the_stages_that_depend_on_it(finished):
     table = finished / TINY_TABLE
     lines = table.read_text(encoding="utf-8").splitlines(keepends=True)

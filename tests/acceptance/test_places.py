@@ -131,6 +131,7 @@ def test_users_of_one_group_share_the_lock(project):
     assert {oct(path.stat().st_mode)[-3:] for path in (project / ".tracking").glob("rerun.*")} == {"664"}
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_the_letters_changes_no_outcome(project):
     assert shell.rerun(project)[0] == 0
     text = paths.PARAMS.read_text(encoding="utf-8")

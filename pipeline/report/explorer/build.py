@@ -102,6 +102,7 @@ def _run(results: Results, pairs: int) -> Run:
         primary=results.primary.name,
         pairs=pairs,
         group_pairs=results.pairs,
+        warnings=results.warnings,
     )
 
 

@@ -43,6 +43,7 @@ class Run(Contract):
     primary: str  # measure that decides verdicts on heads
     pairs: int  # test pairs on which single heads are masked
     group_pairs: int  # test pairs on which groups are masked
+    warnings: list[str] = []  # sentences on why the results may say little
 
 
 class Measure(Contract):

@@ -25,6 +25,7 @@ from pipeline.report.explorer.contract import (
 )
 from pipeline.report.explorer.sentences import head_sentence
 from pipeline.report.results import Results
+from pipeline.report.tables import GROUP_NAMES
 from pipeline.stats import measures as stats
 
 MOST_EDGES, MOST_ALIKE = 5, 3  # of a head: edges to later heads, from earlier heads; heads most alike
@@ -183,16 +184,15 @@ def group_slices_of(results: Results) -> list[Slice]:
 
 
 def group_records(results: Results) -> list[Group]:
-    """Every group that was masked, in the order of groups.csv, without the one that masks none."""
+    """Every set of heads that was masked, by one group each: one of those with slices where there is one."""
     order = [(part.column, part.value) for part in group_slices_of(results)]
     by_group = dict(
         tuple(results.slices[results.slices["measure"] == results.headline.name].groupby(["group_type", "group"]))
     )
-    return [
-        _group(row, results, by_group.get((row["group_type"], row["group"])), order)
-        for row in rows_of(results.groups)
-        if row["group_type"] != "unmasked"
-    ]
+    masked = results.groups[results.groups["heads_masked"] > 0]
+    has_slices = masked["group_type"].isin(["function", "user"])
+    masked = pd.concat([masked[has_slices], masked[~has_slices]]).drop_duplicates("members")
+    return [_group(row, results, by_group.get((row["group_type"], row["group"])), order) for row in rows_of(masked)]
 
 
 def _group(
@@ -219,13 +219,20 @@ def _group(
 
 
 def _group_name(row: Mapping[str, Any]) -> str:
-    """The group's name among those of its type, with what tells it from others of that name."""
-    if pd.notna(row["k"]):
-        return f"{row['group']}, best {int(row['k'])}"
-    return f"{row['group']} #{row['replicate']}" if row["group_type"] in REPLICATED else str(row["group"])
+    """What the group is, with what tells it from others of its type."""
+    kind, name = row["group_type"], str(row["group"])
+    if kind in DRAWN:
+        share = f"{float(name):.0%}" if kind == "random_share" else name
+        return DRAWN[kind].format(share, row["replicate"])
+    return f"{name}, best {int(row['k'])}" if pd.notna(row["k"]) else GROUP_NAMES.get(kind, "{}").format(name)
 
 
-REPLICATED = ("random_share", "random_k", "layer_matched")
+# Names by type of group, from its own name and the number of the draw.
+DRAWN = {
+    "random_share": "{0} of the heads at random, draw {1}",
+    "random_k": "heads at random, draw {1}",
+    "layer_matched": "random heads of the layers of {0}, draw {1}",
+}
 
 
 def members(text: Any, heads_per_layer: int) -> list[int]:

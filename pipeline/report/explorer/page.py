@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.report.explorer.contract import Comparison, Explorer, PageData
 from pipeline.report.explorer.packing import COMPRESSION
+from pipeline.report.text import visible
 
 BUNDLE = Path(__file__).parent / "bundle"
 TITLE = "Head explorer"
@@ -38,6 +39,7 @@ def render_page(data: PageData) -> str:
 <style>{style}</style>
 </head>
 <body>
+{_warnings(data)}
 <div id="app"><p>This page needs JavaScript: it draws everything from data in the file itself.</p></div>
 <script type="application/octet-stream" id="explorer-data">{packed}</script>
 <script>{script}</script>
@@ -49,6 +51,17 @@ def render_page(data: PageData) -> str:
 def page_size(explorer: Explorer) -> int:
     """Bytes of the page."""
     return len(render_page(explorer).encode("utf-8"))
+
+
+def _warnings(data: PageData) -> str:
+    """Why the results may say little, "" where nothing is known."""
+    if isinstance(data, Comparison):
+        runs = zip(data.names, (data.first, data.second), strict=True)
+        sentences = [f"{name}: {sentence}" for name, explorer in runs for sentence in explorer.run.warnings]
+    else:
+        sentences = data.run.warnings
+    listed = "\n".join(f"<p>{html.escape(visible(sentence))}</p>" for sentence in sentences)
+    return f'<aside class="warnings" aria-label="Warnings">\n{listed}\n</aside>' if listed else ""
 
 
 def _name(data: PageData) -> str:

@@ -25,7 +25,7 @@ def every_head(model, pairs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_pretrained_weights():
-    workload = embedded(12)
+    workload = embedded(4)
     for mask, logits in zip(*every_head(workload.model, workload.pairs), strict=True):
         np.testing.assert_allclose(logits, reference_logits(workload.model, workload.pairs, mask), atol=1e-5)
 

@@ -60,10 +60,10 @@ def three_grades(**changes):
     )
 
 
-def trained(scores=None, **changes):
+def trained(scores=None, count=48, **changes):
     """A scratch model after fine-tuning, its curve, and the weights judged; `scores` stand in for the dev qwk."""
     params = three_grades(**changes)
-    split = colour_pairs(160)
+    split = colour_pairs(count)
     model, tokenizer = load_before(params, [*split["query"], *split["title"]], CPU)
     pairs = encode_split(tokenizer, split, params.model.max_length)
     given = iter(scores or [])
@@ -85,7 +85,7 @@ def weights_equal(state, other):
 
 
 def test_it_learns():
-    epochs = trained(training={"max_epochs": 8, "patience": 8})[1].epochs
+    epochs = trained(count=160, training={"max_epochs": 8, "patience": 8})[1].epochs
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
     assert max(epoch.dev["accuracy"] for epoch in epochs) > 0.85

@@ -5,6 +5,7 @@ import gzip
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.report.explorer import contract
@@ -84,6 +85,26 @@ def test_groups_have_their_measured_change_and_predictions():
     assert all(group.random is not None and group.random.count == 30 for group in explorer.groups)
     predicted = unpacked(explorer.predictions.groups, "u1", 4, 24)
     np.testing.assert_array_equal(predicted[1:], inputs.group_sweep["masked_logits"].argmax(axis=-1))
+
+
+def test_a_set_of_heads_is_listed_once_under_a_name_that_says_what_it_is():
+    inputs = explorer_inputs()
+    of_term_match, others, third = inputs.results.tables.groups.to_dict("records")[-3:]
+    named = [
+        {**others, "group_type": "layer", "group": "0"},
+        {**others, "group_type": "half", "group": "lower"},
+        {**of_term_match, "group_type": "layer", "group": "1"},
+        of_term_match,
+        {**of_term_match, "group": "no such heads", "members": "", "heads_masked": 0},
+        {**third, "group_type": "random_share", "group": "0.25", "replicate": 3},
+    ]
+    tables = replace(inputs.results.tables, groups=pd.DataFrame(named))
+    groups = build_explorer(replace(inputs, results=replace(inputs.results, tables=tables)), shown=0, mib=2).groups
+    assert [(group.type, group.name) for group in groups] == [
+        ("function", "term_match"),
+        ("layer", "layer 0"),
+        ("random_share", "25% of the heads at random, draw 3"),
+    ]
 
 
 def test_logit_changes_are_within_half_a_step(explorer: Explorer, of: MeasureSet):

@@ -111,7 +111,7 @@ function unitOf(measure: Measure): string {
 function cellText(measure: Measure, value: number | null): string {
   if (value === null) return format.UNDEFINED;
   const text = measure.is_relative ? (100 * value).toFixed(1) : value.toFixed(2);
-  return Number(text) === 0 ? "0" : text.replace(/^(-?)0\./, "$1.");
+  return Number(text) ? text : "0";
 }
 
 function ofUnlabelled(model: Model): Draft[] {

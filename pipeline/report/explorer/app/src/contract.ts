@@ -42,6 +42,7 @@ export interface Run {
   primary: string;
   pairs: number;
   group_pairs: number;
+  warnings?: string[];
 }
 /**
  * A measure; its changes are relative ones where `is_relative`, else differences in its unit.

@@ -11,7 +11,7 @@ export function share(value: number | null, digits = 0): string {
 export function signed(value: number | null, digits: number, scale = 1): string {
   if (value === null) return UNDEFINED;
   const text = (scale * value).toFixed(digits);
-  return Number(text) > 0 ? `+${text}` : text;
+  return Number(text) > 0 ? `+${text}` : Number(text) ? text : "0";
 }
 
 export function change(measure: Measure, value: number | null): string {

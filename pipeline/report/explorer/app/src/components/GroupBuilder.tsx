@@ -2,7 +2,7 @@
 
 import type { Group } from "../contract";
 import { commonHeads, type GroupEstimates } from "../estimate";
-import { interval, change, share, pValue } from "../format";
+import { interval, change, plural, pValue, share } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
 
@@ -45,7 +45,7 @@ export function GroupBuilder({ model, estimates, group, building, onBuilding, on
       ) : (
         <>
           <p class="links">
-            {group.length} {group.length === 1 ? "head" : "heads"}:{" "}
+            {plural(group.length, "head")}:{" "}
             {group.map((head) => (
               <button type="button" class="link" key={head} aria-label={`remove head ${model.short(head)}`} onClick={() => onGroup(group.filter((one) => one !== head))}>
                 {model.short(head)} ×
@@ -76,7 +76,7 @@ function Presets({ model, chosen, onGroup }: { model: Model; chosen: Group | nul
               <optgroup label={label} key={type}>
                 {found.map(({ group, place }) => (
                   <option value={place} key={place}>
-                    {group.name} ({group.heads.length} {group.heads.length === 1 ? "head" : "heads"})
+                    {group.name} ({plural(group.heads.length, "head")})
                   </option>
                 ))}
               </optgroup>
@@ -94,7 +94,7 @@ function Measured({ model, group }: { model: Model; group: Group }) {
     <div id="group-effect" data-kind="measured">
       <p>
         <b>Measured: {headline.label} {change(headline, group.change[0])}</b> ({interval(headline, group.change)}), on{" "}
-        {model.data.run.group_pairs} test pairs ({group.type.replaceAll("_", " ")} {group.name}).
+        {model.data.run.group_pairs} test pairs ({group.name}).
       </p>
       {group.random && (
         <p class="note">

@@ -16,6 +16,7 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
   const edges = model.data.edges;
   const strongest = (found: Edge[]) => [...found].sort((a, b) => (b.js[0] ?? 0) - (a.js[0] ?? 0)).slice(0, 5);
   const primary = model.primary;
+  const zeroed = head.effects[model.data.measures.indexOf(primary)].to_constant;
   return (
     <section aria-labelledby="head-title">
       <h2 id="head-title">
@@ -31,10 +32,11 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
         <Scores model={model} scores={head.scores} />
       </div>
       <p class="note">
-        {primary.label}, share of the way to a model that knows nothing of the pair: zeroed{" "}
-        {format.share(head.effects[model.data.measures.indexOf(primary)].to_constant, 1)}; replaced by its mean{" "}
-        {format.share(head.mean_to_constant, 1)}, by its output on another pair {format.share(head.resample_to_constant, 1)}
-        . Gradient importance
+        {zeroed !== null &&
+          `${primary.label}, share of the way to a model that knows nothing of the pair: zeroed ${format.share(zeroed, 1)}; ` +
+            `replaced by its mean ${format.share(head.mean_to_constant, 1)}, ` +
+            `by its output on another pair ${format.share(head.resample_to_constant, 1)}. `}
+        Gradient importance
         {head.gradient_importance === null ? ` ${format.UNDEFINED}` : ` ${head.gradient_importance.toFixed(3)} nats`}.
       </p>
       <HeadLinks

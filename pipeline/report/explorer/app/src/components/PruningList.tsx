@@ -2,15 +2,15 @@
 
 import { DECISIONS } from "../colourings";
 import type { Decision } from "../contract";
-import { csv } from "../format";
+import { csv, plural } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
 
 const WORDS: Record<Decision["decision"], string> = {
   remove: "can go",
-  keep: "stay",
-  protected: "are protected",
-  uncertain: "are uncertain",
+  keep: "to keep",
+  protected: "protected",
+  uncertain: "uncertain",
 };
 
 interface Props {
@@ -31,7 +31,7 @@ export function PruningList({ model, onSelect }: Props) {
           heads.length > 0 && (
             <details key={kind} open={kind === "remove"} data-decision={kind}>
               <summary>
-                <b>{heads.length}</b> {heads.length === 1 ? "head" : "heads"}: {WORDS[kind]}
+                <b>{plural(heads.length, "head")}</b>: {WORDS[kind]}
               </summary>
               <Reasons model={model} heads={heads} onSelect={onSelect} />
               {kind === "remove" && <p class="note">Heads go together with those of the lines above them.</p>}
