@@ -56,7 +56,8 @@ def check_folder(folder: Path) -> Path:
     """Check that a folder holds a configuration and safetensors weights; returns it.
 
     Raises:
-        InputError: one of them is missing, or a file is a stand-in for what its name says.
+        InputError: one of them is missing, there are two sets of weights, or a file is a stand-in for what its name
+            says.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
@@ -69,7 +70,13 @@ def check_folder(folder: Path) -> Path:
             f"{folder} holds a model of which heads or neurons were removed ({PRUNED}), so that its layers differ in "
             "shape, which is not analysed; name its form of full shape, where what is gone is 0"
         )
-    if any((folder / weights).is_file() for weights in WEIGHTS):
+    held = [weights for weights in WEIGHTS if (folder / weights).is_file()]
+    if len(held) > 1:
+        raise InputError(
+            f"{folder} holds two sets of weights, {' and '.join(held)} with its parts, as a second save into a folder "
+            "leaves them; remove the one that is not meant"
+        )
+    if held:
         return folder
     if any(folder.glob("*.bin")):
         raise InputError(

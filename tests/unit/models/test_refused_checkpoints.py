@@ -269,6 +269,14 @@ def test_quantized_weights_without_a_word_in_config_json():
         load_tiny()
 
 
+def test_two_sets_of_weights():
+    """Parts that were saved into a folder with a whole file, which transformers would read."""
+    save_checkpoint(CHECKPOINT)
+    random_classifier("bert", heads=2, seed=5).save_pretrained(CHECKPOINT, max_shard_size="4KB")
+    with pytest.raises(InputError, match=r"two sets of weights, model.safetensors and .*index.json.* remove the one"):
+        load_tiny()
+
+
 def test_a_missing_part_of_the_weights():
     save_checkpoint(CHECKPOINT)
     (CHECKPOINT / "model.safetensors").unlink()
