@@ -39,22 +39,23 @@ def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrain
     """
     with explain_failures(name):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
+            found = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
         except Exception as error:
             _explain_failure(name, source, error)
             raise
-        if not tokenizer.is_fast:
+        if not found.is_fast:
             raise InputError(
-                f"checkpoint {name} has only a slow tokenizer ({type(tokenizer).__name__}), which gives no character "
+                f"checkpoint {name} has only a slow tokenizer ({type(found).__name__}), which gives no character "
                 f"offsets; convert it to a {TOKENIZER}"
             )
+        tokenizer = cast(PreTrainedTokenizerFast, found)
         settings = _read_json(source, SETTINGS) or {}
         if file := _path(source, TOKENIZER):
             _follow_file(name, file, settings, tokenizer)
     _check_vocabulary(name, tokenizer, config)
     _follow_types(tokenizer, settings, config)
     _check_special_tokens(name, tokenizer)
-    return cast(PreTrainedTokenizerFast, tokenizer)
+    return tokenizer
 
 
 def _follow_file(name: str, file: Path, settings: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
