@@ -95,7 +95,13 @@ class Cleanup:
 
         store = self.client._tracking_client.store
         for location in self._locations(run_id):
-            get_artifact_repository(location).delete_artifacts()
+            try:
+                get_artifact_repository(location).delete_artifacts()
+            except OSError as error:
+                raise InputError(
+                    f"{_local(location) or location} cannot be removed ({error}); remove it yourself, or give yourself "
+                    "the right to, and start again: what is left goes then"
+                ) from None
             if folder := _local(location):
                 with contextlib.suppress(OSError):  # missing, or not empty
                     folder.parent.rmdir()

@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.core import paths
 from pipeline.core.config import flatten_params
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, describe_refusal
 from pipeline.core.heads import Head
 from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from pipeline.tracking import mlflow_reader
@@ -117,7 +117,14 @@ def run_in_folder(name: str, folder: Path) -> RunResults:
 
 
 def _files_below(folder: Path) -> ReadFile:
-    return lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None
+    def read(path: Path) -> bytes | None:
+        file = folder / path
+        try:
+            return file.read_bytes() if file.is_file() else None
+        except OSError as error:  # one of reading has no name in it
+            raise InputError(f"{file} cannot be read: {describe_refusal(error)}") from None
+
+    return read
 
 
 def summary_lines(folder: Path = Path()) -> list[str]:

@@ -14,6 +14,8 @@ def describe_refusal(error: OSError) -> str:
     """Describe what the system refused, with the fix: nothing that a traceback would tell more of."""
     if isinstance(error, PermissionError):
         return f"{error}; give yourself the right to read and write there, as its owner or by a group"
+    if error.filename is None:
+        return f"{error}; the system names no file: look whether the disk is full or failing (df, dmesg)"
     return f"{error}; free or fix what it names"
 
 

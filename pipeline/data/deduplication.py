@@ -12,6 +12,7 @@ EMPTY_QUERY = "empty query"
 EMPTY_TITLE = "empty title"
 CONFLICT = "conflicting duplicate"
 DUPLICATE = "duplicate"
+PART_FILE = "part_file"  # column of pairs that are read from a folder's parts
 REASONS = (EMPTY_QUERY, EMPTY_TITLE, CONFLICT, DUPLICATE)
 
 
@@ -60,9 +61,10 @@ def rejected_rows(pairs: pd.DataFrame, reasons: pd.Series, label: Callable[[Any]
 
     `label` gives a grade's text.
     """
+    file = [PART_FILE] if PART_FILE in pairs else []
     rejected = pairs[reasons != ""].assign(reason=reasons[reasons != ""].to_numpy())
     rejected["grade"] = [label(grade) for grade in rejected["grade"]]
-    return rejected.rename_axis("line").reset_index()[["line", "reason", "query", "title", "grade"]]
+    return rejected.rename_axis("line").reset_index()[[*file, "line", "reason", "query", "title", "grade"]]
 
 
 def text_key(text: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import InputError, quote_value
-from pipeline.data.deduplication import REASONS, text_key
+from pipeline.data.deduplication import PART_FILE, REASONS, text_key
 
 LEAST_QUERIES = 2
 SPLITS = ("train", "dev", "test")
@@ -17,28 +17,35 @@ def check_given_splits(pairs: pd.DataFrame, source: str, instead: str) -> None:
     """Check the splits that a source brings.
 
     Args:
-        pairs: with query and split; its index holds the records' numbers and is called what they count.
+        pairs: with query and split, of a folder with PART_FILE; its index holds the records' numbers and is called
+            what they count.
         source: its name, for messages.
         instead: what to do to have the pairs split by query, for messages.
 
     Raises:
         InputError: a split that is none of SPLITS, or a query in two of them.
     """
-    unit = pairs.index.name
-    unknown = pairs["split"][~pairs["split"].isin(SPLITS)]
-    if len(unknown):
+    unknown = ~pairs["split"].isin(SPLITS).to_numpy()
+    if unknown.any():
+        row = int(unknown.argmax())
         raise InputError(
-            f"{source}, {unit} {unknown.index[0]}: split {quote_value(unknown.iloc[0])} is none of "
+            f"{source}, {_place(pairs, row)}: split {quote_value(pairs['split'].iloc[row])} is none of "
             f"{', '.join(SPLITS)}; fix the record, or {instead} to have the pairs split by query"
         )
     first: dict[str, tuple[int, str]] = {}
-    for number, query, split in zip(pairs.index, pairs["query"], pairs["split"], strict=True):
-        seen, there = first.setdefault(text_key(query), (number, split))
+    for row, (query, split) in enumerate(zip(pairs["query"], pairs["split"], strict=True)):
+        seen, there = first.setdefault(text_key(query), (row, split))
         if split != there and text_key(query):
             raise InputError(
-                f"{source}: query {quote_value(query)} is in {there} ({unit} {seen}) and in {split} ({unit} {number}); "
-                f"keep each query in one split, or {instead} to have the pairs split by query"
+                f"{source}: query {quote_value(query)} is in {there} ({_place(pairs, seen)}) and in {split} "
+                f"({_place(pairs, row)}); keep each query in one split, or {instead} to have the pairs split by query"
             )
+
+
+def _place(pairs: pd.DataFrame, row: int) -> str:
+    """Where a record stands: its number, of a folder in which part."""
+    part = f" of {pairs[PART_FILE].iloc[row]}" if PART_FILE in pairs else ""
+    return f"{pairs.index.name} {pairs.index[row]}{part}"
 
 
 def draw_splits(queries: np.ndarray, strata: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:

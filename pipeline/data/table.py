@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.core.config import Columns
 from pipeline.core.errors import InputError, quote_value
+from pipeline.data.deduplication import PART_FILE
 from pipeline.data.grades import grade_kind, grade_parser
 from pipeline.data.records import NumberedRecord, located, read_records, record_unit, text_of
 
@@ -16,7 +17,16 @@ from pipeline.data.records import NumberedRecord, located, read_records, record_
 Parsers = dict[str, tuple[str, Callable[[Any], str | int | float], str]]
 
 PART = 50_000  # records held as Python objects, which take several times the space of a column
-RESERVED = ("query_id", "query", "title", "grade", "split")
+RESERVED = ("query_id", "query", "title", "grade", "split", PART_FILE)
+# What lies in folders whose files alone are not the table -> what that says, and the fix.
+NOT_PARTS_ALONE = {
+    "_delta_log": (
+        "a Delta table: its log says which of the files count, and others hold rows that were deleted or replaced",
+        "write it as plain files first (in Spark: read.format('delta').load(...).write.parquet(...))",
+    ),
+    ".hoodie": ("a Hudi table, of which not every file counts", "write it as plain files first"),
+    "_temporary": ("not finished: the job that writes it runs, or ended too early", "wait for it, or write it again"),
+}
 
 
 def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str]) -> pd.DataFrame:
@@ -32,8 +42,8 @@ def read_table(path: Path, columns: Columns, slices: list[str], grades: list[str
 
     Returns:
         One row a record with query, title (str, as written), grade (int64, its position in `grades`, or float64, the
-        number), split (str, only where `columns` names it) and the slices (str). The index is called "line" or "row"
-        and holds the record's number in its file, from 1.
+        number), split (str, only where `columns` names it), the slices (str) and PART_FILE (str, the name of the part,
+        only of a folder). The index is called "line" or "row" and holds the record's number in its file, from 1.
 
     Raises:
         InputError: what `read_records` raises; an unknown, missing or impossible grade; a value that is not text; a
@@ -50,8 +60,11 @@ def read_unlabelled(path: Path, columns: Columns) -> pd.DataFrame:
 
 def _read(path: Path, parsers: Parsers, key: str) -> pd.DataFrame:
     """The parsed columns. `key`: of params.yaml, where the table is named."""
-    files = _part_files(path, key) if path.is_dir() else [path]
-    parts = [part for file in files for part in _read_file(file, parsers, key)]
+    if path.is_dir():
+        files = _part_files(path, key)
+        parts = [part.assign(**{PART_FILE: file.name}) for file in files for part in _read_file(file, parsers, key)]
+    else:
+        parts = list(_read_file(path, parsers, key))
     if not parts:
         raise InputError(f"{path} holds no records; give it pairs or fix {key}")
     return pd.concat(parts)
@@ -61,8 +74,11 @@ def _part_files(folder: Path, key: str) -> list[Path]:
     """The files of a table that Spark wrote as a folder, in their order; those with _ or . before the name are its own.
 
     Raises:
-        InputError: none of the folder's ending; or folders in it, a table partitioned by a column.
+        InputError: none of the folder's ending; folders in it, a table partitioned by a column; or NOT_PARTS_ALONE.
     """
+    for name, (kind, fix) in NOT_PARTS_ALONE.items():
+        if (folder / name).exists():
+            raise InputError(f"{folder} is {kind} ({name}); {fix}")
     inside = sorted(path for path in folder.iterdir() if path.name[0] not in "._")
     parts = [path for path in inside if path.suffix == folder.suffix and path.is_file()]
     if others := [path.name for path in inside if path not in parts]:

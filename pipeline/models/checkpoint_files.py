@@ -6,14 +6,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
-import tokenizers
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
-from transformers.utils import cached_file, logging
+from transformers.utils import logging
 
 from pipeline.core import paths
 from pipeline.core.config import EMBEDDED, SCRATCH, is_folder
@@ -25,8 +22,6 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 CONFIG = "config.json"
 PRUNED = "pruning.json"  # beside it, of a smaller model: what is kept of the one that config.json describes
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-TOKENIZER = "tokenizer.json"
-SENTENCE_PIECE = ("sentencepiece.bpe.model", "spm.model", "spiece.model")
 MADE_BY_FINETUNE = "run `dvc repro --force finetune`, which makes it again"
 # What unreadable bytes and a missing part of the weights raise.
 DAMAGE = (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError)
@@ -61,7 +56,8 @@ def check_folder(folder: Path) -> Path:
     """Check that a folder holds a configuration and safetensors weights; returns it.
 
     Raises:
-        InputError: one of them is missing, or a file is a stand-in for what its name says.
+        InputError: one of them is missing, there are two sets of weights, or a file is a stand-in for what its name
+            says.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; put the checkpoint's files there")
@@ -74,7 +70,13 @@ def check_folder(folder: Path) -> Path:
             f"{folder} holds a model of which heads or neurons were removed ({PRUNED}), so that its layers differ in "
             "shape, which is not analysed; name its form of full shape, where what is gone is 0"
         )
-    if any((folder / weights).is_file() for weights in WEIGHTS):
+    held = [weights for weights in WEIGHTS if (folder / weights).is_file()]
+    if len(held) > 1:
+        raise InputError(
+            f"{folder} holds two sets of weights, {' and '.join(held)} with its parts, as a second save into a folder "
+            "leaves them; remove the one that is not meant"
+        )
+    if held:
         return folder
     if any(folder.glob("*.bin")):
         raise InputError(
@@ -111,7 +113,7 @@ def explain_failures(name: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # damaged files surface as anything, down to bare exceptions of compiled code
-        raise InputError(f"checkpoint {name}: {_summary(error)}; {_remedy(name, error)}") from error
+        raise InputError(f"checkpoint {name}: {summary(error)}; {_remedy(name, error)}") from error
 
 
 def _embedded_folder() -> Path:
@@ -130,7 +132,7 @@ def _verified(folder: Path) -> Path:
     return folder
 
 
-def _summary(error: Exception) -> str:
+def summary(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:LONGEST_SUMMARY]}" if text else type(error).__name__
 
@@ -149,52 +151,3 @@ def _remedy(name: str, error: Exception) -> str:
         "its files can be read, but transformers makes no model of what they say; correct the value, or save the "
         "checkpoint again with transformers 5"
     )
-
-
-def read_tokenizer(name: str, source: str, config: PretrainedConfig) -> PreTrainedTokenizerFast:
-    """Read the tokenizer of the checkpoint. Raises InputError where it is missing, slow, or another model's."""
-    with explain_failures(name):
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source, config=config, trust_remote_code=False)
-        except Exception as error:
-            _explain_tokenizer(name, source, error)
-            raise
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"checkpoint {name} has only a slow tokenizer ({type(tokenizer).__name__}), which gives no character "
-            f"offsets; convert it to a {TOKENIZER}"
-        )
-    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
-        raise InputError(f"checkpoint {name} has no tokenizer files; add {TOKENIZER} or the vocabulary")
-    if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
-        raise InputError(
-            f"checkpoint {name}: its tokenizer ({len(tokenizer)} tokens, padding token {tokenizer.pad_token!r}) does "
-            f"not belong to its weights ({config.vocab_size} tokens); copy both from one place"
-        )
-    if getattr(config, "type_vocab_size", 0) < 2:  # some checkpoints have such weights and a tokenizer with two types
-        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-    return cast(PreTrainedTokenizerFast, tokenizer)
-
-
-def _explain_tokenizer(name: str, source: str, error: Exception) -> None:
-    """Raise InputError where a whole TOKENIZER is of another version, or a SentencePiece model stands without one."""
-    if Path(name) == paths.MODEL:
-        return
-    held = [file for file in (TOKENIZER, *SENTENCE_PIECE) if _has(source, file)]
-    if held and TOKENIZER not in held:
-        raise InputError(
-            f"checkpoint {name} has {held[0]} but no {TOKENIZER}, which is read here; make it where sentencepiece and "
-            "protobuf are installed: transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-        )
-    with suppress(json.JSONDecodeError, UnicodeDecodeError):
-        if TOKENIZER in held:
-            json.loads(Path(str(cached_file(source, TOKENIZER))).read_text(encoding="utf-8"))
-            raise InputError(
-                f"checkpoint {name}: {TOKENIZER} is none that tokenizers {tokenizers.__version__} reads "
-                f"({_summary(error)}); save it again with this version, or with the one that the model was made with "
-                "if that is older"
-            )
-
-
-def _has(source: str, file: str) -> bool:
-    return cached_file(source, file, _raise_exceptions_for_missing_entries=False) is not None

@@ -12,7 +12,7 @@ from pipeline.core.config import SCRATCH, Params
 from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files
 from pipeline.models.checkpoint_config import check_length, read_config
-from pipeline.models.checkpoint_files import note, read_tokenizer
+from pipeline.models.checkpoint_files import note
 from pipeline.models.checkpoint_weights import read_weights
 from pipeline.models.classifier_labels import (
     check_labels,
@@ -24,6 +24,7 @@ from pipeline.models.classifier_labels import (
 from pipeline.models.random_init import build_scratch, build_wordpiece_vocabulary
 from pipeline.models.rankers import read_model, read_ranker_start, read_trained_ranker, write_ranker
 from pipeline.models.removal import Kept
+from pipeline.models.tokenizer_files import read_tokenizer
 from pipeline.models.vocabularies import check_same_heads, check_vocabulary
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast]

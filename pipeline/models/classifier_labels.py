@@ -21,8 +21,12 @@ def output_names(params: Params) -> list[str]:
 
 
 def label_names(config: PretrainedConfig) -> list[str]:
-    """Names that the checkpoint gives its outputs, in their order."""
-    return [str(label) for _, label in sorted((config.id2label or {}).items())]
+    """Names that the checkpoint gives its outputs, in their order: those of label2id where id2label has none."""
+    names = [str(label) for _, label in sorted((config.id2label or {}).items())]
+    numbers = list(range(len(names)))
+    others = sorted((index, str(label)) for label, index in (config.label2id or {}).items())
+    is_unnamed = names == [f"LABEL_{number}" for number in numbers]
+    return [label for _, label in others] if is_unnamed and [index for index, _ in others] == numbers else names
 
 
 def name_outputs(config: PretrainedConfig, names: list[str]) -> None:

@@ -6,7 +6,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from pipeline.core.errors import InputError
 from pipeline.models.chain_files import read_chain, write_chain
-from pipeline.models.checkpoint_files import note, read_tokenizer
+from pipeline.models.checkpoint_files import note
 from pipeline.models.checkpoint_weights import read_weights
 from pipeline.models.classifier_labels import SCORE, check_score, name_outputs, score_by_difference
 from pipeline.models.cross_encoder_files import (
@@ -20,6 +20,7 @@ from pipeline.models.cross_encoder_files import (
     write_cross_encoder,
 )
 from pipeline.models.scoring_chain import ScoringChain
+from pipeline.models.tokenizer_files import read_tokenizer
 
 Ranker = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 

@@ -13,10 +13,18 @@ from tqdm import tqdm
 from pipeline.attention.example_pairs import MOST_MAPPED as MOST_TOKENS
 from pipeline.core.heads import Head
 from pipeline.report import heatmaps
-from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, inches, panel, render_figure
+from pipeline.report.canvas import (
+    FigureText,
+    RenderedFigure,
+    blank_figure,
+    drawn_width,
+    inches,
+    panel,
+    render_figure,
+)
 from pipeline.report.colours import CHANGES, GREY, SCORES
 from pipeline.report.results import ExamplePair, Results
-from pipeline.report.text import shortened, visible, width
+from pipeline.report.text import shortened, visible
 
 LEAST_TOKENS = 14  # a shorter pair's map is drawn as large as one of so many tokens
 CELL = 0.165  # inches a token
@@ -87,7 +95,7 @@ def _labels(pair: ExamplePair) -> list[str]:
 def _panels(pair: ExamplePair, count: int) -> tuple[Figure, list[Axes]]:
     """A figure with square maps side by side, and room for labels of rows at the left."""
     labels = _labels(pair)
-    side, margin = CELL * max(len(labels), LEAST_TOKENS), 0.4 + COLUMN * max(map(width, labels))
+    side, margin = CELL * max(len(labels), LEAST_TOKENS), 0.4 + COLUMN * max(map(drawn_width, labels))
     across = side + heatmaps.SCALE + 0.15
     figure = blank_figure(margin + count * across, margin + side + heatmaps.TOP + 0.05)
     return figure, [panel(figure, margin + place * across, margin, side, side) for place in range(count)]

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from pipeline.data.scripts import script_of
 from pipeline.report.colours import GREY, INK
-from pipeline.report.text import has_cjk, visible
+from pipeline.report.text import has_cjk, visible, width
 
 CSS = 96  # pixels an inch of a page
 LATIN = "DejaVu Sans"  # comes with matplotlib, hence the same everywhere
@@ -115,6 +115,13 @@ def _glyphs(family: str) -> frozenset[int]:
     except ValueError:
         return frozenset()
     return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def drawn_width(text: str) -> int:
+    """Display width of the text in columns as the fonts in use draw it: the box of a character they lack takes two."""
+    families = matplotlib.rcParams["font.family"]
+    boxes = [one for one in text if width(one) == 1 and not any(ord(one) in _glyphs(family) for family in families)]
+    return width(text) + len(boxes)
 
 
 @contextmanager

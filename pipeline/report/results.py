@@ -207,6 +207,8 @@ class Results:
         yield from self.grades
         yield from (value for _, value in self.setting)
         yield from self.groups["group"].astype(str)
+        for frame in (self.slices, self.tables.head_slices):
+            yield from {text for name in ("slice", "value") for text in frame[name].astype(str)}
         for pair in self.example_pairs:
             yield from (pair.query, pair.title, *pair.tokens)
         for example in self.example_cls_attention:

@@ -18,7 +18,7 @@ from pipeline.core.config import GENERATED, Data, Params, is_beir_folder
 from pipeline.core.errors import InputError
 from pipeline.core.formats import write_json
 from pipeline.data.beir import ONE_FILE, read_beir, read_beir_candidates
-from pipeline.data.deduplication import count_shared, query_ids, rejected_rows, rejection_reasons
+from pipeline.data.deduplication import PART_FILE, count_shared, query_ids, rejected_rows, rejection_reasons
 from pipeline.data.grades import grade_label, grade_strata
 from pipeline.data.scripts import segmentation_notice, unsegmented_languages
 from pipeline.data.splits import (
@@ -105,7 +105,7 @@ def _divide(pairs: pd.DataFrame, data: Data, seed: int) -> dict[str, pd.DataFram
         shares = (1 - data.dev_share - data.test_share, data.dev_share, data.test_share)
         numbers = draw_splits(pairs["query_id"].to_numpy(), grade_strata(pairs["grade"]), shares, seed)
         pairs["split"] = [SPLITS[split] for split in numbers]
-    columns = ["query_id", *pairs.columns.drop(["query_id", "split"])]
+    columns = ["query_id", *pairs.columns.drop(["query_id", "split", PART_FILE], errors="ignore")]
     return {name: pairs.loc[pairs["split"] == name, columns].reset_index(drop=True) for name in SPLITS}
 
 

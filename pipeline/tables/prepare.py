@@ -3,7 +3,7 @@
 import csv
 
 from pipeline.core import paths
-from pipeline.core.schemas import Table, integer, integer_or_number, text
+from pipeline.core.schemas import Column, Table, integer, integer_or_number, text
 
 QUERY_ID = integer("query_id", "number of the query, the same in every split")
 GRADE = integer_or_number(
@@ -32,6 +32,7 @@ REJECTED = Table(
     paths.REJECTED,
     "a pair set aside",
     (
+        Column("part_file", "str", "file of the pair, where the table is a folder of parts", presence="optional"),
         integer("line", "line or row of the user's table, from 1; of a BEIR folder's run or judgements", low=1),
         text("reason", "why", "empty query", "empty title", "conflicting duplicate", "duplicate"),
         text("query", "text of the query", missing=True),

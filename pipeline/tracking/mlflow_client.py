@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import re
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +31,29 @@ DEFAULTS = {
 LOG_LEVELS = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.transformers": logging.ERROR}
 DATABASE_RETRIES = 2  # MLflow's own 15 take an hour
 CLOSED_DOORS = (401, 403, 408, 429)  # no run gets in, whatever is in it
+OTHER_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+)")  # in MLflow's message
 LOCK_SECONDS = 120  # the first start creates the database, slowly where several processes wait for it
 
 
 def tracking_uri() -> str:
     """Tracking URI: MLFLOW_TRACKING_URI where set, else the project's own database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / paths.DATABASE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _database_uri(project_root() / paths.DATABASE)
+
+
+def _database_uri(file: Path) -> str:
+    """Address of a database file, relative to the working folder where the path has ? or %.
+
+    In an address ? ends the file's name and %20 is a space; written as %3F and %2520, MLflow makes folders of these
+    names beside the project.
+    """
+    path = str(file)
+    return f"sqlite:///{os.path.relpath(file) if '?' in path or '%' in path else path}"
 
 
 def own_database() -> Path | None:
     """File of the project's database, None where another is in use."""
     file = project_root() / paths.DATABASE
-    return file if tracking_uri() in (f"sqlite:///{file}", f"sqlite:///{paths.DATABASE}") else None
+    return file if tracking_uri() in (_database_uri(file), f"sqlite:///{paths.DATABASE}") else None
 
 
 @cache
@@ -86,7 +99,11 @@ def connect_existing() -> "MlflowClient | None":
 
 
 def _open(uri: str) -> "MlflowClient":
-    """Open a client with short timeouts and a quiet log, set before mlflow is imported."""
+    """Open a client with short timeouts and a quiet log, set before mlflow is imported.
+
+    Raises:
+        InputError: the database is damaged, or of another version of MLflow.
+    """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow.store.db import utils
@@ -96,8 +113,45 @@ def _open(uri: str) -> "MlflowClient":
     utils.MAX_RETRY_COUNT = DATABASE_RETRIES
     from mlflow import MlflowClient
 
-    with _database_lock():
+    with _database_lock(), _explain_database():
         return MlflowClient(uri)
+
+
+@contextmanager
+def _explain_database() -> Iterator[None]:
+    """Turn what is wrong with a database itself into an InputError; trying later does not help there."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    try:
+        yield
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):  # locked, or not to be reached
+            raise
+        raise InputError(
+            f"MLflow's database {_shown_uri()} is damaged ({brief(error)}); put a copy of it back, or move it away, "
+            "whereupon a new one is made"
+        ) from error
+    except MlflowException as error:
+        if (found := OTHER_SCHEMA.search(str(error))) and not _is_known_schema(found[1]):
+            raise InputError(
+                f"MLflow's database {_shown_uri()} is of a version that MLflow {version('mlflow')} does not know "
+                f"(schema {found[1]}), probably a later one, which `mlflow db upgrade` cannot change back; use that "
+                "version of MLflow, or move the database away, whereupon a new one is made"
+            ) from error
+        raise
+
+
+def _is_known_schema(revision: str) -> bool:
+    """Whether this MLflow can upgrade a database of that revision."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+    from mlflow.store.db.utils import _get_alembic_config
+
+    try:
+        return ScriptDirectory.from_config(_get_alembic_config(db_url="")).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def _database_lock() -> AbstractContextManager[Any]:

@@ -70,14 +70,20 @@ def read_artifact(run_id: str, path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def open_client() -> "Iterator[MlflowClient | None]":
-    """Open a client, in the folder that artifact locations are relative to."""
+    """Open a client, in the folder that artifact locations are relative to.
+
+    Raises:
+        InputError: MLflow does not answer, or cannot be read. OSError: what this machine refuses, MLflow's or not.
+    """
     with contextlib.chdir(project_root()):
         try:
             yield connect_existing()
         except Exception as error:
             from mlflow.exceptions import MlflowException
+            from requests import RequestException
 
-            if not isinstance(error, MlflowException) and not is_unreachable(error):
+            of_this_machine = isinstance(error, OSError) and not isinstance(error, RequestException)
+            if of_this_machine or not (isinstance(error, MlflowException) or is_unreachable(error)):
                 raise
             what = "does not answer" if is_unreachable(error) else "cannot be read"
             raise InputError(f"MLflow {what}; fix MLFLOW_TRACKING_URI or try later: {brief(error)}") from error

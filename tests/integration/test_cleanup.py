@@ -142,6 +142,42 @@ def test_a_removal_cut_off_half_way_is_completed(client, monkeypatch):
     assert names(client) == {"newest", "newest-finetune", "newest-report"}
 
 
+def test_what_the_disk_refuses_to_remove_ends_with_code_2(client, monkeypatch, capsys):
+    """A run's files that were moved to another disk and left a link; once that is gone, the next removal goes on."""
+    for start, name in enumerate(("first", "second"), start=1000):
+        publish(client, name, start)
+    kept = Path(run(client, "first").info.artifact_uri)
+    kept.rename("moved")
+    kept.symlink_to(Path("moved").resolve())
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"cleanup: {kept} cannot be removed (Cannot call rmtree on a symbolic link); remove it")
+    assert said.count("\n") == 1
+    kept.unlink()
+    assert cleaned(monkeypatch, "--keep", "1", "--yes") == 0
+    assert names(client) == {"second", "second-finetune", "second-report"}
+    assert (Path("moved") / "report.html").read_text() == "first"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "fix"),
+    [
+        (OSError(28, "No space left on device"), "the system names no file: look whether the disk is full"),
+        (PermissionError(13, "Permission denied", "/x"), "'/x'; give yourself the right to read and write there"),
+    ],
+)
+def test_what_the_machine_refuses_ends_with_code_2(refusal, fix, client, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise refusal
+
+    monkeypatch.setattr(removal, "prepare_cleanup", refuse)
+    assert cleaned(monkeypatch, "--keep", "1") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"cleanup: [Errno {refusal.errno}] {refusal.strerror}")
+    assert fix in said
+    assert said.count("\n") == 1
+
+
 def test_the_mark_of_a_run_that_waits_for_mlflow_stays(client, monkeypatch):
     publish(client, "newest", 1000)
     for name in ("waiting", "lost"):

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline.compare import __main__ as command
 from pipeline.compare import figures
 from pipeline.compare.__main__ import compare_runs, main
 from pipeline.compare.diff import diff_runs
+from pipeline.compare.run_results import find_run
 from pipeline.compare.stability import stability
 from pipeline.core import paths
 from pipeline.core.errors import InputError
@@ -153,6 +155,40 @@ def test_what_the_user_can_mend_ends_with_code_2(known, capsys, arguments, messa
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"compare: {message}")
     assert (known / "folder").is_dir()
+
+
+UNREADABLE = Path("/proc/self/mem")  # reading fails for every user, root too
+
+
+def test_a_result_that_the_disk_does_not_give_is_named(known, capsys, monkeypatch):
+    monkeypatch.setattr(command, "find_run", find_run)
+    result = known / paths.HEADLINE
+    result.parent.mkdir(parents=True)
+    result.symlink_to(UNREADABLE)
+    assert main(["workspace", "HEAD"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"compare: {paths.HEADLINE} cannot be read: [Errno 5] Input/output error; ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "fix"),
+    [
+        (OSError(28, "No space left on device"), "the system names no file: look whether the disk is full"),
+        (OSError(28, "No space left on device", "/tmp/x"), "'/tmp/x'; free or fix what it names"),
+        (PermissionError(13, "Permission denied", "/x"), "'/x'; give yourself the right to read and write there"),
+    ],
+)
+def test_what_the_machine_refuses_ends_with_code_2(known, capsys, monkeypatch, refusal, fix):
+    def refuse(name):
+        raise refusal
+
+    monkeypatch.setattr(command, "find_run", refuse)
+    assert main(["first", "second"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"compare: [Errno {refusal.errno}] {refusal.strerror}")
+    assert fix in said
+    assert said.count("\n") == 1
 
 
 def test_outside_the_projects_root_the_folder_is_named(known, capsys, monkeypatch):

@@ -1,8 +1,13 @@
 """The table reader: what is written comes back, and what is wrong is named with file, line and fix."""
 
+import bz2
 import csv
+import gzip
+import io
 import json
+import lzma
 import re
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -12,7 +17,10 @@ from hypothesis import strategies as st
 
 from pipeline.core.config import Columns
 from pipeline.core.errors import InputError
+from pipeline.data.deduplication import rejected_rows, rejection_reasons
+from pipeline.data.splits import check_given_splits
 from pipeline.data.table import read_table
+from pipeline.tables import prepare
 
 COLUMNS = Columns(query="query", title="title", grade="grade", split=None)
 WITH_SPLIT = Columns(query="query", title="title", grade="grade", split="split")
@@ -319,3 +327,72 @@ def test_any_bytes_give_pairs_or_one_clear_error(folder, content, ending):
     except InputError:
         return
     assert frame["grade"].between(0, 2).all()
+
+
+def written_in_parts(folder, part_of):
+    """Two parts of three pairs, the last of which is one of the first part again."""
+    folder.mkdir(parents=True)
+    rows = [("red", "hat", "good"), ("red", "shoe", "bad"), ("red", "hat", "good")]
+    for number in (0, 1):
+        lines = [",".join(row) for part, row in zip(part_of, rows, strict=True) if part == number]
+        write(folder, f"part-{number}.csv", "\n".join(["query,title,grade", *lines, ""]))
+
+
+def test_a_pair_of_a_folder_is_found_by_its_part_and_line(tmp_path):
+    folder = tmp_path / "pairs.csv"
+    written_in_parts(folder, (0, 0, 1))
+    pairs = read_table(folder, COLUMNS, [], GRADES)
+    rejected = rejected_rows(pairs, rejection_reasons(pairs), GRADES.__getitem__)
+    assert list(rejected.columns)[:3] == ["part_file", "line", "reason"]
+    assert rejected.iloc[:, :3].to_numpy().tolist() == [["part-1.csv", 2, "duplicate"]]
+    prepare.REJECTED.check(rejected)
+    with pytest.raises(InputError, match=r"pairs, line 2 of part-1.csv: split 'x' is none of"):
+        check_given_splits(pairs.assign(split=["train", "train", "x"]), "pairs", "")
+    with pytest.raises(InputError, match=r"in train \(line 2 of part-0.csv\) and in dev \(line 2 of part-1.csv\)"):
+        check_given_splits(pairs.assign(split=["train", "train", "dev"]), "pairs", "")
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        ("_delta_log", "is a Delta table.*which of the files count.*write it as plain files"),
+        (".hoodie", "is a Hudi table"),
+        ("_temporary", "is not finished.*write it again"),
+    ],
+)
+def test_folders_of_which_not_every_file_counts(tmp_path, inside, said):
+    folder = tmp_path / "pairs.csv"
+    written_in_parts(folder, (0, 0, 1))
+    (folder / inside).mkdir()
+    with pytest.raises(InputError, match=said):
+        read_table(folder, COLUMNS, [], GRADES)
+
+
+def packed_as(kind):
+    text, file = b"query,title,grade\nq,t,good\n", io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("t.csv", text)
+    elif kind == "parquet":
+        INCHES.to_parquet(file)
+    else:
+        return {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[kind](text)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("gzip", "is a gzip archive; unpack it"),
+        ("bzip2", "is a bzip2 archive"),
+        ("xz", "is an xz archive"),
+        ("zip", "is a zip archive, which an Excel workbook is too; unpack it, or save the sheet as CSV"),
+        ("parquet", "is a Parquet file; give its name the ending .parquet"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+def test_what_is_packed_under_the_name_of_a_text_is_named(tmp_path, kind, said, ending):
+    path = tmp_path / f"t.{ending}"
+    path.write_bytes(packed_as(kind))
+    with pytest.raises(InputError, match=said):
+        read_table(path, COLUMNS, [], GRADES)

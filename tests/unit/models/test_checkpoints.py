@@ -201,6 +201,22 @@ def test_outputs_of_other_names_are_shown_beside_the_grades(capsys):
     assert capsys.readouterr().err.count("finetune:") == 0
 
 
+def test_names_that_stand_in_label2id_alone_tell_the_order():
+    """Who sets one of both by hand leaves LABEL_0, LABEL_1, ... in the other."""
+    save_checkpoint(CHECKPOINT)
+    edit_config(label2id={label: 4 - index for index, label in enumerate(GRADES)})
+    with pytest.raises(InputError, match=r"names its outputs \['5', '4', '3', '2', '1'\].*label_order to \['5', "):
+        checkpoints.load_labelled(params_labelled(), CPU)
+
+
+@pytest.mark.parametrize("label2id", [{}, {"a": 0}, {f"LABEL_{index}": index for index in range(5)}, {"a": 0, "b": 0}])
+def test_label2id_that_tells_nothing_is_passed_over(label2id, capsys):
+    save_checkpoint(CHECKPOINT)
+    edit_config(label2id=label2id)
+    checkpoints.load_labelled(params_labelled(), CPU)
+    assert "(model.label_order): LABEL_0 for 1, LABEL_1 for 2, " in capsys.readouterr().err
+
+
 def add_two_tokens(folder: Path) -> None:
     """Give CHECKPOINT in another folder two tokens more, as teams do before they fine-tune."""
     model = AutoModelForSequenceClassification.from_pretrained(CHECKPOINT)

@@ -137,7 +137,7 @@ def tokenizer_of_another_model():
         (code_of_its_own, "'evil'; accepted are"),
         (no_tokenizer, "no tokenizer files"),
         (damaged_tokenizer, "JSONDecodeError.*copy them again"),
-        (empty_tokenizer, r"tokenizer.json is none that tokenizers .* reads \(KeyError.*save it again"),
+        (empty_tokenizer, r"tokenizer.json is none that tokenizers .* reads .*Model missing.*save it again"),
         (tokenizer_of_a_later_version, r"tokenizer.json is none that tokenizers .* reads .*save it again"),
         (slow_tokenizer, "only a slow tokenizer .BertweetTokenizer"),
         (tokenizer_of_another_model, "59 tokens.*20 tokens"),
@@ -266,6 +266,14 @@ def test_quantized_weights_without_a_word_in_config_json():
     with edited_weights() as weights:
         weights[EMBEDDINGS] = weights[EMBEDDINGS].to(torch.int8)
     with pytest.raises(InputError, match=f"holds quantized weights, {EMBEDDINGS} in I8"):
+        load_tiny()
+
+
+def test_two_sets_of_weights():
+    """Parts that were saved into a folder with a whole file, which transformers would read."""
+    save_checkpoint(CHECKPOINT)
+    random_classifier("bert", heads=2, seed=5).save_pretrained(CHECKPOINT, max_shard_size="4KB")
+    with pytest.raises(InputError, match=r"two sets of weights, model.safetensors and .*index.json.* remove the one"):
         load_tiny()
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 from matplotlib import colormaps, font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipeline.core.heads import Head
 from pipeline.report import (
@@ -310,6 +311,43 @@ def test_scripts_that_no_font_draws_are_named(texts, scripts, monkeypatch: pytes
     advice = font_advice(texts) or ""
     assert all(script in advice for script in scripts)
     assert bool(advice) == bool(scripts)
+
+
+THAI = ["[CLS]", "รองเท้า", "สีแดง", "[SEP]", "รองเท้า", "ผ้าใบ", "##สีฟ้า", "[SEP]"]
+EMOJI = ["[CLS]", "👟", "🔴", "shoe", "[SEP]", "👟", "👍🏽", "🇩🇪", "👩‍👩‍👧", "[SEP]"]
+
+
+def test_every_script_in_a_figure_is_named_where_no_font_draws_it(monkeypatch: pytest.MonkeyPatch):
+    """Texts of pairs, groups, grades and slices, each in a script of its own."""
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans"})
+    results = frames.results(2, 4, [frames.example_pair(THAI, 2, 4), frames.example_pair(EMOJI, 2, 4)])
+    groups = pd.concat([results.groups, pd.DataFrame([frames.group_row("user", "जूते", -0.03)])], ignore_index=True)
+    sliced = results.slices.assign(slice="நிறம்", value=results.slices["value"].map(lambda value: f"{value} ក្រហម"))
+    by_head = results.tables.head_slices
+    by_head = by_head.assign(value=by_head["value"].map(lambda value: f"{value} රතු"))
+    tables = dataclasses.replace(results.tables, groups=groups, slices=sliced, head_slices=by_head)
+    results = dataclasses.replace(results, tables=tables, grades=["ག", "2", "3", "4", "5"])
+    drawn = [one for section in figures.draw_figures(results).values() for one in section]
+    found = canvas.undrawn_scripts([text for one in drawn for text in svg_texts(one)], [LATIN])
+    advice = font_advice(results.texts()) or ""
+    assert {"Thai", "Devanagari", "emoji and symbols", "Khmer", "Sinhala"} <= set(found)
+    assert [script for script in found if script not in advice] == []
+
+
+@pytest.mark.parametrize("tokens", [THAI, EMOJI, frames.ENGLISH], ids=["Thai", "emoji", "English"])
+def test_tokens_without_a_font_lie_on_no_axis_title(tokens: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(canvas, "_installed", lambda wanted: {"DejaVu Sans"})
+    with report_style(font_families(tokens)):
+        figure = attention_maps._two_maps(frames.example_pair(tokens, 1, 1), Head(0, 0))
+        drawing = FigureCanvasAgg(figure)
+        drawing.draw()
+        boxes = {one: one.get_window_extent(drawing.get_renderer()) for axes in figure.axes for one in axes.texts}
+    titles = [box for one, box in boxes.items() if one.get_text().startswith("attend")]
+    labels = [box for one, box in boxes.items() if one.get_text() in [text.shortened(token, 12) for token in tokens]]
+    assert len(titles) == 2
+    assert len(labels) >= 3 * len(tokens)
+    assert [(label, title) for label in labels for title in titles if label.overlaps(title)] == []
+    assert all(box.x0 > 0 and box.y0 > 0 for box in labels)
 
 
 def test_a_font_of_the_script_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch):
