@@ -34,7 +34,8 @@ def main() -> int:
         params = load_params()
         if params.model.is_local:  # before transformers is imported, which else asks the hub
             os.environ["HF_HUB_OFFLINE"] = "1"
-        stage = importlib.import_module(f"pipeline.stages.{name}")
+        with process.collection_paused():
+            stage = importlib.import_module(f"pipeline.stages.{name}")
         with process.stage_lock(name), tracking.stage(name, params) as record:
             stage.main(params, record)
     except InputError as error:

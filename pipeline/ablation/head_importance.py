@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoints import dimensions
 from pipeline.models.families import family_of
-from pipeline.models.tokenization import EncodedPairs, collate, length_batches
+from pipeline.models.inference import collate, length_batches
+from pipeline.models.tokenization import EncodedPairs
 
 BATCH_TOKENS = 1024  # more is slower: all that a batch computes is kept for its gradient
 

@@ -43,13 +43,16 @@ carried from tokens to words and from one text to a pair.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from transformers import PreTrainedTokenizerFast
 
 from pipeline.models.tokenization import SPECIAL, EncodedPairs
 from pipeline.models.word_alignment import token_terms
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 TARGETED = ("term_match", "segmentation", "previous_term", "next_term", "self", "cls", "sep", "cross_text")
 FUNCTIONS = (*TARGETED, "entropy")
@@ -82,7 +85,7 @@ class Tokens:
         return self.segment >= 0
 
 
-def pair_tokens(tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, table: pd.DataFrame) -> list[Tokens]:
+def pair_tokens(tokenizer: "PreTrainedTokenizerFast", encoded: EncodedPairs, table: pd.DataFrame) -> list[Tokens]:
     """Tokens of each pair with their words and terms; a special token's name inside a text is text."""
     tokens = []
     for pair, texts in enumerate(zip(table["query"], table["title"], strict=True)):

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from pipeline.models.checkpoints import dimensions
-from pipeline.models.tokenization import EncodedPairs, collate, length_batches
+from pipeline.models.inference import collate, length_batches
+from pipeline.models.tokenization import EncodedPairs
 
 # Weights of the pair of an index: float32 [query, key, function], or float32 [query] of its rows.
 PairWeights = Callable[[int], np.ndarray]
@@ -88,20 +89,6 @@ def attention_maps(model: PreTrainedModel, encoded: EncodedPairs, pairs: Iterabl
     return [_map(model, collate(encoded, np.array([pair]), 0, model.device)) for pair in pairs]
 
 
-def readable_tokens(
-    tokenizer: PreTrainedTokenizerFast, encoded: EncodedPairs, pair: int, texts: tuple[str, str]
-) -> list[str]:
-    """Readable tokens of a pair: WordPiece keeps its ##, byte-level pieces are decoded.
-
-    A piece that is not a whole character (some bytes of one) is shown as the characters of `texts` it comes from.
-    """
-    span = encoded.tokens(pair)
-    tokens = zip(
-        encoded.ids[span].tolist(), encoded.segment[span].tolist(), encoded.offsets[span].tolist(), strict=True
-    )
-    return [_decoded(tokenizer, token) or texts[segment][start:end] for token, segment, (start, end) in tokens]
-
-
 def jensen_shannon_distance(mean: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Jensen-Shannon distance (root of the divergence) of rows, from the entropies in bits of mean and rows."""
     return (mean - (first + second) / 2).clamp(0, 1).sqrt()
@@ -133,8 +120,3 @@ def _padded(weights: list[np.ndarray], axes: int) -> Tensor:
         filled: list[int | slice] = [pair, *[slice(len(weight))] * axes]
         padded[tuple(filled)] = weight
     return torch.from_numpy(padded)
-
-
-def _decoded(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
-    piece = str(tokenizer.decode([token])).strip()
-    return "" if "\N{REPLACEMENT CHARACTER}" in piece else piece

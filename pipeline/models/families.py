@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from pipeline.core.errors import InputError
 from pipeline.models.positions import EmbeddedPositions, RelativePositions, RotaryPositions
@@ -287,6 +286,9 @@ def _relative_positions(encoder: Any, attention: Any) -> EmbeddedPositions:
 
 
 def _buckets(attention: Any) -> Callable[[int, int], Tensor]:
+    # Imported here since it compiles functions, which the other families do without.
+    from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
+
     def bucket(queries: int, keys: int) -> Tensor:
         span = attention.pos_ebd_size
         sizes = torch.empty(queries, 0), torch.empty(keys, 0)

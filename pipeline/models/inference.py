@@ -1,17 +1,48 @@
-"""Inference: logits of encoded pairs."""
+"""Inference: encoded pairs in batches of similar length, padded as a model's inputs, and its logits of them."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from transformers import PreTrainedModel
 
 from pipeline.core.errors import InputError
-from pipeline.models.tokenization import EncodedPairs, collate, length_batches
+from pipeline.models.tokenization import EncodedPairs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BATCH_TOKENS = 4096
 
 
-def predict(model: PreTrainedModel, encoded: EncodedPairs, pad_id: int) -> np.ndarray:
+def length_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Batches of pair indices of similar length, at most `max_tokens` with padding (a longer pair goes alone)."""
+    order = np.argsort(lengths, kind="stable")[::-1]
+    start = 0
+    while start < len(order):
+        size = max(1, max_tokens // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def collate(encoded: EncodedPairs, pairs: np.ndarray, pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Collate pairs as model inputs [pair, position], padded at the right to the longest of them."""
+    lengths = encoded.lengths[pairs]
+    filled = np.arange(lengths.max())[None, :] < lengths[:, None]
+    source = np.concatenate([np.arange(encoded.starts[pair], encoded.starts[pair + 1]) for pair in pairs])
+    ids = np.full(filled.shape, pad_id, dtype=np.int64)
+    types = np.zeros(filled.shape, dtype=np.int64)
+    ids[filled] = encoded.ids[source]
+    types[filled] = encoded.types[source]
+    return {
+        "input_ids": torch.from_numpy(ids).to(device),
+        "token_type_ids": torch.from_numpy(types).to(device),
+        "attention_mask": torch.from_numpy(filled.astype(np.int64)).to(device),
+    }
+
+
+def predict(model: "PreTrainedModel", encoded: EncodedPairs, pad_id: int) -> np.ndarray:
     """Predict logits float32 [pair, output] in the order of the pairs; the model is left in evaluation mode.
 
     Raises:

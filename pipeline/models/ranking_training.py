@@ -11,9 +11,10 @@ from transformers import PreTrainedModel, PrinterCallback
 
 from pipeline.core.config import Finetune
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve
+from pipeline.models.inference import collate
 from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.ranking_objectives import PairScorer, as_cross_encoder, ranking_loss, ranking_samples
-from pipeline.models.tokenization import EncodedPairs, collate
+from pipeline.models.tokenization import EncodedPairs
 from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, set_dropout, training_arguments
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ def fine_tune_ranker(
     Args:
         model: on the device it is to be trained on; its one output is the score.
         pairs: the training pairs; grades: numbers, higher is better, [pair]; query_ids: [pair].
-        pad_id, stopping, seed: as of `finetuning.fine_tune`.
+        pad_id, stopping, seed: as of `grading_training.fine_tune_grader`.
         settings: with the objective, see `ranking_objectives`; batch_size: pairs a step, of list losses about as many.
 
     Raises:

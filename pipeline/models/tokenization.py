@@ -1,12 +1,13 @@
-"""Tokenization of pairs: encoded once without padding, then batched by length."""
+"""Tokenization of pairs: encoded once, without padding; tokens as people read them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 QUERY, TITLE, SPECIAL = 0, 1, -1
 
@@ -61,7 +62,7 @@ class EncodedPairs:
 
 
 def encode_pairs(
-    tokenizer: PreTrainedTokenizerFast, queries: list[str], titles: list[str], max_length: int
+    tokenizer: "PreTrainedTokenizerFast", queries: list[str], titles: list[str], max_length: int
 ) -> EncodedPairs:
     """Encode each (query, title) as one sentence pair; the longer text is cut first where they exceed max_length."""
     batch = tokenizer(
@@ -88,32 +89,25 @@ def encode_pairs(
     )
 
 
-def encode_split(tokenizer: PreTrainedTokenizerFast, split: pd.DataFrame, max_length: int) -> EncodedPairs:
+def encode_split(tokenizer: "PreTrainedTokenizerFast", split: pd.DataFrame, max_length: int) -> EncodedPairs:
     """`encode_pairs` of a table's columns query and title."""
     return encode_pairs(tokenizer, split["query"].tolist(), split["title"].tolist(), max_length)
 
 
-def length_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Batches of pair indices of similar length, at most `max_tokens` with padding (a longer pair goes alone)."""
-    order = np.argsort(lengths, kind="stable")[::-1]
-    start = 0
-    while start < len(order):
-        size = max(1, max_tokens // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+def readable_tokens(
+    tokenizer: "PreTrainedTokenizerFast", encoded: EncodedPairs, pair: int, texts: tuple[str, str]
+) -> list[str]:
+    """Readable tokens of a pair: WordPiece keeps its ##, byte-level pieces are decoded.
+
+    A piece that is not a whole character (some bytes of one) is shown as the characters of `texts` it comes from.
+    """
+    span = encoded.tokens(pair)
+    tokens = zip(
+        encoded.ids[span].tolist(), encoded.segment[span].tolist(), encoded.offsets[span].tolist(), strict=True
+    )
+    return [_decoded(tokenizer, token) or texts[segment][start:end] for token, segment, (start, end) in tokens]
 
 
-def collate(encoded: EncodedPairs, pairs: np.ndarray, pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Collate pairs as model inputs [pair, position], padded at the right to the longest of them."""
-    lengths = encoded.lengths[pairs]
-    filled = np.arange(lengths.max())[None, :] < lengths[:, None]
-    source = np.concatenate([np.arange(encoded.starts[pair], encoded.starts[pair + 1]) for pair in pairs])
-    ids = np.full(filled.shape, pad_id, dtype=np.int64)
-    types = np.zeros(filled.shape, dtype=np.int64)
-    ids[filled] = encoded.ids[source]
-    types[filled] = encoded.types[source]
-    return {
-        "input_ids": torch.from_numpy(ids).to(device),
-        "token_type_ids": torch.from_numpy(types).to(device),
-        "attention_mask": torch.from_numpy(filled.astype(np.int64)).to(device),
-    }
+def _decoded(tokenizer: "PreTrainedTokenizerFast", token: int) -> str:
+    piece = str(tokenizer.decode([token])).strip()
+    return "" if "\N{REPLACEMENT CHARACTER}" in piece else piece

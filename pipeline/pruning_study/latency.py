@@ -12,7 +12,8 @@ import torch
 
 from pipeline.export.onnx_model import LOGITS, export_onnx, import_package, input_names
 from pipeline.models.checkpoints import load_tuned
-from pipeline.models.tokenization import EncodedPairs, collate, encode_split
+from pipeline.models.inference import collate
+from pipeline.models.tokenization import EncodedPairs, encode_split
 
 BATCHES, THREADS = (1, 8, 32), (1, 2)  # pairs of a call, threads of the machine
 CALLS = 60  # of each model and batch, in turn

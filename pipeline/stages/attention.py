@@ -16,8 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.attention import head_functions, head_labels
 from pipeline.attention.attention_shift import AttentionShift, Shifts, shift_counts
-from pipeline.attention.example_pairs import MOST_MAPPED, describe_pair, example_pairs
-from pipeline.attention.explorer_maps import candidate_pairs, describe_mapped_pair, level_maps
+from pipeline.attention.example_pairs import MOST_MAPPED, candidate_pairs, describe_pair, example_pairs
+from pipeline.attention.explorer_maps import describe_mapped_pair, level_maps
 from pipeline.attention.head_functions import pair_tokens
 from pipeline.attention.head_labels import Evidence
 from pipeline.attention.head_similarity import compared_pairs, head_distances, head_embedding

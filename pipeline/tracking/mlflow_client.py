@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core import paths
 from pipeline.core.errors import InputError
+from pipeline.core.process import collection_paused
 from pipeline.core.run_names import FINDING_IDS, NEEDED_HEADS, QUALITY
 from pipeline.tracking.execution import project_root, tracking_lock
 
@@ -90,12 +91,14 @@ def connect(uri: str, experiment: str, _root: Path) -> "tuple[MlflowClient, str]
 
 def connect_existing() -> "MlflowClient | None":
     """Connect to an existing database; None where its file is missing, which a client would create."""
+    uri = tracking_uri()
+    return None if uri.startswith("sqlite") and not _database_file(uri).is_file() else _open(uri)
+
+
+def _database_file(uri: str) -> Path:
     from sqlalchemy.engine import make_url
 
-    uri = tracking_uri()
-    if uri.startswith("sqlite") and not Path(make_url(uri).database or "").is_file():
-        return None
-    return _open(uri)
+    return Path(make_url(uri).database or "")
 
 
 def _open(uri: str) -> "MlflowClient":
@@ -106,15 +109,22 @@ def _open(uri: str) -> "MlflowClient":
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    with collection_paused():
+        from mlflow import MlflowClient
+
+        for logger, level in LOG_LEVELS.items():
+            logging.getLogger(logger).setLevel(level)
+        if is_remote():  # whose client needs none of the database's libraries
+            return MlflowClient(uri)
+        _limit_retries()
+        with _database_lock(), _explain_database():
+            return MlflowClient(uri)
+
+
+def _limit_retries() -> None:
     from mlflow.store.db import utils
 
-    for logger, level in LOG_LEVELS.items():
-        logging.getLogger(logger).setLevel(level)
     utils.MAX_RETRY_COUNT = DATABASE_RETRIES
-    from mlflow import MlflowClient
-
-    with _database_lock(), _explain_database():
-        return MlflowClient(uri)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from pipeline.models.tokenization import QUERY, TITLE, EncodedPairs, collate
+from pipeline.models.inference import collate
+from pipeline.models.tokenization import QUERY, TITLE, EncodedPairs
 from pipeline.models.word_alignment import token_terms
 from tests.support.builders import ablation_engine
 from tests.support.planted import (

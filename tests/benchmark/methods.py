@@ -10,7 +10,7 @@ from captum.attr import LayerFeatureAblation
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.sweep import Decisions, sweep_in_bfloat16
-from pipeline.models.tokenization import collate, length_batches
+from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
 from tests.benchmark.workload import Workload
 from tests.support.reference import masked_heads

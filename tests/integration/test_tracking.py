@@ -14,7 +14,7 @@ from pipeline import tracking
 from pipeline.__main__ import main
 from pipeline.core import process
 from pipeline.core.errors import InputError
-from pipeline.tracking import execution, mlflow_writer, outbox, provenance
+from pipeline.tracking import execution, mlflow_client, mlflow_writer, outbox, provenance
 from pipeline.tracking.run_record import RunRecord, declared_params
 from tests.conftest import WRITERS
 from tests.support.shell import REPOSITORY
@@ -54,6 +54,15 @@ def test_two_stages_of_one_execution_share_a_parent_run(project, params):
         (2, 0.4),
     ]
     assert Path(client.download_artifacts(finetune, "finetune/metrics.json")).read_text() == "{}"
+
+
+def test_a_stage_connects_once(project, params, monkeypatch):
+    opened, open_client = [], mlflow_client._open
+    monkeypatch.setattr(mlflow_client, "_open", lambda uri: opened.append(uri) or open_client(uri))
+    with tracking.stage("prepare", params) as record:
+        record.metrics = {"train_pairs": 7}
+        record.artifacts = [report("reports/prepare/metrics.json", "{}")]
+    assert opened == [f"sqlite:///{project}/mlflow.db"]
 
 
 def test_a_failing_stage_fails_its_parent_run(project, params):

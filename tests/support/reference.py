@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.models.inference import predict
+from pipeline.models.inference import collate, predict
 from pipeline.models.removal import Kept
-from pipeline.models.tokenization import EncodedPairs, collate
+from pipeline.models.tokenization import EncodedPairs
 
 # Where the heads' outputs enter their projection, in the families' own names.
 PROJECTIONS = ("attention.output.dense", "attention.out_lin", "attn.Wo")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.attention.explorer_maps import spread_pairs, strata_of_pairs
+from pipeline.attention.example_pairs import spread_pairs, strata_of_pairs
 from pipeline.report.explorer.contract import AttentionMap
 from pipeline.report.explorer.packing import pack_levels
 

@@ -7,7 +7,7 @@ from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.core.formats import read_safetensors
 from pipeline.models.families import FAMILIES
-from pipeline.models.tokenization import collate
+from pipeline.models.inference import collate
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import masked_heads
 

@@ -16,7 +16,7 @@ from pipeline.attention.head_functions import pair_tokens
 from pipeline.core.heads import every_head
 from pipeline.findings.cls_dependence import dependence, direction
 from pipeline.findings.verdict import AGREES, CANNOT_TELL, DIFFERS
-from pipeline.models.tokenization import collate
+from pipeline.models.inference import collate
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.measures import EvaluationSet

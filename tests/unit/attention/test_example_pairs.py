@@ -1,9 +1,16 @@
-"""The showcase rule, case by case."""
+"""The rules that choose pairs, case by case."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline.attention.example_pairs import choose_example_pairs, shared_terms
+from pipeline.attention.example_pairs import (
+    candidate_pairs,
+    choose_example_pairs,
+    shared_terms,
+    spread_pairs,
+    strata_of_pairs,
+)
 from pipeline.attention.head_functions import Tokens
 
 
@@ -40,3 +47,21 @@ def test_shared_terms_counts_terms_not_tokens():
         sep=np.isin(np.arange(11), [5, 10]),
     )
     assert shared_terms(tokens) == 2
+
+
+def test_pairs_are_spread_over_strata_the_cheapest_first():
+    strata, cost = np.array([0, 0, 0, 1, 1, 2]), np.array([3, 1, 2, 0, 0, 9])
+    assert spread_pairs(strata, cost, 4) == [3, 1, 5, 4]
+    assert spread_pairs(strata, cost, 9) == [3, 1, 5, 4, 2, 0]
+    assert spread_pairs(strata[:0], cost[:0], 3) == []
+
+
+def test_strata_are_the_first_slicing_and_the_grade():
+    pairs = pd.DataFrame({"query_id": 1, "query": "q", "title": "t", "grade": [0.0, 0.9, 1.0, 0.0]})
+    assert strata_of_pairs(pairs).tolist() == [0, 0, 1, 0]
+    assert strata_of_pairs(pairs.assign(kind=["b", "b", "a", None])).tolist() == [1, 1, 0, 2]
+
+
+def test_twice_as_many_pairs_as_shown_are_kept_those_that_can_be_read_first():
+    pairs = pd.DataFrame({"query_id": range(6), "query": "q", "title": "t", "grade": 0})
+    assert candidate_pairs(pairs, np.array([200, 12, 5, 30, 31, 11]), 2) == [1, 3, 5, 0]

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 
 from pipeline.attention import head_similarity
 from pipeline.models.families import FAMILIES
-from pipeline.models.tokenization import EncodedPairs, collate
+from pipeline.models.inference import collate
+from pipeline.models.tokenization import EncodedPairs
 from tests.support.builders import random_classifier, random_pairs
 
 LENGTHS = [9, 4, 23, 9, 14]

@@ -7,7 +7,7 @@ import torch
 from pipeline.attention.head_functions import FUNCTIONS, TARGETED, written_weights
 from pipeline.attention.norm_weighting import norm_weighted, relative_norms
 from pipeline.attention.scoring import AttentionScorer, relative_writes
-from pipeline.models.tokenization import collate
+from pipeline.models.inference import collate
 from tests.support.builders import random_classifier, random_pairs
 from tests.support.reference import output_projections, reference_contexts
 from tests.unit.attention.test_maps import ENCODED, PAD, SIZES, TOKENS, model, scores

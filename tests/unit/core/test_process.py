@@ -1,5 +1,6 @@
 """A stage's process and the dvc above it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -7,7 +8,9 @@ import sys
 import time
 
 import psutil
+import pytest
 
+from pipeline.core.process import collection_paused
 from tests.support.shell import REPOSITORY
 
 STAGE = """
@@ -43,3 +46,11 @@ def test_a_stage_whose_dvc_was_gone_before_it_looked_does_not_begin(tmp_path):
     )  # ends when the orphan closes its output
     assert done.stdout == ""
     assert "the dvc that started this stage is gone" in done.stderr
+
+
+def test_collection_is_paused_and_goes_on_though_an_import_fails():
+    before = gc.get_freeze_count()
+    with pytest.raises(ImportError, match="enabled: False"), collection_paused():
+        raise ImportError(f"enabled: {gc.isenabled()}")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > before

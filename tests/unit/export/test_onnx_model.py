@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 
 from pipeline.export.onnx_model import LOGITS, export_onnx, input_names
 from pipeline.models.families import FAMILIES
+from pipeline.models.inference import collate
 from pipeline.models.removal import Kept, pruned_model
-from pipeline.models.tokenization import collate
 from tests.support.builders import CPU, random_classifier, random_pairs, tiny_tokenizer
 from tests.support.cross_encoders import random_chain
 

@@ -11,10 +11,11 @@ import torch
 from pipeline.core import paths
 from pipeline.core.config import Training
 from pipeline.core.errors import InputError
-from pipeline.models import finetuning
+from pipeline.models import grading_training
 from pipeline.models.checkpoints import load_before, load_tuned
 from pipeline.models.early_stopping import EarlyStopping
-from pipeline.models.finetuning import fine_tune, fine_tune_on_shuffled_grades
+from pipeline.models.finetuning import fine_tune_on_shuffled_grades
+from pipeline.models.grading_training import fine_tune_grader
 from pipeline.models.inference import predict, prediction_table
 from pipeline.models.onednn_linear import onednn_linears
 from pipeline.models.random_init import build_scratch
@@ -76,7 +77,7 @@ def trained(scores=None, count=48, **changes):
         return grade_metrics(predict(model, pairs, 0), split["grade"].to_numpy(), split["query_id"].to_numpy())[0]
 
     stopping = EarlyStopping("test", judge, params.training)
-    curve = fine_tune(model, pairs, split["grade"].to_numpy(), 0, stopping, params.finetune, params.run.seed)
+    curve = fine_tune_grader(model, pairs, split["grade"].to_numpy(), 0, stopping, params.finetune, params.run.seed)
     return model, curve, seen
 
 
@@ -129,7 +130,7 @@ def test_training_ends_when_patience_does():
 
 def test_through_onednn_it_learns_the_same_and_the_same_bits_again(monkeypatch):
     own = trained()
-    monkeypatch.setattr(finetuning, "linears_for_training", lambda model, device: onednn_linears(model))
+    monkeypatch.setattr(grading_training, "linears_for_training", lambda model, device: onednn_linears(model))
     first, again = trained(), trained()
     assert weights_equal(first[0].state_dict(), again[0].state_dict())
     assert first[1] == again[1]
@@ -142,7 +143,7 @@ def test_a_training_that_diverges_is_an_error():
     torch.nn.init.constant_(model.classifier.bias, torch.nan)
     stopping = EarlyStopping("test", dict, Training(max_epochs=1, patience=1))
     with pytest.raises(InputError, match=r"finetune.learning_rate 0.01 lets the training loss become nan; lower it"):
-        fine_tune(model, random_pairs([6]), np.array([0]), 0, stopping, three_grades().finetune, 0)
+        fine_tune_grader(model, random_pairs([6]), np.array([0]), 0, stopping, three_grades().finetune, 0)
 
 
 def test_predictions_come_in_the_pairs_order_whatever_their_lengths():

@@ -10,8 +10,8 @@ import torch
 
 from pipeline.core.config import Protect
 from pipeline.core.errors import InputError
+from pipeline.models.inference import collate
 from pipeline.models.removal import pruned_model
-from pipeline.models.tokenization import collate
 from pipeline.pruning.controls import DRAWS, control_sets
 from pipeline.pruning.protection import protected_units
 from pipeline.pruning.units import BLOCKS, Unit, neuron_activity, prunable_units
