@@ -44,7 +44,13 @@ def modules_after(program: str, **environment: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def stage_param(stage: str):
+    """The stage; one that imports torch takes seconds: of these the one of most modules is always tested."""
+    is_slow = "torch" in USED[stage] and stage != "pruning"
+    return pytest.param(stage, marks=pytest.mark.slow if is_slow else ())
+
+
+@pytest.mark.parametrize("stage", [stage_param(stage) for stage in STAGES])
 def test_a_stage_imports_no_library_that_it_does_not_use(stage):
     assert HEAVY & modules_after(f"import pipeline.__main__, pipeline.stages.{stage}") <= USED[stage]
 
