@@ -50,8 +50,10 @@ def tiny_params(name: str = str(CHECKPOINT), **changes: Any) -> Params:
     return params_with(**{"model__name": name, "model__max_length": 32, "model__scratch": SCRATCH, **changes})
 
 
-def ablation_engine(model: PreTrainedModel, batch_tokens: int, dtype: torch.dtype = torch.float32) -> AblationEngine:
-    return AblationEngine(AblatableEncoder.from_pretrained_model(model, dtype), batch_tokens)
+def ablation_engine(
+    model: PreTrainedModel, batch_tokens: int, dtype: torch.dtype = torch.float32, **settings: Any
+) -> AblationEngine:
+    return AblationEngine(AblatableEncoder.from_pretrained_model(model, dtype), batch_tokens, **settings)
 
 
 def load_tiny(name: str = str(CHECKPOINT), **changes: Any) -> Loaded:
