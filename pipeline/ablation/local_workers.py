@@ -1,16 +1,17 @@
 """Worker processes of this machine, which end with the process that started them."""
 
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
+from typing import Any
 
 import torch
 
@@ -18,8 +19,6 @@ from pipeline.ablation.unit_worker import UnitWorker
 from pipeline.ablation.workers import Arrays, Task, WorkerFailed, WorkerLost
 from pipeline.core.errors import InputError
 from pipeline.models.checkpoints import load_tuned
-
-SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process that has threads, or CUDA, may hang
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,18 @@ class LocalBackend:
 
     def start(self, place: int) -> "LocalWorker":
         device = f"cuda:{place % torch.cuda.device_count()}" if self.device == "cuda" else self.device
-        own, its = SPAWN.Pipe()
-        arguments = (its, self.model.resolve(), device, self.threads)
-        process = SPAWN.Process(target=_serve, args=arguments, name=f"worker {place}", daemon=True)
-        with _interrupts_held():
-            process.start()
-        its.close()  # so that the pipe ends where the worker does
-        return LocalWorker(process, own)
+        own, its = Pipe()
+        with its:  # closed here, so that the pipe ends where the worker does
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipeline.ablation.local_workers", str(its.fileno())],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # this process's, and by -P nothing before it
+                stdin=subprocess.DEVNULL,
+                pass_fds=[its.fileno()],
+                process_group=0,  # Ctrl-C is for this process, which ends its workers
+            )
+        worker = LocalWorker(process, own)
+        worker.send((self.model.resolve(), device, self.threads))
+        return worker
 
     def wait(self, workers: Sequence["LocalWorker"]) -> list["LocalWorker"]:
         ready = wait([worker.connection for worker in workers])
@@ -55,14 +59,11 @@ class LocalBackend:
 class LocalWorker:
     """A process and the pipe to it."""
 
-    process: SpawnProcess
+    process: subprocess.Popen
     connection: Connection
 
     def submit(self, task: Task) -> None:
-        try:
-            self.connection.send(task)
-        except OSError:
-            raise self._lost() from None
+        self.send(task)
 
     def receive(self) -> Arrays | None:
         try:
@@ -75,24 +76,31 @@ class LocalWorker:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.join()
+        self.process.wait()
         self.connection.close()
 
+    def send(self, message: object) -> None:
+        try:
+            self.connection.send(message)
+        except OSError:
+            raise self._lost() from None
+
     def _lost(self) -> WorkerLost:
-        self.process.join()
-        return WorkerLost(f"process {self.process.pid} ended with code {self.process.exitcode}")
+        return WorkerLost(f"process {self.process.pid} ended with code {self.process.wait()}")
 
 
-def _serve(connection: Connection, folder: Path, device: str, threads: int) -> None:
-    """Report None once started, then the results of each task, or the error."""
-    Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+def main() -> None:
+    """Report None once started, then the results of each task; or the error, and end."""
+    connection: Connection = Connection(int(sys.argv[1]))
+    messages: SimpleQueue[Any] = SimpleQueue()
+    Thread(target=_receive, args=(connection, messages), name="messages", daemon=True).start()
     try:
-        model, _ = load_tuned(folder, torch.device(device))
-        worker = UnitWorker(model, threads)
+        folder, device, threads = messages.get()
+        worker = UnitWorker(load_tuned(folder, torch.device(device))[0], threads)
         connection.send(None)
         while True:
-            connection.send(worker.evaluate(connection.recv()))
-    except (EOFError, BrokenPipeError):  # the pool closed
+            connection.send(worker.evaluate(messages.get()))
+    except BrokenPipeError:  # the parent is gone
         return
     except InputError as error:
         connection.send(error)
@@ -100,18 +108,16 @@ def _serve(connection: Connection, folder: Path, device: str, threads: int) -> N
         connection.send(WorkerFailed(traceback.format_exc()))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker is started by another process"
-    parent.join()
-    os._exit(1)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold back SIGINT; a process started meanwhile never gets it: Ctrl-C is for the parent, which ends its workers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _receive(connection: Connection, messages: SimpleQueue) -> None:
+    """Queue what the parent sends; where it is gone, end this process at once, whatever it computes."""
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        while True:
+            messages.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(1)
+    except Exception:  # a message that cannot be read
+        connection.send(WorkerFailed(traceback.format_exc()))
+
+
+if __name__ == "__main__":
+    main()

@@ -58,8 +58,11 @@ THIS_PROCESS = ThisProcess()
 
 @contextmanager
 def _torch_threads(threads: int | None) -> Iterator[None]:
+    if threads is None:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

@@ -84,7 +84,7 @@ def alone(tmp_path) -> bytes:
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
+    return [child for child in process.children() if "local_workers" in " ".join(child.cmdline())]
 
 
 def test_a_killed_process_costs_its_unit_and_none_is_left(alone, tmp_path, model_folder):

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.ablation import sweep_cache
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.local_workers import LocalBackend
 from pipeline.ablation.ray_workers import RayBackend
-from pipeline.ablation.sweep import sweep_workers
+from pipeline.ablation.sweep import AblationTarget, TunedModel, sweep_workers
+from pipeline.ablation.unit_worker import UnitWorker
+from pipeline.ablation.work_units import Sweep
 from pipeline.ablation.workers import MAX_LOSSES, Task, ThisProcess, WorkerFailed, WorkerLost, WorkerPool
 from pipeline.core.errors import InputError
-from tests.support.builders import ablation_engine, params_with, random_classifier, random_pairs
+from tests.support.builders import ablation_engine, params_with, random_classifier, random_pairs, treatments_of
 
 MODEL = random_classifier("bert", layers=3)
 PAIRS = random_pairs([5, 9, 5, 12, 7, 6, 9, 5, 30, 11])
@@ -79,6 +82,41 @@ class Simulation:
         if last.task is not None:
             self.tasks.append(last.task)
         return [last]
+
+
+def test_this_process_has_the_threads_asked_for_while_it_evaluates():
+    class Threads:
+        dtype, batch_tokens = torch.float32, 60
+
+        def evaluate_unit(self, unit):
+            return torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    assert list(ThisProcess(threads=before + 1).evaluate(Threads(), [(4, None)])) == [(4, before + 1)]
+    assert list(ThisProcess().evaluate(Threads(), [(5, None)])) == [(5, before)]
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_worker_evaluates_in_the_precision_of_its_task(dtype):
+    here = ablation_engine(MODEL, 60, dtype)
+    everything = Sweep(PAIRS, treatments_of(MASKS), None, None)
+    unit = everything.unit(everything.places(15, 100)[0])
+    threads = torch.get_num_threads()
+    found = UnitWorker(MODEL, threads).evaluate(Task(0, dtype, 60, unit))
+    assert found["logits"].tobytes() == here.evaluate_unit(unit)["logits"].tobytes()
+
+
+@pytest.mark.parametrize("change", [{"threads": 3}, {"unit_interventions": 5}, {"batch_tokens": 512}])
+def test_what_moves_last_bits_is_part_of_the_sweeps_key(change, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = []
+    monkeypatch.setattr(sweep_cache, "sweep_key", lambda model, settings, *arrays: keys.append(settings) or "key")
+    for settings in ({}, change):
+        ablation = params_with(**{f"ablation__{key}": value for key, value in settings.items()}).ablation
+        target = AblationTarget(TunedModel(MODEL, None), PAIRS, *[None] * 4, ablation)
+        target.sweep(MASKS, "stage")
+    assert len(set(keys)) == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
