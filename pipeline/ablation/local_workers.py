@@ -41,7 +41,8 @@ class LocalBackend:
         with its:  # closed here, so that the pipe ends where the worker does
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "pipeline.ablation.local_workers", str(its.fileno())],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # this process's, and by -P nothing before it
+                env=os.environ
+                | {"PYTHONPATH": os.pathsep.join(sys.path)},  # this process's, and by -P nothing before it
                 stdin=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],
                 process_group=0,  # Ctrl-C is for this process, which ends its workers

@@ -50,7 +50,7 @@ class RayBackend:
         by_report = {worker.report: worker for worker in workers}
         ready, _ = self._ray.wait(list(by_report), timeout=PATIENCE)
         if not ready and not any(worker.has_started for worker in workers):
-            print(f"compute.workers: Ray has had no room for a worker yet; each needs {self._needs}", file=sys.stderr)
+            print(f"compute.workers: Ray has started none yet; each needs {self._needs}", file=sys.stderr)
         return [by_report[report] for report in ready]
 
 
@@ -78,8 +78,9 @@ class RayWorker:
         return arrays if self._is_result() else None
 
     def stop(self) -> None:
-        with suppress(Exception):  # where Ray, or the actor's machine, is gone already
-            self.ray.kill(self.actor)
+        if self.ray.is_initialized():  # else kill() starts Ray again
+            with suppress(self.ray.exceptions.RayError):  # where the actor's machine is gone
+                self.ray.kill(self.actor)
 
     def _is_result(self) -> bool:
         started, self.has_started = self.has_started, True

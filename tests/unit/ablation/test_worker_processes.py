@@ -154,16 +154,19 @@ def cluster():
 
 
 def test_a_ray_node_that_is_killed_costs_its_unit(alone, tmp_path, cluster):
+    import ray
+
     nodes, other = cluster
     pool = WorkerPool(RayBackend(MODEL, threads=1, address=nodes.address), 2)
-    assert sweep(pool, tmp_path / "before") == alone
-    assert len(set((tmp_path / "before").read_text().split())) == 2
+    log = tmp_path / "before"
+    awaited(lambda: sweep(pool, log) == alone and len(set(log.read_text().split())) == 2)  # until both have started
 
     killer = Thread(target=lambda: awaited((tmp_path / "waits").exists) and nodes.remove_node(other))
     killer.start()
     observer = WaitOffNode(tmp_path / "log", nodes.head_node.node_id)
     result = engine(pool).evaluate(PAIRS, MASKS, observer=observer)
     killer.join()
+    assert [node["Alive"] for node in ray.nodes()].count(False) == 1
     assert result.logits.tobytes() + result.cls_attention.tobytes() == alone
     units = len((tmp_path / "alone").read_text().split())
     assert len((tmp_path / "log").read_text().split()) == units
