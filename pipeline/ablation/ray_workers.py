@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pipeline.ablation.unit_worker import UnitWorker
 from pipeline.ablation.workers import Arrays, Task, WorkerFailed, WorkerLost
 from pipeline.core.errors import InputError
 
+KNOCK_SECONDS = 10.0  # for a cluster's machine to answer
 PATIENCE = 30.0  # seconds without a worker after which a message says what is waited for
 
 
@@ -44,7 +46,7 @@ class RayBackend:
 
     def start(self, place: int) -> "RayWorker":
         actor = self._actors.remote(*self._arguments)
-        return RayWorker(self._ray, actor, actor.__ray_ready__.remote())
+        return RayWorker(self._ray, actor, actor.start.remote())
 
     def wait(self, workers: Sequence["RayWorker"]) -> list["RayWorker"]:
         by_report = {worker.report: worker for worker in workers}
@@ -75,16 +77,13 @@ class RayWorker:
             raise WorkerFailed(str(error)) from None
         except self.ray.exceptions.RayError as error:
             raise WorkerLost(" ".join(str(error).split())) from None
-        return arrays if self._is_result() else None
+        self.has_started = True
+        return arrays
 
     def stop(self) -> None:
         if self.ray.is_initialized():  # else kill() starts Ray again
             with suppress(self.ray.exceptions.RayError):  # where the actor's machine is gone
                 self.ray.kill(self.actor)
-
-    def _is_result(self) -> bool:
-        started, self.has_started = self.has_started, True
-        return started
 
 
 class _Actor(UnitWorker):
@@ -94,12 +93,22 @@ class _Actor(UnitWorker):
         # No safetensors, as for files of others: these are the driver's own bytes.
         super().__init__(torch.load(io.BytesIO(model), map_location=device, weights_only=False), threads)
 
+    def start(self) -> None:
+        """What a worker reports first."""
+
 
 def _packed(model: PreTrainedModel) -> bytes:
     """The model with its code's names, for machines without its files."""
     buffer = io.BytesIO()
     torch.save(model, buffer)
     return buffer.getvalue()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT, which Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _connect(address: str | None) -> ModuleType:
@@ -114,6 +123,7 @@ def _connect(address: str | None) -> ModuleType:
         return ray
     code = {"py_modules": [str(Path(pipeline.__file__).parent)], "excludes": ["**/node_modules"]}
     try:
+        _knock(address or "")
         ray.init(address or "local", runtime_env=code, logging_level="error", log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise InputError(

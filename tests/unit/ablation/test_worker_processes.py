@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -20,12 +22,14 @@ from pipeline.ablation.ray_workers import RayBackend
 from pipeline.ablation.workers import ThisProcess, WorkerFailed, WorkerPool
 from pipeline.core.errors import InputError
 from tests.support.builders import ablation_engine, random_classifier, random_pairs, save_checkpoint
+from tests.support.servers import free_port
 from tests.support.shell import REPOSITORY, awaited
 
 pytestmark = pytest.mark.slow  # each process imports torch and transformers
 
 MODEL = random_classifier("bert", layers=3)
 PAIRS = random_pairs([5, 9, 5, 12, 7, 6, 9, 5, 30, 11])
+NO_RAY = "Ray is an extra: pip install '.[cluster]'"
 MASKS = np.random.default_rng(0).choice([0.0, 1.0], (20, 3, 3))
 
 
@@ -142,21 +146,23 @@ class WaitOffNode(LogUnits):
 
 @pytest.fixture
 def cluster():
-    """Ray cluster of two nodes on this machine: the first one, and the other."""
-    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install '.[cluster]'")
+    """Ray cluster of two nodes on this machine: the cluster, the second node, and the port for clients."""
+    ray = pytest.importorskip("ray", reason=NO_RAY)
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    other = cluster.add_node(num_cpus=1)
-    yield cluster, other
+    port = free_port()
+    first = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port}
+    nodes = Cluster(initialize_head=True, head_node_args=first)
+    second = nodes.add_node(num_cpus=1)
+    yield nodes, second, port
     ray.shutdown()
-    cluster.shutdown()
+    nodes.shutdown()
 
 
 def test_a_ray_node_that_is_killed_costs_its_unit(alone, tmp_path, cluster):
     import ray
 
-    nodes, other = cluster
+    nodes, other, _ = cluster
     pool = WorkerPool(RayBackend(MODEL, threads=1, address=nodes.address), 2)
     log = tmp_path / "before"
     awaited(lambda: sweep(pool, log) == alone and len(set(log.read_text().split())) == 2)  # until both have started
@@ -173,8 +179,24 @@ def test_a_ray_node_that_is_killed_costs_its_unit(alone, tmp_path, cluster):
     pool.close()
 
 
+def test_a_client_of_a_ray_cluster_gets_the_same_bytes(cluster):
+    """Its workers know of this project what is sent to them: no tests, so no observer of theirs."""
+    pytest.importorskip("grpc", reason=NO_RAY)
+    *_, port = cluster
+
+    def listens() -> bool:
+        with closing(socket.socket()) as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    awaited(listens)
+    pool = WorkerPool(RayBackend(MODEL, threads=1, address=f"ray://127.0.0.1:{port}"), 2)
+    alone, found = (engine(workers).evaluate(PAIRS, MASKS).logits for workers in (ThisProcess(threads=1), pool))
+    assert found.tobytes() == alone.tobytes()
+    pool.close()
+
+
 def test_ray_that_is_started_here_gives_the_same_bytes_and_ends(alone, tmp_path):
-    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install '.[cluster]'")
+    ray = pytest.importorskip("ray", reason=NO_RAY)
     pool = WorkerPool(RayBackend(MODEL, threads=1, address=None), 2)
     assert sweep(pool, tmp_path / "log") == alone
     with pytest.raises(WorkerFailed, match="ValueError: of a worker"):
@@ -183,9 +205,10 @@ def test_ray_that_is_started_here_gives_the_same_bytes_and_ends(alone, tmp_path)
 
 
 def test_a_cluster_that_does_not_answer_is_named():
-    pytest.importorskip("ray", reason="Ray is an extra: pip install '.[cluster]'")
-    with pytest.raises(InputError, match=r"compute.address '127.0.0.1:9': no Ray cluster answers"):
-        RayBackend(MODEL, 1, "127.0.0.1:9")
+    pytest.importorskip("ray", reason=NO_RAY)
+    address = f"ray://127.0.0.1:{free_port()}"
+    with pytest.raises(InputError, match=rf"compute.address '{address}': no Ray cluster answers"):
+        RayBackend(MODEL, 1, address)
 
 
 def asleep(folder: str, model_folder: str) -> None:
