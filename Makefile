@@ -70,8 +70,9 @@ format: setup  ## let ruff fix what it can
 	ruff check --fix $(CODE)
 	ruff format $(CODE)
 
-docs: setup  ## write docs/tables.md, the dictionary of every table's columns
+docs: setup  ## write docs/tables.md, the dictionary of every table's columns, and the tables of docs/scale.md
 	python -m tests.table_dictionary
+	python -m tests.benchmark.scale
 
 explorer: setup  ## rebuild the explorer's script from its TypeScript (needs node); users of the pipeline do not
 	python -m pipeline.report.explorer.contract

@@ -23,7 +23,7 @@ resolve "$everything" --all-extras "$@" pyproject.toml
 # No hashes here: the builds of torch for CPUs and for CUDA have different ones.
 echo torch | resolve locks/torch.lock --constraint "$everything" -
 earlier=locks/torch.lock
-for group in compute report operations export tools; do
+for group in compute report operations export tools cluster; do
     extra=$([ "$group" = compute ] || echo "--extra $group")
     # shellcheck disable=SC2046,SC2086 # options, one word each
     resolve "locks/$group.lock" --generate-hashes --constraint "$everything" $extra $(held $earlier) pyproject.toml

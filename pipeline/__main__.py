@@ -20,9 +20,10 @@ from pipeline.tracking.provenance import PUBLISH
 STAGES = (*METRIC_PREFIXES, PUBLISH)
 EXIT_CODES = """\
 exit codes:
-  0  done
-  1  unexpected: a traceback says what
-  2  something that you can fix: one line says where, what was received and the fix"""
+  0    done
+  1    unexpected: a traceback says what
+  2    something that you can fix: one line says where, what was received and the fix
+  130  interrupted (Ctrl-C)"""
 
 
 def main() -> int:
@@ -44,6 +45,9 @@ def main() -> int:
     except OSError as error:  # the machine's doing, such as a full temporary folder
         print(f"{name}: {describe_refusal(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; dvc repro goes on where it was", file=sys.stderr)
+        return 130
     if name != PUBLISH:  # which writes no file, and has a summary of its own
         written = [*record.dataset, *record.artifacts, *([record.model] if record.model else [])]
         print(f"{name}: wrote {', '.join(str(path) for path in written if path.exists())}")

@@ -3,7 +3,9 @@
 Passages are of nearly as many layouts as there are, so that few have a donor of their own layout.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -54,23 +56,36 @@ def _aligned(classes: np.ndarray, donor: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class AlignedResampleAblation:
-    """Resample ablation: unmasked output at the aligned positions of a donor pair, see `draw_aligned_donors`."""
+    """Resample ablation: unmasked output at the aligned positions of a donor pair, see `draw_aligned_donors`.
 
-    donors: AlignedDonors
+    Attributes:
+        donors: of each pair.
+        positions: of each pair, which of its donor's positions gives to each token, int64 [token].
+    """
 
-    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        donors = self.donors.pairs[pairs]
-        positions = torch.from_numpy(self.donors.positions[encoded.positions(pairs)]).to(encoder.device)
+    donors: EncodedPairs
+    positions: Sequence[np.ndarray]
+
+    @classmethod
+    def among(cls, encoded: EncodedPairs, drawn: AlignedDonors) -> Self:
+        """Resample ablation of pairs by donors drawn among them."""
+        return cls(encoded.take(drawn.pairs), np.split(drawn.positions, encoded.starts[1:-1]))
+
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs) -> list[Tensor]:
+        positions = torch.from_numpy(np.stack(self.positions)).to(encoder.device)
         layers: list[Tensor] = []
-        for length in np.unique(encoded.lengths[donors]):
-            alike = np.flatnonzero(encoded.lengths[donors] == length)
-            states = encoder.embed_pairs(encoded, donors[alike])
+        for length in np.unique(self.donors.lengths):
+            alike = np.flatnonzero(self.donors.lengths == length)
+            states = encoder.embed_pairs(self.donors, alike)
             for number, context in enumerate(head_outputs(encoder, states, np.ones(encoder.shape, np.float32))):
                 taken = _take(context, positions[alike])
                 if number == len(layers):
-                    layers.append(taken.new_empty(len(pairs), *taken.shape[1:]))
+                    layers.append(taken.new_empty(len(encoded), *taken.shape[1:]))
                 layers[number][alike] = taken
         return [layer[None] for layer in layers]
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return type(self)(self.donors.take(pairs), [self.positions[pair] for pair in pairs])
 
 
 def _take(context: Tensor, positions: Tensor) -> Tensor:

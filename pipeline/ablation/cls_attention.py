@@ -1,7 +1,8 @@
 """[CLS] attention under masks: observers that reduce it during a sweep to a few quantities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -28,8 +29,11 @@ class ClsAttention:
     layers: Sequence[int]
     keys: int
 
-    def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
+    def reduce(self, layer: int, rows: Tensor) -> Tensor:
         return torch.nn.functional.pad(rows, (0, self.keys - rows.shape[-1]))
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return self
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ class ClsAttentionChange:
     token_kinds: Sequence[np.ndarray]
     unmasked: np.ndarray
 
-    def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
+    def reduce(self, layer: int, rows: Tensor) -> Tensor:
         """Quantities [state, pair, head, quantity] of rows [state, pair, head, key]."""
         keys = rows.shape[-1]
         rows = rows.double()
-        before = torch.from_numpy(self.unmasked[pairs, self.layers.index(layer), :, :keys]).to(rows)
-        kinds = np.stack([self.token_kinds[pair] for pair in pairs])  # [pair, key]
+        before = torch.from_numpy(self.unmasked[:, self.layers.index(layer), :, :keys]).to(rows)
+        kinds = np.stack(self.token_kinds)  # [pair, key]
         weights = torch.from_numpy(kinds[..., None] == np.arange(4)).to(rows)
         matched, other, sep, cls = torch.einsum("sphk,pkc->sphc", rows, weights).unbind(-1)
         both = (kinds == MATCHED).any(axis=1) & (kinds == OTHER).any(axis=1)
@@ -76,6 +80,9 @@ class ClsAttentionChange:
         }
         quantities |= {name: torch.where(defined, quantities[name], torch.nan) for name in TERM_QUANTITIES}
         return torch.stack([quantities[name] for name in QUANTITIES], dim=-1)
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return replace(self, token_kinds=[self.token_kinds[pair] for pair in pairs], unmasked=self.unmasked[pairs])
 
 
 def _entropy_bits(rows: Tensor) -> Tensor:

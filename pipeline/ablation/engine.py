@@ -1,8 +1,9 @@
 """The ablation engine: exact evaluation of many masks, as a prefix tree whose common first layers are computed once."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from tqdm import tqdm
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.sweep_cache import SweepCache
+from pipeline.ablation.work_units import Observer, Replacement, Sweep, Treatments, UnitPlace, WorkUnit
+from pipeline.ablation.workers import THIS_PROCESS, Arrays, Workers
 from pipeline.models.tokenization import EncodedPairs
 
 
@@ -53,51 +56,27 @@ class StateNode:
     children: list[PrefixNode]
 
 
-@dataclass(frozen=True)
-class _Treatments:
-    """Treatments of all heads, [row, layer, head] each: multipliers float32, sources int, cls_only bool.
-
-    neurons: which neurons are kept, bool [row, layer, neuron]; none are named where all are, [row, layer, 0].
-    """
-
-    multipliers: np.ndarray
-    sources: np.ndarray
-    cls_only: np.ndarray
-    neurons: np.ndarray
-
-    def layer(self, members: np.ndarray, layer: int) -> np.ndarray:
-        """What decides a layer's output, float [member, quantity]."""
-        return np.concatenate(
-            [part[members, layer] for part in (self.multipliers, self.sources, self.cls_only)], axis=1
-        )
+@lru_cache(maxsize=1)  # a sweep's units follow each other
+def build_prefix_tree(treatments: Treatments) -> StateNode:
+    """Build the prefix tree of rows, each a treatment of all heads and neurons; the root is before the first layer."""
+    members = np.arange(len(treatments))
+    return StateNode(members, np.empty(0, dtype=np.int64), _children(treatments, treatments.ranks(), members, 0))
 
 
-def build_prefix_tree(
-    multipliers: np.ndarray, sources: np.ndarray, cls_only: np.ndarray, neurons: np.ndarray
-) -> StateNode:
-    """Build the prefix tree of rows, each a treatment of all heads and neurons; the root stands before the first layer.
-
-    Args:
-        multipliers: of the heads' outputs, float32 [row, layer, head].
-        sources: int [row, layer, head].
-        cls_only: bool [row, layer, head]; it makes no difference where a head keeps its output.
-        neurons: which are kept, bool [row, layer, neuron]; [row, layer, 0] where all are.
-    """
-    members = np.arange(len(multipliers))
-    treatments = _Treatments(multipliers, sources, cls_only & (multipliers != 1), neurons)
-    return StateNode(members, np.empty(0, dtype=np.int64), _children(treatments, members, 0))
-
-
-def _children(treatments: _Treatments, members: np.ndarray, layer: int) -> list[PrefixNode]:
+def _children(treatments: Treatments, ranks: np.ndarray, members: np.ndarray, layer: int) -> list[PrefixNode]:
     if layer == treatments.multipliers.shape[1]:
         return []
     nodes = []
-    for alike in _alike(treatments.layer(members, layer), members):
+    for alike in _alike(ranks[layer, 0], members):
         member = alike[0]
         heads = np.flatnonzero(treatments.multipliers[member, layer] != 1)
         states = [
-            StateNode(same, np.flatnonzero(~treatments.neurons[same[0], layer]), _children(treatments, same, layer + 1))
-            for same in _alike(treatments.neurons[alike, layer], alike)
+            StateNode(
+                members=same,
+                removed=np.flatnonzero(~treatments.neurons[same[0], layer]),
+                children=_children(treatments, ranks, same, layer + 1),
+            )
+            for same in _alike(ranks[layer, 1], alike)
         ]
         nodes.append(
             PrefixNode(
@@ -111,11 +90,12 @@ def _children(treatments: _Treatments, members: np.ndarray, layer: int) -> list[
     return nodes
 
 
-def _alike(keys: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
-    """Members [member] parted by equal rows of their keys [member, ...], in the keys' order."""
-    _, inverse = np.unique(keys, axis=0, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    return [members[inverse == number] for number in range(inverse.max() + 1)]
+def _alike(ranks: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
+    """Members [member] parted by their ranks [row], in the ranks' order."""
+    if len(members) == 1:
+        return [members]
+    members = members[np.argsort(ranks[members], kind="stable")]
+    return np.split(members, np.flatnonzero(np.diff(ranks[members])) + 1)
 
 
 _See = Callable[[int, list[np.ndarray], Tensor], None]
@@ -219,29 +199,6 @@ class _TreeWalk:
         return lost * torch.from_numpy(child.removed).to(lost)[:, None]
 
 
-class Replacement(Protocol):
-    """Replacement of a masked head's output: mean, resample, patch."""
-
-    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        """Replacements per layer [source, pair, position, head, head_dim] (the last layer: position [CLS] suffices)."""
-        ...
-
-
-class Observer(Protocol):
-    """Reduction of the [CLS] attention rows of some layers during a sweep.
-
-    Attributes:
-        layers: observed, in the order of the resulting array [1 + mask, pair, layer, *what reduce returns].
-    """
-
-    @property
-    def layers(self) -> Sequence[int]: ...
-
-    def reduce(self, layer: int, rows: Tensor, pairs: np.ndarray) -> Tensor:
-        """Reduce a layer's rows [state, pair, head, key] to [state, pair, ...]."""
-        ...
-
-
 @dataclass(frozen=True)
 class AblationResult:
     """Logits and observations, unmasked and under every mask: row 0 is the unmasked model, row 1 + i is mask i.
@@ -281,14 +238,22 @@ class AblationEngine:
         encoder: the model, open at its heads.
         batch_tokens: tokens in one matrix product; it bounds the tensors alive, whatever the number of masks (measured
             in docs/benchmarks.md).
-        cache: where finished chunks are kept, so that a killed sweep resumes.
+        cache: where finished units are kept, so that a killed sweep resumes.
+        workers: whoever evaluates the units.
+        unit_interventions: of a unit at most.
     """
 
     encoder: AblatableEncoder
     batch_tokens: int
     cache: SweepCache | None = None
+    workers: Workers = THIS_PROCESS
+    unit_interventions: int = sys.maxsize
 
-    @torch.inference_mode()
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the encoder's weights and states."""
+        return self.encoder.layers[0].output_heads.dtype
+
     def evaluate(
         self,
         encoded: EncodedPairs,
@@ -316,6 +281,9 @@ class AblationEngine:
                 all. Not together with `cls_only`.
             unmasked_logits: row 0 where it is known, float32 [pair, output], so that it is not evaluated again. Not
                 together with an observer or a cache.
+
+        Raises:
+            InputError: the workers are lost again and again.
         """
         unmasked = np.ones((1 if unmasked_logits is None else 0, *masks.shape[1:]), dtype=np.float32)
         default = -1 if replacement is None else 0
@@ -327,23 +295,22 @@ class AblationEngine:
             cls_only = np.concatenate([cls_only[:, :-1], np.zeros_like(cls_only[:, -1:])], axis=1)
         if neurons is None:
             neurons = np.ones((*masks.shape[:2], 0), dtype=bool)
-        tree = build_prefix_tree(
-            np.concatenate([unmasked, masks]).astype(np.float32),
-            np.concatenate([np.full(unmasked.shape, default), sources]),
-            np.concatenate([np.zeros(unmasked.shape, dtype=bool), cls_only]),
-            np.concatenate([np.ones((len(unmasked), *neurons.shape[1:]), dtype=bool), neurons]),
+        multipliers = np.concatenate([unmasked, masks]).astype(np.float32)
+        cls_only = np.concatenate([np.zeros(unmasked.shape, dtype=bool), cls_only])
+        treatments = Treatments(
+            multipliers=multipliers,
+            sources=np.concatenate([np.full(unmasked.shape, default), sources]),
+            cls_only=cls_only & (multipliers != 1),
+            neurons=np.concatenate([np.ones((len(unmasked), *neurons.shape[1:]), dtype=bool), neurons]),
         )
-        results = _ResultArrays(len(tree.members), len(encoded))
-        with tqdm(total=len(encoded), desc=f"{len(masks)} masks", unit="pair", delay=5, mininterval=5) as progress:
-            for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
-                chunk = self.cache.load(number) if self.cache else None
-                if chunk is None:
-                    chunk = self._evaluate_chunk(encoded, pairs, tree, replacement, observer)
-                    if self.cache:
-                        self.cache.save(number, chunk)
-                for name, values in chunk.items():
-                    results.array(name, values.shape[2:])[:, pairs] = values
-                progress.update(len(pairs))
+        sweep = Sweep(encoded, treatments, replacement, observer)
+        results = _ResultArrays(len(treatments), len(encoded))
+        size, name = len(treatments) * len(encoded), f"{len(masks)} masks x {len(encoded)} pairs"
+        with tqdm(total=size, desc=name, unit="", unit_scale=True, delay=5, mininterval=5) as progress:
+            for place, arrays in self._evaluated(sweep):
+                for name, values in arrays.items():
+                    results.array(name, values.shape[2:])[np.ix_(place.rows, place.pairs)] = values
+                progress.update(len(place.rows) * len(place.pairs))
         logits = results.array("logits", (self.encoder.outputs,))
         if unmasked_logits is not None:
             logits = np.concatenate([unmasked_logits[None], logits])
@@ -353,33 +320,43 @@ class AblationEngine:
         """Evaluate the unmasked model only, row 0."""
         return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
-    def _evaluate_chunk(
-        self,
-        encoded: EncodedPairs,
-        pairs: np.ndarray,
-        tree: StateNode,
-        replacement: Replacement | None,
-        observer: Observer | None,
-    ) -> dict[str, np.ndarray]:
-        results = _ResultArrays(len(tree.members), len(pairs))
+    def _evaluated(self, sweep: Sweep) -> Iterator[tuple[UnitPlace, Arrays]]:
+        """Results of all units: those that the cache holds, then those that are left to evaluate."""
+        places, left = sweep.places(self.batch_tokens // 4, self.unit_interventions), []
+        for number, place in enumerate(places):
+            arrays = self.cache.load(number) if self.cache else None
+            if arrays is None:
+                left.append(number)
+            else:
+                yield place, arrays
+        for number, arrays in self.workers.evaluate(self, ((number, sweep.unit(places[number])) for number in left)):
+            if self.cache:
+                self.cache.save(number, arrays)
+            yield places[number], arrays
+
+    @torch.inference_mode()
+    def evaluate_unit(self, unit: WorkUnit) -> Arrays:
+        """Results of a unit, "logits" and what its observer kept, float32 [row, pair, ...]."""
+        results = _ResultArrays(len(unit.treatments), len(unit.encoded))
+        observer, replacement = unit.observer, unit.replacement
         layers = [] if observer is None else list(observer.layers)
 
         def see(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
             if observer is not None and layer in layers:
-                reduced = observer.reduce(layer, rows, pairs).float().cpu().numpy()
+                reduced = observer.reduce(layer, rows).float().cpu().numpy()
                 array = results.array(CLS_ATTENTION, (len(layers), *reduced.shape[2:]))
                 for state_members, values in zip(members, reduced, strict=True):
                     array[state_members, :, layers.index(layer)] = values
 
-        root = self.encoder.embed_pairs(encoded, pairs)
+        root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))
         walk = _TreeWalk(
             encoder=self.encoder,
-            replacements=[] if replacement is None else replacement.contexts(self.encoder, encoded, pairs),
+            replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),
             stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
             observed=layers,
             see=see,
         )
-        for members, states in walk.leaves(root[None], [tree]):
+        for members, states in walk.leaves(root[None], [build_prefix_tree(unit.treatments)]):
             logits = self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
             for state_members, values in zip(members, logits, strict=True):
                 results.array("logits", (self.encoder.outputs,))[state_members] = values
@@ -401,11 +378,3 @@ class _ResultArrays:
         if name not in self.arrays:
             self.arrays[name] = np.empty((self.rows, self.pairs, *shape), dtype=np.float32)
         return self.arrays[name]
-
-
-def same_length_chunks(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Chunks of pair indices [pair] of equal length, at most `max_tokens` tokens (at least one pair)."""
-    for length in np.unique(lengths):
-        pairs = np.flatnonzero(lengths == length)
-        size = max(1, max_tokens // int(length))
-        yield from (pairs[start : start + size] for start in range(0, len(pairs), size))

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.ablation.encoder import AblatableEncoder
-from pipeline.ablation.engine import AblationEngine, Replacement, same_length_chunks
+from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.work_units import Replacement, same_length_chunks
 from pipeline.models.tokenization import QUERY, SPECIAL, TITLE, EncodedPairs
 from pipeline.stats.bootstrap import sample_queries
 
@@ -42,9 +44,12 @@ class MeanAblation:
 
     means: np.ndarray
 
-    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        classes = token_classes(encoded)[encoded.positions(pairs)]  # [pair, position]
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs) -> list[Tensor]:
+        classes = token_classes(encoded).reshape(len(encoded), -1)  # [pair, position]
         return [torch.from_numpy(layer[classes]).to(encoder.device)[None] for layer in self.means]
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return self
 
 
 @torch.inference_mode()
@@ -69,14 +74,17 @@ def mean_head_outputs(encoder: AblatableEncoder, encoded: EncodedPairs, max_toke
 
 @dataclass(frozen=True)
 class ResampleAblation:
-    """Resample ablation: unmasked output on a donor pair. `donors` int64 [pair], see `draw_donors`."""
+    """Resample ablation: unmasked output on a donor pair. `donors` of each pair, see `draw_donors`."""
 
-    donors: np.ndarray
+    donors: EncodedPairs
 
-    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs) -> list[Tensor]:
         unmasked = np.ones(encoder.shape, dtype=np.float32)
-        states = encoder.embed_pairs(encoded, self.donors[pairs])
+        states = encoder.embed_pairs(self.donors, np.arange(len(self.donors)))
         return [context[None] for context in head_outputs(encoder, states, unmasked)]
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return type(self)(self.donors.take(pairs))
 
 
 def pair_layouts(encoded: EncodedPairs) -> np.ndarray:
@@ -108,10 +116,13 @@ class ActivationPatch:
 
     states: np.ndarray
 
-    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs, pairs: np.ndarray) -> list[Tensor]:
-        embedded = encoder.embed_pairs(encoded, pairs)
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs) -> list[Tensor]:
+        embedded = encoder.embed_pairs(encoded, np.arange(len(encoded)))
         by_state = [list(head_outputs(encoder, embedded, state)) for state in self.states]
         return [torch.stack(layer) for layer in zip(*by_state, strict=True)]
+
+    def take(self, pairs: np.ndarray) -> Self:
+        return self
 
 
 def pairs_with_donors(encoded: EncodedPairs, max_pairs: int, seed: int) -> np.ndarray:

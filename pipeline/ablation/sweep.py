@@ -10,11 +10,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.ablation import cls_attention, sweep_cache
 from pipeline.ablation.encoder import AblatableEncoder
-from pipeline.ablation.engine import AblationEngine, AblationResult, Observer
+from pipeline.ablation.engine import AblationEngine, AblationResult
 from pipeline.ablation.engine_check import check_engine
+from pipeline.ablation.local_workers import LocalBackend
+from pipeline.ablation.ray_workers import RayBackend
+from pipeline.ablation.work_units import Observer
+from pipeline.ablation.workers import THIS_PROCESS, ThisProcess, WorkerPool, Workers
 from pipeline.attention.head_functions import Tokens, pair_tokens
 from pipeline.core import paths
-from pipeline.core.config import Ablation, Params
+from pipeline.core.config import Ablation, Compute, Params
 from pipeline.core.schemas import Table
 from pipeline.models.checkpoints import load_tuned, pick_device
 from pipeline.models.tokenization import EncodedPairs, encode_split
@@ -27,10 +31,11 @@ AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float3
 
 @dataclass(frozen=True)
 class TunedModel:
-    """Fine-tuned model and tokenizer, with the encoder packed once for all sweeps."""
+    """Fine-tuned model and tokenizer, with the encoder packed once for all sweeps, and whoever evaluates them."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    workers: Workers = THIS_PROCESS
 
     @cached_property
     def encoder(self) -> AblatableEncoder:
@@ -95,7 +100,12 @@ class AblationTarget:
     @property
     def engine(self) -> AblationEngine:
         """Engine in float32, without a cache."""
-        return AblationEngine(self.tuned.encoder, self.settings.batch_tokens)
+        return AblationEngine(
+            encoder=self.tuned.encoder,
+            batch_tokens=self.settings.batch_tokens,
+            workers=self.tuned.workers,
+            unit_interventions=self.settings.unit_interventions,
+        )
 
     def sweep(
         self, masks: np.ndarray, stage: str, observer: Observer | None = None, neurons: np.ndarray | None = None
@@ -108,13 +118,14 @@ class AblationTarget:
         observed = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
         key = sweep_cache.sweep_key(
             model,
-            f"{settings.precision} {settings.batch_tokens} {model.device.type} {observed}",
+            f"{settings.precision} {settings.batch_tokens} {settings.unit_interventions} "
+            f"{settings.threads or torch.get_num_threads()} {model.device.type} {observed}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
             *(() if neurons is None else (neurons,)),
         )
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
             if settings.precision == "bfloat16" and neurons is None:
-                rounded = AblationEngine(self.tuned.bfloat16_encoder, settings.batch_tokens, cache)
+                rounded = replace(self.engine, encoder=self.tuned.bfloat16_encoder, cache=cache)
                 decisions = Decisions(self.measures, self.sample.query_ids)
                 result = sweep_in_bfloat16(self.engine, rounded, self.encoded, masks, decisions, observer)
                 return audit_bfloat16(self.engine, self.encoded, result, decisions, self.sample.seed)
@@ -144,7 +155,25 @@ class AblationTarget:
 
 def load_tuned_model(params: Params) -> TunedModel:
     """Load the fine-tuned model."""
-    return TunedModel(*load_tuned(paths.MODEL, pick_device(params.run.device)))
+    model, tokenizer = load_tuned(paths.MODEL, pick_device(params.run.device))
+    return TunedModel(model, tokenizer, sweep_workers(model, params.compute, params.ablation.threads))
+
+
+def sweep_workers(model: PreTrainedModel, compute: Compute, threads: int | None) -> Workers:
+    """Whoever evaluates sweeps of a model: this process, or a pool of workers, which it starts at the first sweep.
+
+    Args:
+        threads: of each; None: as many as torch has here.
+
+    Raises:
+        InputError: the backend is ray, and Ray is not installed, or no cluster answers.
+    """
+    each = threads or torch.get_num_threads()
+    if compute.backend == "ray":
+        return WorkerPool(RayBackend(model, each, compute.address), compute.workers)
+    if compute.workers > 1:
+        return WorkerPool(LocalBackend(paths.MODEL, model.device.type, each), compute.workers)
+    return ThisProcess(threads)
 
 
 def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int | None = None) -> AblationTarget:

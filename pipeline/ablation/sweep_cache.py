@@ -1,4 +1,4 @@
-"""Cache of the finished chunks of a sweep, by which a killed sweep resumes."""
+"""Cache of the finished units of a sweep, by which a killed sweep resumes."""
 
 import hashlib
 import shutil
@@ -18,12 +18,12 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class SweepCache:
-    """Chunks as files of one folder, whose name is the key of everything that decides their content."""
+    """Units' results as files of one folder, whose name is the key of everything that decides their content."""
 
     folder: Path
 
     def load(self, number: int) -> Arrays | None:
-        """The chunk's arrays if it was finished and can be read."""
+        """The unit's arrays if it was finished and can be read."""
         try:
             return read_safetensors(self._file(number))
         except InputError:  # missing, or damaged and computed again
@@ -38,7 +38,7 @@ class SweepCache:
 
 @contextmanager
 def disk_cache(folder: Path, name: str) -> Iterator[SweepCache]:
-    """Chunks in the folder's part `name`, so that none of another sweep's is taken; all go once this one is done."""
+    """Units in the folder's part `name`, so that none of another sweep's is taken; all go once this one is done."""
     yield SweepCache(folder / name)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -208,6 +208,8 @@ class Ablation(Section):
         "score_margin",
     ]
     equivalence_margin: Share
+    threads: Count | None
+    unit_interventions: Count
 
 
 class HeadAblation(Section):
@@ -259,6 +261,21 @@ class Limits(Section):
     findings: Annotated[int, Field(ge=0)]
 
 
+class Compute(Section):
+    workers: Count
+    backend: Literal["local", "ray"]
+    address: Annotated[str, Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.address is not None and self.backend != "ray":
+            raise ValueError(
+                f"address {self.address!r} is a Ray cluster's, but backend is {self.backend!r}; set "
+                "backend to ray, or address to null"
+            )
+        return self
+
+
 class Params(Section):
     run: Run
     data: Data
@@ -272,6 +289,7 @@ class Params(Section):
     group_ablation: GroupAblation
     pruning: Pruning
     report: Report
+    compute: Compute
     limits: Limits
 
     @property

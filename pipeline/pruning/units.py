@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.ablation.encoder import AblatableEncoder
-from pipeline.ablation.engine import same_length_chunks
+from pipeline.ablation.work_units import same_length_chunks
 from pipeline.models.removal import Kept
 from pipeline.models.tokenization import EncodedPairs
 

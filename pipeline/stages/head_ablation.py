@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ablation.aligned_donors import AlignedResampleAblation, draw_aligned_donors
-from pipeline.ablation.engine import Replacement
 from pipeline.ablation.head_groups import group_masks, kept_heads, single_head_groups
 from pipeline.ablation.head_importance import gradient_importance, ranking_gradient_importance
 from pipeline.ablation.patching import ResampleAblation, draw_donors, pairs_with_donors, replacement_logits
 from pipeline.ablation.sweep import AblationTarget, TunedModel, load_target, load_tuned_model
+from pipeline.ablation.work_units import Replacement
 from pipeline.analysis.ablation_effects import (
     ZERO,
     compare_ablation_types,
@@ -93,9 +93,11 @@ def _resampled(test: AblationTarget, max_pairs: int, seed: int) -> tuple[np.ndar
     if test.measures is not RANKER:
         pairs = pairs_with_donors(test.encoded, max_pairs, seed)
         if len(np.unique(test.sample.query_ids[pairs])) > 1:
-            return pairs, ResampleAblation(draw_donors(test.encoded.take(pairs), seed))
+            encoded = test.encoded.take(pairs)
+            return pairs, ResampleAblation(encoded.take(draw_donors(encoded, seed)))
     pairs = sample_queries(test.sample.query_ids, max_pairs, seed)
-    return pairs, AlignedResampleAblation(draw_aligned_donors(test.encoded.take(pairs), seed))
+    encoded = test.encoded.take(pairs)
+    return pairs, AlignedResampleAblation.among(encoded, draw_aligned_donors(encoded, seed))
 
 
 def _importance(dev: AblationTarget) -> np.ndarray:

@@ -24,6 +24,7 @@ from pipeline.tables.prepare import SPLIT_TABLES, UNLABELLED
 from tests.support.builders import (
     CPU,
     colour_pairs,
+    file_hashes,
     params_with,
     random_classifier,
     random_pairs,
@@ -45,7 +46,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tuned(random_classifier("bert"), tiny_tokenizer(), paths.MODEL)
 
 
-def run(unlabelled: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
+def run(unlabelled: pd.DataFrame, max_pairs: int, **changes: int) -> pd.DataFrame:
     """unlabelled_heads.csv, the stage run on these pairs without grades."""
     UNLABELLED.write(unlabelled)
     params = params_with(
@@ -56,6 +57,7 @@ def run(unlabelled: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
         model__max_length=32,
         head_ablation={"max_pairs": max_pairs, "mean_resample_pairs": 10},
         group_ablation__max_pairs=20,
+        **changes,
     )
     run_stage(head_ablation, params)
     return UNLABELLED_HEADS["grader"].read()
@@ -86,6 +88,16 @@ def test_as_many_pairs_without_grades_are_masked_as_the_cap_allows():
     np.testing.assert_allclose(masked, masked.round(), atol=1e-3)
     assert masked.round().max() > 0
     assert len(UNLABELLED.read()) == PAIRS
+
+
+@pytest.mark.slow  # each worker imports torch and transformers
+def test_two_workers_write_the_same_bytes_as_one():
+    written = []
+    for workers in (1, 2):
+        run(MORE, PAIRS, compute__workers=workers, ablation__threads=1, ablation__unit_interventions=3)
+        written.append(file_hashes(Path("reports"), Path("data/ablation")))
+    assert written[0] == written[1]
+    assert "data/ablation/heads.safetensors" in written[0]
 
 
 def test_without_such_pairs_the_table_is_there_and_empty():

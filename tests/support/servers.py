@@ -17,12 +17,17 @@ from urllib.request import urlopen
 Refuse = Callable[[str, str, int], int | None]  # method, path and length of a request -> the status it is refused with
 
 
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def mlflow_server(folder: Path, *options: str) -> Iterator[int]:
     """The port of a server on the database in `folder`."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", *options]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

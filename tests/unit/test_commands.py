@@ -1,5 +1,6 @@
 """What the commands say of themselves, and of what a stage wrote."""
 
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import yaml
 
 from pipeline.__main__ import STAGES
 from pipeline.core import paths
+from pipeline.stages import prepare
 from tests.support.shell import REPOSITORY, limited_command
 
 COMMANDS = ("pipeline", "pipeline.compare", "pipeline.rerun", "pipeline.export", "pipeline.pruning_study")
@@ -43,3 +45,14 @@ def test_a_stage_names_the_files_it_wrote(tmp_path, monkeypatch, capsys):
     assert set(said.removeprefix("prepare: wrote ").split(", ")) == {
         str(path) for path in (paths.TRAIN, paths.DEV, paths.TEST, paths.REJECTED, paths.stage_metrics("prepare"))
     }
+
+
+def test_a_stage_that_is_interrupted_says_so_in_one_line(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / paths.PARAMS, paths.PARAMS)
+    monkeypatch.setattr(prepare, "main", interrupted)
+    assert limited_command(monkeypatch, "prepare") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "prepare: interrupted; dvc repro goes on where it was"

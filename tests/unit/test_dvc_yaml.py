@@ -32,6 +32,9 @@ PLUMBING = {
 }
 
 
+COMPUTE = "compute"  # a section that changes no byte of an output: tests/unit/ablation/test_workers.py
+
+
 def module_file(name: str) -> Path | None:
     """The file of a dotted module name of this project, None for anything else."""
     path = Path(*name.split("."))
@@ -128,9 +131,22 @@ def test_a_stage_depends_on_the_locks_of_the_packages_that_can_change_its_output
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "publish"])
 def test_params_that_a_stage_reads_are_declared(stage):
     declared = DECLARED[stage]["params"]
-    for chain in params_read(stage):
+    for chain in params_read(stage) - {COMPUTE}:
         covered = any(chain == key or chain.startswith(f"{key}.") or key.startswith(f"{chain}.") for key in declared)
         assert covered, f"{stage} reads params.{chain}, which dvc.yaml does not declare for it"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_runs_again_for_another_number_of_workers(stage):
+    assert not [key for key in DECLARED[stage].get("params", []) if key.split(".")[0] == COMPUTE]
+
+
+def test_what_sweeps_depend_on_besides_is_read_below_other_sections():
+    """Threads and units change last bits: the stages that sweep depend on them."""
+    for stage in ("head_ablation", "group_ablation", "dependency", "pruning"):
+        assert COMPUTE in params_read(stage)
+        declared = {"ablation.threads", "ablation.unit_interventions"} & set(DECLARED[stage]["params"])
+        assert len(declared) == 2 or "ablation" in DECLARED[stage]["params"]
 
 
 def test_the_closure_sees_imports_inside_functions_and_through_packages():

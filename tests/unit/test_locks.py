@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.shell import REPOSITORY
 
-GROUPS = ("torch", "compute", "report", "operations", "export", "tools")
+GROUPS = ("torch", "compute", "report", "operations", "export", "tools", "cluster")
 PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)", re.MULTILINE)
 
 
@@ -44,6 +44,11 @@ def test_only_the_lock_of_torch_has_no_hashes_and_names_packages_for_cuda():
         assert all("--hash=sha256:" in block for block in blocks if block), group
         assert not [name for name in pins(group) if name.startswith(("nvidia-", "cuda-", "triton"))]
     assert any(name.startswith("nvidia-") for name in pins("torch"))
+
+
+def test_set_up_installs_all_locks_but_that_of_clusters():
+    script = (REPOSITORY / "locks" / "install.sh").read_text(encoding="utf-8")
+    assert [group for group in GROUPS if f"locks/{group}.lock" not in script] == ["cluster"]
 
 
 def install(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

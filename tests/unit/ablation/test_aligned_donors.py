@@ -60,7 +60,7 @@ def test_outputs_are_the_donors_at_the_aligned_positions(config):
     pairs, keep = random_pairs([8, 8, 13, 9, 20, 8], seed=4), np.ones((LAYERS, HEADS))
     donors = draw_aligned_donors(pairs, seed=0)
     engine = ablation_engine(model, 100)
-    found = engine.evaluate(pairs, MASKS, replacement=AlignedResampleAblation(donors)).masked_logits
+    found = engine.evaluate(pairs, MASKS, replacement=AlignedResampleAblation.among(pairs, donors)).masked_logits
     for pair, donor in enumerate(donors.pairs):
         values = reference_contexts(model, pairs, int(donor), keep)[:, positions(pairs, donors, pair)]
         for mask, logits in zip(MASKS, found, strict=True):
@@ -70,7 +70,10 @@ def test_outputs_are_the_donors_at_the_aligned_positions(config):
 def test_among_pairs_of_one_layout_both_kinds_of_donor_are_the_same():
     model, pairs = random_classifier("bert", LAYERS, HEADS), random_pairs([4] * 5)
     engine = ablation_engine(model, 100)
-    resamples = ResampleAblation(draw_donors(pairs, 1)), AlignedResampleAblation(draw_aligned_donors(pairs, 1))
+    resamples = (
+        ResampleAblation(pairs.take(draw_donors(pairs, 1))),
+        AlignedResampleAblation.among(pairs, draw_aligned_donors(pairs, 1)),
+    )
     same, aligned = (replacement_logits(engine, pairs, pairs, MASKS, resample) for resample in resamples)
     for name in ("mean", "resample"):
         np.testing.assert_allclose(same[name], aligned[name], atol=1e-6)

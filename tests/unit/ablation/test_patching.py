@@ -75,7 +75,9 @@ def test_resample_takes_the_donors_clean_output(model):
     assert len(known)
     masks = random_masks(2, 7)
     safe = np.where(donors >= 0, donors, np.arange(len(pairs)))
-    found = ablation_engine(model, 300).evaluate(pairs, masks, replacement=ResampleAblation(safe)).masked_logits
+    found = (
+        ablation_engine(model, 300).evaluate(pairs, masks, replacement=ResampleAblation(pairs.take(safe))).masked_logits
+    )
     for pair in known:
         values = reference_contexts(model, pairs, int(donors[pair]), KEEP)
         for mask, logits in zip(masks, found, strict=True):

@@ -1,0 +1,160 @@
+"""Work units of a sweep: chunks of pairs x runs of interventions, cut alike whoever evaluates them."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, Self
+
+import numpy as np
+from torch import Tensor
+
+from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.models.tokenization import EncodedPairs
+
+
+@dataclass(frozen=True, eq=False)
+class Treatments:
+    """Treatments of all heads and neurons, a row each; equal where all rows are.
+
+    Attributes:
+        multipliers: of the heads' outputs, float32 [row, layer, head].
+        sources: which of the replacement's sources gives what is taken away, -1 for none, int [row, layer, head].
+        cls_only: whether a head is treated at [CLS] alone, bool [row, layer, head]; False where it keeps its output.
+        neurons: which are kept, bool [row, layer, neuron]; none are named where all are, [row, layer, 0].
+    """
+
+    multipliers: np.ndarray
+    sources: np.ndarray
+    cls_only: np.ndarray
+    neurons: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.multipliers)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Treatments) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Some of the rows, in this order."""
+        return type(self)(self.multipliers[rows], self.sources[rows], self.cls_only[rows], self.neurons[rows])
+
+    def ranks(self) -> np.ndarray:
+        """Ranks among the rows' treatments of a layer's heads, then of its neurons, int64 [layer, 2, row]."""
+        layers = range(self.multipliers.shape[1])
+        return np.array([[_ranks(self._heads(layer)), _ranks(self.neurons[:, layer])] for layer in layers])
+
+    def prefix_order(self) -> np.ndarray:
+        """Row numbers in the order of the prefix tree's leaves, int64 [row]: neighbours share their first layers."""
+        return np.lexsort(self.ranks().reshape(-1, len(self))[::-1])
+
+    def _heads(self, layer: int) -> np.ndarray:
+        """What decides the output of a layer's heads, float [row, quantity]."""
+        return np.concatenate([part[:, layer] for part in (self.multipliers, self.sources, self.cls_only)], axis=1)
+
+    @cached_property
+    def _digest(self) -> bytes:
+        digest = hashlib.sha256()
+        for array in (self.multipliers, self.sources, self.cls_only, self.neurons):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.digest()
+
+
+def _ranks(keys: np.ndarray) -> np.ndarray:
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+class Replacement(Protocol):
+    """Replacement of a masked head's output: mean, resample, patch."""
+
+    def contexts(self, encoder: AblatableEncoder, encoded: EncodedPairs) -> list[Tensor]:
+        """Replacements of equally long pairs per layer [source, pair, position, head, head_dim].
+
+        Of the last layer position [CLS] suffices.
+        """
+        ...
+
+    def take(self, pairs: np.ndarray) -> Self:
+        """The replacement on some of the pairs."""
+        ...
+
+
+class Observer(Protocol):
+    """Reduction of the [CLS] attention rows of some layers during a sweep.
+
+    Attributes:
+        layers: observed, in the order of the resulting array [1 + mask, pair, layer, *what reduce returns].
+    """
+
+    @property
+    def layers(self) -> Sequence[int]: ...
+
+    def reduce(self, layer: int, rows: Tensor) -> Tensor:
+        """Reduce a layer's rows [state, pair, head, key] of equally long pairs to [state, pair, ...]."""
+        ...
+
+    def take(self, pairs: np.ndarray) -> Self:
+        """The observer of some of the pairs."""
+        ...
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Pairs of one length x interventions: all that a worker needs besides the model, and nothing of other units."""
+
+    encoded: EncodedPairs
+    treatments: Treatments
+    replacement: Replacement | None
+    observer: Observer | None
+
+
+@dataclass(frozen=True)
+class UnitPlace:
+    """Place of a unit's results in those of its sweep: `rows` int64 [row] x `pairs` int64 [pair]."""
+
+    rows: np.ndarray
+    pairs: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All interventions on all pairs."""
+
+    encoded: EncodedPairs
+    treatments: Treatments
+    replacement: Replacement | None
+    observer: Observer | None
+
+    def places(self, chunk_tokens: int, interventions: int) -> list[UnitPlace]:
+        """Cut the sweep into units: the same whatever computes them, so that they and their results are.
+
+        Args:
+            chunk_tokens: of a unit's pairs at most, which are of one length.
+            interventions: of a unit at most; the runs are as long as each other, and follow the prefix order.
+        """
+        runs = [np.arange(len(self.treatments))]
+        if len(self.treatments) > interventions:
+            runs = np.array_split(self.treatments.prefix_order(), -(-len(self.treatments) // interventions))
+        chunks = list(same_length_chunks(self.encoded.lengths, chunk_tokens))
+        return [UnitPlace(rows, pairs) for rows in runs for pairs in chunks]
+
+    def unit(self, place: UnitPlace) -> WorkUnit:
+        """The unit at a place."""
+        return WorkUnit(
+            encoded=self.encoded.take(place.pairs),
+            treatments=self.treatments.take(place.rows),
+            replacement=None if self.replacement is None else self.replacement.take(place.pairs),
+            observer=None if self.observer is None else self.observer.take(place.pairs),
+        )
+
+
+def same_length_chunks(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Chunks of pair indices [pair] of equal length, at most `max_tokens` tokens (at least one pair)."""
+    for length in np.unique(lengths):
+        pairs = np.flatnonzero(lengths == length)
+        size = max(1, max_tokens // int(length))
+        yield from (pairs[start : start + size] for start in range(0, len(pairs), size))
