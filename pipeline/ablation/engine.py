@@ -52,6 +52,16 @@ class StateNode:
     removed: np.ndarray
     children: list[PrefixNode]
 
+    def restricted(self, numbers: np.ndarray) -> "StateNode":
+        """The part that leads to some rows, by their new `numbers`, int [row]; -1 for a row that is left out."""
+        members = numbers[self.members]
+        children = []
+        for child in self.children:
+            states = [state.restricted(numbers) for state in child.states if (numbers[state.members] >= 0).any()]
+            if states:
+                children.append(replace(child, states=states))
+        return StateNode(members[members >= 0], self.removed, children)
+
 
 @dataclass(frozen=True)
 class _Treatments:
@@ -119,6 +129,10 @@ def _alike(keys: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
 
 
 _See = Callable[[int, list[np.ndarray], Tensor], None]
+
+
+def _overlook(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
+    """See nothing."""
 
 
 @dataclass(frozen=True)
@@ -353,6 +367,44 @@ class AblationEngine:
         """Evaluate the unmasked model only, row 0."""
         return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
+    @torch.inference_mode()
+    def evaluate_calls(self, encoded: EncodedPairs, masks: np.ndarray, calls: np.ndarray) -> np.ndarray:
+        """Evaluate single calls, a row and a pair each; those of pairs of one length share their stacks.
+
+        Args:
+            encoded: the pairs.
+            masks: as `evaluate` takes them.
+            calls: which are evaluated, bool [1 + mask, pair]; row 0 is the unmasked model.
+
+        Returns:
+            Logits float32 [call, output], in the order of ``calls.nonzero()``.
+        """
+        rows = np.concatenate([np.ones((1, *masks.shape[1:])), masks]).astype(np.float32)
+        nothing = np.zeros(rows.shape, dtype=bool)
+        tree = build_prefix_tree(rows, np.full(rows.shape, -1), nothing, nothing[..., :0])
+        numbers = np.where(calls, np.cumsum(calls).reshape(calls.shape) - 1, -1)
+        logits = np.empty((calls.sum(), self.encoder.outputs), dtype=np.float32)
+        called = np.flatnonzero(calls.any(axis=0))
+        with tqdm(total=len(called), desc=f"{len(logits)} calls", unit="pair", delay=5, mininterval=5) as progress:
+            for chunk in same_length_chunks(encoded.lengths[called], self.batch_tokens):
+                pairs = called[chunk]
+                trees = [tree.restricted(numbers[:, pair]) for pair in pairs]
+                states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
+                walk = _TreeWalk(self.encoder, [], self._stack(states), [], _overlook)
+                for members, leaves in walk.leaves(states, trees):
+                    for numbers_of_state, values in zip(members, self._classify(leaves), strict=True):
+                        logits[numbers_of_state] = values
+                progress.update(len(pairs))
+        return logits
+
+    def _stack(self, states: Tensor) -> int:
+        """Most states [state, pair, position, d] in one matrix product."""
+        return max(1, self.batch_tokens // (states.shape[1] * states.shape[2]))
+
+    def _classify(self, states: Tensor) -> np.ndarray:
+        """Logits [state, pair, output] of the last layer's states [state, pair, position, d]."""
+        return self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
+
     def _evaluate_chunk(
         self,
         encoded: EncodedPairs,
@@ -371,17 +423,16 @@ class AblationEngine:
                 for state_members, values in zip(members, reduced, strict=True):
                     array[state_members, :, layers.index(layer)] = values
 
-        root = self.encoder.embed_pairs(encoded, pairs)
+        root = self.encoder.embed_pairs(encoded, pairs)[None]
         walk = _TreeWalk(
             encoder=self.encoder,
             replacements=[] if replacement is None else replacement.contexts(self.encoder, encoded, pairs),
-            stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
+            stack=self._stack(root),
             observed=layers,
             see=see,
         )
-        for members, states in walk.leaves(root[None], [tree]):
-            logits = self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
-            for state_members, values in zip(members, logits, strict=True):
+        for members, states in walk.leaves(root, [tree]):
+            for state_members, values in zip(members, self._classify(states), strict=True):
                 results.array("logits", (self.encoder.outputs,))[state_members] = values
         return results.arrays
 

@@ -45,26 +45,27 @@ class SelfAttention:
         return context.transpose(1, 2).reshape(*lead, N, self.heads, -1)
 
     def first_rows(self, states: Tensor) -> Tensor:
-        """Compute the attention of [CLS] over the positions, [..., position, d] -> [..., head, key]."""
+        """Compute the attention of [CLS] over the positions, [..., position, d] -> float32 [..., head, key]."""
         *lead, N, D = states.shape
         x = states.view(-1, N, D)
         q = self._by_head(self.query(x[:, :1].contiguous()), self.heads)  # [pair, head, 1, head_dim]
         scores = self._first_scores(q, x) if self.positions.in_scores else self._unformed_scores(q, x)
-        return torch.softmax(scores, dim=-1).view(*lead, self.heads, N)
+        return torch.softmax(scores, dim=-1, dtype=torch.float32).view(*lead, self.heads, N)
 
     def read_first(self, states: Tensor, rows: Tensor) -> Tensor:
         """Compute the contexts of [CLS] alone, [..., 1, head, head_dim], from its attention `rows` [..., head, key].
 
         Values need not be formed: a mean of W x is W of the mean.
         """
-        context = torch.einsum("...hd,hcd->...hc", rows @ states, self.value_weight) + self.value_bias
+        context = torch.einsum("...hd,hcd->...hc", rows.to(states) @ states, self.value_weight) + self.value_bias
         return context.unsqueeze(-3)
 
     def _products(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Contexts [pair, head, position, head_dim] as plain products, the maps formed."""
         q, k = self.positions.turn(q.contiguous()), self.positions.turn(k.contiguous())
         scores = _scaled(q, k, self._scale(q), self.positions.bias(q, k))
-        context = torch.softmax(scores, dim=-1) @ v.flatten(0, 1)
+        maps = torch.softmax(scores, dim=-1, dtype=torch.float32)
+        context = maps.to(v) @ v.flatten(0, 1)
         return context.unflatten(0, (-1, self.heads))
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
