@@ -352,7 +352,8 @@ class AblationEngine:
             for number, pairs in enumerate(same_length_chunks(encoded.lengths, self.batch_tokens // 4)):
                 chunk = self.cache.load(number) if self.cache else None
                 if chunk is None:
-                    chunk = self._evaluate_chunk(encoded, pairs, tree, replacement, observer)
+                    with self.encoder.precision.products():
+                        chunk = self._evaluate_chunk(encoded, pairs, tree, replacement, observer)
                     if self.cache:
                         self.cache.save(number, chunk)
                 for name, values in chunk.items():
@@ -391,9 +392,10 @@ class AblationEngine:
                 trees = [tree.restricted(numbers[:, pair]) for pair in pairs]
                 states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
                 walk = _TreeWalk(self.encoder, [], self._stack(states), [], _overlook)
-                for members, leaves in walk.leaves(states, trees):
-                    for numbers_of_state, values in zip(members, self._classify(leaves), strict=True):
-                        logits[numbers_of_state] = values
+                with self.encoder.precision.products():
+                    for members, leaves in walk.leaves(states, trees):
+                        for calls_of_state, values in zip(members, self._classify(leaves), strict=True):
+                            logits[calls_of_state] = values
                 progress.update(len(pairs))
         return logits
 

@@ -22,6 +22,7 @@ from transformers import (
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.precision import FLOAT32, Precision
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import Loaded, load_before
 from pipeline.models.inference import predict
@@ -50,8 +51,8 @@ def tiny_params(name: str = str(CHECKPOINT), **changes: Any) -> Params:
     return params_with(**{"model__name": name, "model__max_length": 32, "model__scratch": SCRATCH, **changes})
 
 
-def ablation_engine(model: PreTrainedModel, batch_tokens: int, dtype: torch.dtype = torch.float32) -> AblationEngine:
-    return AblationEngine(AblatableEncoder.from_pretrained_model(model, dtype), batch_tokens)
+def ablation_engine(model: PreTrainedModel, batch_tokens: int, precision: Precision = FLOAT32) -> AblationEngine:
+    return AblationEngine(AblatableEncoder.from_pretrained_model(model, precision), batch_tokens)
 
 
 def load_tiny(name: str = str(CHECKPOINT), **changes: Any) -> Loaded:
