@@ -117,10 +117,16 @@ class EncoderLayer:
         """Compute the output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
         return self.output.add(context.flatten(-2), residual)
 
-    def take_out(self, projected: Tensor, lost: Tensor, heads: np.ndarray) -> None:
-        """Subtract, in place, contexts `lost` [..., touched, head_dim] of these heads from `projected` [..., d]."""
-        weight = self.output_heads[heads].flatten(0, 1)
-        projected.view(-1, projected.shape[-1]).addmm_(lost.flatten(-2).flatten(0, -2), weight, alpha=-1)
+    def take_out(self, projected: Tensor, lost: Tensor, heads: Tensor) -> None:
+        """Subtract, in place, contexts of some heads from `projected` [child, ..., d].
+
+        Args:
+            lost: the contexts, [child, touched, ..., head_dim].
+            heads: of each child, int64 [child, touched].
+        """
+        weights = self.output_heads[heads].flatten(1, 2)  # [child, touched * head_dim, d]
+        rows = lost.flatten(2, -2).transpose(1, 2).flatten(2)  # [child, row, touched * head_dim]
+        projected.view(len(heads), -1, projected.shape[-1]).baddbmm_(rows, weights, alpha=-1)
 
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and their sum, for `finish`."""

@@ -212,25 +212,47 @@ class _TreeWalk:
     def _treated(self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]) -> Tensor:
         """Projected contexts of the children [child, pair, position, d].
 
-        What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
+        What children's heads lose is taken out of their parents' projected contexts, rank head_dim for each head, in
+        one product for all children that lose as many.
         """
-        treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
-        for projection, (parent, child) in zip(treated, piece, strict=True):
-            if len(child.heads):
-                lost = self._loss(layer, context[parent], child)
-                self.encoder.layers[layer].take_out(projection, lost, child.heads)
+        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
+        treated = projected[parents]
+        touched = np.array([len(child.heads) for _, child in piece])
+        for count in np.unique(touched[touched > 0]):
+            numbers = np.flatnonzero(touched == count)
+            children, alike = [piece[number][1] for number in numbers], torch.from_numpy(numbers).to(parents)
+            heads = _stacked([child.heads for child in children], parents.device)
+            lost = self._loss(layer, context, parents[alike], heads, children)
+            if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
+                self.encoder.layers[layer].take_out(treated[numbers[0] : numbers[-1] + 1], lost, heads)
+            else:
+                part = treated[alike]
+                self.encoder.layers[layer].take_out(part, lost, heads)
+                treated[alike] = part
         return treated
 
-    def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
-        """Part of the contexts of its touched heads that the child removes, [pair, position, head, head_dim]."""
-        lost = context[:, :, child.heads]
-        for number in np.flatnonzero(child.sources >= 0):
-            lost[:, :, number] -= self.replacements[layer][
-                child.sources[number], :, : lost.shape[1], child.heads[number]
-            ]
-        if child.cls_only.any():
-            lost[:, 1:, child.cls_only] = 0
-        return lost * torch.from_numpy(child.removed).to(lost)[:, None]
+    def _loss(
+        self, layer: int, context: Tensor, parents: Tensor, heads: Tensor, children: Sequence[PrefixNode]
+    ) -> Tensor:
+        """Part of the contexts of their heads that children remove, [child, touched, pair, position, head_dim].
+
+        Args:
+            parents: [child].
+            heads: that the children touch, as many each, [child, touched].
+        """
+        lost = context[parents[:, None], :, :, heads]
+        sources = _stacked([child.sources for child in children], lost.device)
+        if (sources >= 0).any():
+            given = self.replacements[layer][sources.clamp(min=0), :, : lost.shape[3], heads]
+            lost -= given * (sources >= 0)[..., None, None, None]
+        cls_only = _stacked([child.cls_only for child in children], lost.device)
+        if cls_only.any():
+            lost[:, :, :, 1:] *= ~cls_only[..., None, None, None]
+        return lost * _stacked([child.removed for child in children], lost.device).to(lost)[..., None, None, None]
+
+
+def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(device)
 
 
 class Replacement(Protocol):
