@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pipeline.ablation.linear import Activation, LayerNorm, Linear, pack_linear
-from pipeline.ablation.self_attention import SelfAttention
+from pipeline.ablation.precision import FLOAT32, Precision
+from pipeline.ablation.self_attention import SelfAttention, fused_from
 from pipeline.models.checkpoint_config import check_family
 from pipeline.models.families import Family, LayerModules, family_of
 from pipeline.models.positions import EmbeddedPositions
@@ -116,10 +117,16 @@ class EncoderLayer:
         """Compute the output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
         return self.output.add(context.flatten(-2), residual)
 
-    def take_out(self, projected: Tensor, lost: Tensor, heads: np.ndarray) -> None:
-        """Subtract, in place, contexts `lost` [..., touched, head_dim] of these heads from `projected` [..., d]."""
-        weight = self.output_heads[heads].flatten(0, 1)
-        projected.view(-1, projected.shape[-1]).addmm_(lost.flatten(-2).flatten(0, -2), weight, alpha=-1)
+    def take_out(self, projected: Tensor, lost: Tensor, heads: Tensor) -> None:
+        """Subtract, in place, contexts of some heads from `projected` [child, ..., d].
+
+        Args:
+            lost: the contexts, [child, touched, ..., head_dim].
+            heads: of each child, int64 [child, touched].
+        """
+        weights = self.output_heads[heads].flatten(1, 2)  # [child, touched * head_dim, d]
+        rows = lost.flatten(2, -2).transpose(1, 2).flatten(2)  # [child, row, touched * head_dim]
+        projected.view(len(heads), -1, projected.shape[-1]).baddbmm_(rows, weights, alpha=-1)
 
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and their sum, for `finish`."""
@@ -160,6 +167,7 @@ class AblatableEncoder:
         classify: logits [row, output] of the last layer's output [row, position, d].
         device: where the weights are.
         outputs: number of logits.
+        precision: of the layers' products.
     """
 
     embed: Callable[[Tensor, Tensor], Tensor]
@@ -168,10 +176,11 @@ class AblatableEncoder:
     classify: Callable[[Tensor], Tensor]
     device: torch.device
     outputs: int
+    precision: Precision
 
     @classmethod
-    def from_pretrained_model(cls, model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> Self:
-        """The model's encoder in `dtype`; embeddings and what reads the last states stay the model's, in float32.
+    def from_pretrained_model(cls, model: PreTrainedModel, precision: Precision = FLOAT32) -> Self:
+        """The model's encoder in `precision`; embeddings and what reads the last states keep the model's weights.
 
         Packing copies the weights: one encoder serves all sweeps of a model.
 
@@ -184,14 +193,14 @@ class AblatableEncoder:
         final_norm = family.final_norm(model)
 
         def embed(ids: Tensor, types: Tensor) -> Tensor:
-            return family.embed(model, ids, types).to(dtype)
+            return family.embed(model, ids, types).to(precision.dtype)
 
         def classify(states: Tensor) -> Tensor:
             return family.classify(model, pool(final_norm(states.float())))
 
         parts = zip(family.layers(model), family.positions(model), strict=True)
-        layers = [_encoder_layer(model, family, *part, dtype) for part in parts]
-        return cls(embed, layers, pool is _first, classify, model.device, family.outputs(model))
+        layers = [_encoder_layer(model, family, *part, precision) for part in parts]
+        return cls(embed, layers, pool is _first, classify, model.device, family.outputs(model), precision)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -218,14 +227,14 @@ def _mean(states: Tensor) -> Tensor:
 
 
 def _encoder_layer(
-    model: PreTrainedModel, family: Family, modules: LayerModules, positions: EmbeddedPositions, dtype: torch.dtype
+    model: PreTrainedModel, family: Family, modules: LayerModules, positions: EmbeddedPositions, precision: Precision
 ) -> EncoderLayer:
-    heads, hidden_act = model.config.num_attention_heads, family.hidden_act(model.config)
+    dtype, heads, hidden_act = precision.dtype, model.config.num_attention_heads, family.hidden_act(model.config)
     norm = modules.attention_norm if family.norms_before else nn.Identity()
     feed_forward = _norms_before if family.norms_before else _norms_behind
     return EncoderLayer(
         norm=_norm(norm, dtype),
-        attention=_self_attention(modules, positions, heads, dtype),
+        attention=_self_attention(modules, positions, heads, precision),
         output=_linear(modules.output, dtype),
         output_heads=modules.output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1)),
         feed_forward=feed_forward(modules, hidden_act, dtype),
@@ -233,8 +242,9 @@ def _encoder_layer(
 
 
 def _self_attention(
-    modules: LayerModules, positions: EmbeddedPositions, heads: int, dtype: torch.dtype
+    modules: LayerModules, positions: EmbeddedPositions, heads: int, precision: Precision
 ) -> SelfAttention:
+    dtype = precision.dtype
     weights, biases = ([_cast(part, dtype) for part in parts] for parts in modules.query_key_value())
     query, key, value = weights
     bias = value.new_zeros(len(value)) if biases[2] is None else biases[2]
@@ -247,6 +257,7 @@ def _self_attention(
         key_weight=key.unflatten(0, (heads, -1)),
         value_weight=value.unflatten(0, (heads, -1)),
         value_bias=bias.unflatten(0, (heads, -1)),
+        fused_from=fused_from(value.device, precision),
     )
 
 

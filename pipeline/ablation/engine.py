@@ -11,8 +11,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.ablation.precision import Precision
 from pipeline.ablation.sweep_cache import SweepCache
-from pipeline.ablation.work_units import Observer, Replacement, Sweep, Treatments, UnitPlace, WorkUnit
+from pipeline.ablation.work_units import (
+    Observer,
+    Replacement,
+    Sweep,
+    Treatments,
+    UnitPlace,
+    WorkUnit,
+    same_length_chunks,
+)
 from pipeline.ablation.workers import THIS_PROCESS, Arrays, Workers
 from pipeline.models.tokenization import EncodedPairs
 
@@ -54,6 +63,16 @@ class StateNode:
     members: np.ndarray
     removed: np.ndarray
     children: list[PrefixNode]
+
+    def restricted(self, numbers: np.ndarray) -> "StateNode":
+        """The part that leads to some rows, by their new `numbers`, int [row]; -1 for a row that is left out."""
+        members = numbers[self.members]
+        children = []
+        for child in self.children:
+            states = [state.restricted(numbers) for state in child.states if (numbers[state.members] >= 0).any()]
+            if states:
+                children.append(replace(child, states=states))
+        return StateNode(members[members >= 0], self.removed, children)
 
 
 @lru_cache(maxsize=1)  # a sweep's units follow each other
@@ -99,6 +118,10 @@ def _alike(ranks: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
 
 
 _See = Callable[[int, list[np.ndarray], Tensor], None]
+
+
+def _overlook(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
+    """See nothing."""
 
 
 @dataclass(frozen=True)
@@ -178,25 +201,47 @@ class _TreeWalk:
     def _treated(self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]) -> Tensor:
         """Projected contexts of the children [child, pair, position, d].
 
-        What a child's heads lose is taken out of its parent's projected contexts, rank head_dim for each head.
+        What children's heads lose is taken out of their parents' projected contexts, rank head_dim for each head, in
+        one product for all children that lose as many.
         """
-        treated = projected[torch.tensor([parent for parent, _ in piece], device=projected.device)]
-        for projection, (parent, child) in zip(treated, piece, strict=True):
-            if len(child.heads):
-                lost = self._loss(layer, context[parent], child)
-                self.encoder.layers[layer].take_out(projection, lost, child.heads)
+        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
+        treated = projected[parents]
+        touched = np.array([len(child.heads) for _, child in piece])
+        for count in np.unique(touched[touched > 0]):
+            numbers = np.flatnonzero(touched == count)
+            children, alike = [piece[number][1] for number in numbers], torch.from_numpy(numbers).to(parents)
+            heads = _stacked([child.heads for child in children], parents.device)
+            lost = self._loss(layer, context, parents[alike], heads, children)
+            if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
+                self.encoder.layers[layer].take_out(treated[numbers[0] : numbers[-1] + 1], lost, heads)
+            else:
+                part = treated[alike]
+                self.encoder.layers[layer].take_out(part, lost, heads)
+                treated[alike] = part
         return treated
 
-    def _loss(self, layer: int, context: Tensor, child: PrefixNode) -> Tensor:
-        """Part of the contexts of its touched heads that the child removes, [pair, position, head, head_dim]."""
-        lost = context[:, :, child.heads]
-        for number in np.flatnonzero(child.sources >= 0):
-            lost[:, :, number] -= self.replacements[layer][
-                child.sources[number], :, : lost.shape[1], child.heads[number]
-            ]
-        if child.cls_only.any():
-            lost[:, 1:, child.cls_only] = 0
-        return lost * torch.from_numpy(child.removed).to(lost)[:, None]
+    def _loss(
+        self, layer: int, context: Tensor, parents: Tensor, heads: Tensor, children: Sequence[PrefixNode]
+    ) -> Tensor:
+        """Part of the contexts of their heads that children remove, [child, touched, pair, position, head_dim].
+
+        Args:
+            parents: [child].
+            heads: that the children touch, as many each, [child, touched].
+        """
+        lost = context[parents[:, None], :, :, heads]
+        sources = _stacked([child.sources for child in children], lost.device)
+        if (sources >= 0).any():
+            given = self.replacements[layer][sources.clamp(min=0), :, : lost.shape[3], heads]
+            lost -= given * (sources >= 0)[..., None, None, None]
+        cls_only = _stacked([child.cls_only for child in children], lost.device)
+        if cls_only.any():
+            lost[:, :, :, 1:] *= ~cls_only[..., None, None, None]
+        return lost * _stacked([child.removed for child in children], lost.device).to(lost)[..., None, None, None]
+
+
+def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(device)
 
 
 @dataclass(frozen=True)
@@ -250,9 +295,9 @@ class AblationEngine:
     unit_interventions: int = sys.maxsize
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Type of the encoder's weights and states."""
-        return self.encoder.layers[0].output_heads.dtype
+    def precision(self) -> Precision:
+        """The encoder's."""
+        return self.encoder.precision
 
     def evaluate(
         self,
@@ -320,6 +365,44 @@ class AblationEngine:
         """Evaluate the unmasked model only, row 0."""
         return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
+    @torch.inference_mode()
+    def evaluate_calls(self, encoded: EncodedPairs, masks: np.ndarray, calls: np.ndarray) -> np.ndarray:
+        """Evaluate single calls, a row and a pair each; those of pairs of one length share their stacks.
+
+        Args:
+            encoded: the pairs.
+            masks: as `evaluate` takes them.
+            calls: which are evaluated, bool [1 + mask, pair]; row 0 is the unmasked model.
+
+        Returns:
+            Logits float32 [call, output], in the order of ``calls.nonzero()``.
+        """
+        rows = np.concatenate([np.ones((1, *masks.shape[1:])), masks]).astype(np.float32)
+        tree = build_prefix_tree(Treatments.of_masks(rows))
+        numbers = np.where(calls, np.cumsum(calls).reshape(calls.shape) - 1, -1)
+        logits = np.empty((calls.sum(), self.encoder.outputs), dtype=np.float32)
+        called = np.flatnonzero(calls.any(axis=0))
+        with tqdm(total=len(called), desc=f"{len(logits)} calls", unit="pair", delay=5, mininterval=5) as progress:
+            for chunk in same_length_chunks(encoded.lengths[called], self.batch_tokens):
+                pairs = called[chunk]
+                trees = [tree.restricted(numbers[:, pair]) for pair in pairs]
+                states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
+                walk = _TreeWalk(self.encoder, [], self._stack(states), [], _overlook)
+                with self.precision.products():
+                    for members, leaves in walk.leaves(states, trees):
+                        for calls_of_state, values in zip(members, self._classify(leaves), strict=True):
+                            logits[calls_of_state] = values
+                progress.update(len(pairs))
+        return logits
+
+    def _stack(self, states: Tensor) -> int:
+        """Most states [state, pair, position, d] in one matrix product."""
+        return max(1, self.batch_tokens // (states.shape[1] * states.shape[2]))
+
+    def _classify(self, states: Tensor) -> np.ndarray:
+        """Logits [state, pair, output] of the last layer's states [state, pair, position, d]."""
+        return self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
+
     def _evaluated(self, sweep: Sweep) -> Iterator[tuple[UnitPlace, Arrays]]:
         """Results of all units: those that the cache holds, then those that are left to evaluate."""
         places, left = sweep.places(self.batch_tokens // 4, self.unit_interventions), []
@@ -348,18 +431,18 @@ class AblationEngine:
                 for state_members, values in zip(members, reduced, strict=True):
                     array[state_members, :, layers.index(layer)] = values
 
-        root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))
-        walk = _TreeWalk(
-            encoder=self.encoder,
-            replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),
-            stack=max(1, self.batch_tokens // (root.shape[0] * root.shape[1])),
-            observed=layers,
-            see=see,
-        )
-        for members, states in walk.leaves(root[None], [build_prefix_tree(unit.treatments)]):
-            logits = self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
-            for state_members, values in zip(members, logits, strict=True):
-                results.array("logits", (self.encoder.outputs,))[state_members] = values
+        root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))[None]
+        with self.precision.products():
+            walk = _TreeWalk(
+                encoder=self.encoder,
+                replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),
+                stack=self._stack(root),
+                observed=layers,
+                see=see,
+            )
+            for members, states in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
+                for state_members, values in zip(members, self._classify(states), strict=True):
+                    results.array("logits", (self.encoder.outputs,))[state_members] = values
         return results.arrays
 
 

@@ -5,25 +5,32 @@ from transformers import PreTrainedModel
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
+from pipeline.ablation.precision import FLOAT32
 from pipeline.core.errors import InputError
 from pipeline.models.inference import BATCH_TOKENS, predict
 from pipeline.models.tokenization import EncodedPairs
 
 CHECKED_PAIRS = 8
-TOLERANCE = 1e-5  # of the logits' size: float32 rounds to 6e-8, and every layer adds to that
 
 
 def check_engine(engine: AblationEngine, model: PreTrainedModel, encoded: EncodedPairs) -> None:
     """Check that the engine gives the logits of the framework's forward, on a few pairs of all lengths.
 
     Raises:
-        InputError: they differ by more than TOLERANCE of their standard deviation or largest size.
+        InputError: they differ by more than the precision's share of their standard deviation or largest size.
     """
+    precision = engine.encoder.precision
     few = encoded.take(pairs_by_length(encoded.lengths, CHECKED_PAIRS))
     expected = predict(model, few, model.config.pad_token_id)
     differences = np.abs(engine.unmasked(few).unmasked_logits - expected).max(axis=1)
-    allowed = TOLERANCE * max(expected.std(), np.abs(expected).max())
+    allowed = precision.error_bound * max(expected.std(), np.abs(expected).max())
     wrong = ~(differences <= allowed)
+    if wrong.any() and precision is not FLOAT32:
+        raise InputError(
+            f"ablation.precision is {precision.name!r}: with no head masked the logits of {model.name_or_path} are up "
+            f"to {differences.max():.2g} from the framework's, where rounding explains {allowed:.2g}; set it to "
+            "'float32'"
+        )
     if wrong.any():
         lengths = ", ".join(str(length) for length in few.lengths[wrong])
         raise InputError(

@@ -1,4 +1,4 @@
-"""Sweeps of masks over the fine-tuned model on the pairs of a split, in float32 or in mixed precision."""
+"""Sweeps of masks over the fine-tuned model on the pairs of a split, in float32 or in less, close calls exact again."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine, AblationResult
 from pipeline.ablation.engine_check import check_engine
 from pipeline.ablation.local_workers import LocalBackend
+from pipeline.ablation.precision import FLOAT32, PRECISIONS, Precision
 from pipeline.ablation.ray_workers import RayBackend
 from pipeline.ablation.work_units import Observer
 from pipeline.ablation.workers import THIS_PROCESS, ThisProcess, WorkerPool, Workers
@@ -26,15 +27,16 @@ from pipeline.stats.bootstrap import QuerySample, sample_queries
 from pipeline.stats.measure_sets import MeasureSet, measure_set
 from pipeline.stats.measures import EvaluationSet
 
-AUDITED_PAIRS = 32  # pairs on which a sweep in bfloat16 is compared with float32
+AUDITED_PAIRS = 32  # pairs on which a rounded sweep is compared with float32
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """Fine-tuned model and tokenizer, with the encoder packed once for all sweeps, and whoever evaluates them."""
+    """Fine-tuned model and tokenizer, with the encoder packed once for all sweeps; their precision and workers."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    precision: Precision = FLOAT32
     workers: Workers = THIS_PROCESS
 
     @cached_property
@@ -42,8 +44,9 @@ class TunedModel:
         return AblatableEncoder.from_pretrained_model(self.model)
 
     @cached_property
-    def bfloat16_encoder(self) -> AblatableEncoder:
-        return AblatableEncoder.from_pretrained_model(self.model, torch.bfloat16)
+    def rounded_encoder(self) -> AblatableEncoder:
+        """Encoder in the sweeps' precision."""
+        return AblatableEncoder.from_pretrained_model(self.model, self.precision)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ class AblationTarget:
             unit_interventions=self.settings.unit_interventions,
         )
 
+    @property
+    def rounded_engine(self) -> AblationEngine:
+        """Engine in the sweeps' precision, without a cache."""
+        return replace(self.engine, encoder=self.tuned.rounded_encoder)
+
     def sweep(
         self, masks: np.ndarray, stage: str, observer: Observer | None = None, neurons: np.ndarray | None = None
     ) -> AblationResult:
@@ -124,11 +132,11 @@ class AblationTarget:
             *(() if neurons is None else (neurons,)),
         )
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
-            if settings.precision == "bfloat16" and neurons is None:
-                rounded = replace(self.engine, encoder=self.tuned.bfloat16_encoder, cache=cache)
+            if self.tuned.precision is not FLOAT32 and neurons is None:
+                rounded = replace(self.rounded_engine, cache=cache)
                 decisions = Decisions(self.measures, self.sample.query_ids)
-                result = sweep_in_bfloat16(self.engine, rounded, self.encoded, masks, decisions, observer)
-                return audit_bfloat16(self.engine, self.encoded, result, decisions, self.sample.seed)
+                result = rounded_sweep(self.engine, rounded, self.encoded, masks, decisions, observer)
+                return audit_rounding(self.engine, rounded, self.encoded, result, decisions, self.sample.seed)
             return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer, neurons=neurons)
 
     def observed_sweep(self, masks: np.ndarray, stage: str) -> AblationResult:
@@ -154,9 +162,11 @@ class AblationTarget:
 
 
 def load_tuned_model(params: Params) -> TunedModel:
-    """Load the fine-tuned model."""
-    model, tokenizer = load_tuned(paths.MODEL, pick_device(params.run.device))
-    return TunedModel(model, tokenizer, sweep_workers(model, params.compute, params.ablation.threads))
+    """Load the fine-tuned model. Raises InputError where the device does not have the sweeps' precision."""
+    device, precision = pick_device(params.run.device), PRECISIONS[params.ablation.precision]
+    precision.check_device(device)
+    model, tokenizer = load_tuned(paths.MODEL, device)
+    return TunedModel(model, tokenizer, precision, sweep_workers(model, params.compute, params.ablation.threads))
 
 
 def sweep_workers(model: PreTrainedModel, compute: Compute, threads: int | None) -> Workers:
@@ -180,7 +190,7 @@ def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int 
     """Load a prepared table's pairs as the target of masks, up to `max_pairs` of them by whole queries; None: all.
 
     Raises:
-        InputError: the engine does not compute what the model does on them.
+        InputError: the engine does not compute what the model does on them, or the sweeps' precision is too low.
     """
     rows = table.read()
     pairs = sample_queries(rows.query_id.to_numpy(), len(rows) if max_pairs is None else max_pairs, params.run.seed)
@@ -189,6 +199,8 @@ def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int 
     sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
     target = AblationTarget(tuned, encoded, pairs, rows, sample, measure_set(params.is_ranker), params.ablation)
     check_engine(target.engine, tuned.model, encoded)
+    if tuned.precision is not FLOAT32:
+        check_engine(target.rounded_engine, tuned.model, encoded)
     return target
 
 
@@ -213,7 +225,7 @@ class Decisions:
         return self.measures.decision_margins(logits, self.query_ids)
 
 
-def sweep_in_bfloat16(
+def rounded_sweep(
     exact: AblationEngine,
     rounded: AblationEngine,
     encoded: EncodedPairs,
@@ -221,30 +233,33 @@ def sweep_in_bfloat16(
     decisions: Decisions,
     observer: Observer | None = None,
 ) -> AblationResult:
-    """Evaluate masks [mask, layer, head] in bfloat16, and again in float32 where rounding may change a prediction.
+    """Evaluate masks [mask, layer, head] rounded, and again in float32 where rounding may change a prediction.
 
-    The result's precision_report holds
+    The result's precision_report holds, behind the precision's name,
 
-    - bfloat16_error: largest difference of a logit from float32 on the unmasked model, over all pairs.
-    - bfloat16_evaluated_again: share of (row, pair) done again in float32: those whose decision has a margin of at most
-      twice that error, since both logits, or scores, may have moved by it. What the observer kept stays rounded.
+    - error: largest difference of a logit from float32 on the unmasked model, over all pairs.
+    - evaluated_again: share of (row, pair) done again in float32: those whose decision has a margin of at most twice
+      that error, since both logits, or scores, may have moved by it. What the observer kept stays rounded.
     """
     result = rounded.evaluate(encoded, masks, observer=observer)
     logits = result.logits
     error = float(np.abs(result.unmasked_logits - exact.unmasked(encoded).unmasked_logits).max())
     close = decisions.margins(logits) <= 2 * error
-    for pair in np.flatnonzero(close.any(axis=0)):
-        rows = np.flatnonzero(close[:, pair])
-        again = exact.evaluate(encoded.take(np.array([pair])), masks[rows[rows > 0] - 1])
-        logits[rows, pair] = again.logits[-len(rows) :, 0]  # without its row 0 where the unmasked model's call is clear
-    report = {"bfloat16_error": error, "bfloat16_evaluated_again": float(close.mean())}
+    logits[close] = exact.evaluate_calls(encoded, masks, close)
+    name = rounded.encoder.precision.name
+    report = {f"{name}_error": error, f"{name}_evaluated_again": float(close.mean())}
     return replace(result, precision_report=report)
 
 
-def audit_bfloat16(
-    exact: AblationEngine, encoded: EncodedPairs, result: AblationResult, decisions: Decisions, seed: int
+def audit_rounding(
+    exact: AblationEngine,
+    rounded: AblationEngine,
+    encoded: EncodedPairs,
+    result: AblationResult,
+    decisions: Decisions,
+    seed: int,
 ) -> AblationResult:
-    """Add to the result's report the decisions that differ from float32: bfloat16_differing of bfloat16_sampled.
+    """Add to a rounded sweep's report the decisions that differ from float32, `differing` of `sampled`.
 
     All masks are evaluated in float32 on a few pairs, drawn from `seed`.
     """
@@ -252,5 +267,6 @@ def audit_bfloat16(
     pairs = np.sort(rng.choice(len(encoded), size, replace=False))
     expected = decisions.of(exact.evaluate(encoded.take(pairs), result.masks).logits, pairs)
     differing = decisions.of(result.logits[:, pairs], pairs) != expected
-    counts = {"bfloat16_sampled": differing.size, "bfloat16_differing": int(differing.sum())}
+    name = rounded.encoder.precision.name
+    counts = {f"{name}_sampled": differing.size, f"{name}_differing": int(differing.sum())}
     return replace(result, precision_report=result.precision_report | counts)

@@ -29,6 +29,12 @@ class Treatments:
     cls_only: np.ndarray
     neurons: np.ndarray
 
+    @classmethod
+    def of_masks(cls, masks: np.ndarray) -> Self:
+        """Treatments by masks [row, layer, head] alone: nothing is replaced, all neurons are kept."""
+        nothing = np.zeros(masks.shape, dtype=bool)
+        return cls(masks.astype(np.float32), np.full(masks.shape, -1), nothing, nothing[..., :0])
+
     def __len__(self) -> int:
         return len(self.multipliers)
 

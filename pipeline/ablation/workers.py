@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
+from pipeline.ablation.precision import Precision
 from pipeline.ablation.work_units import WorkUnit
 from pipeline.core.errors import InputError
 
@@ -22,7 +23,7 @@ class UnitEngine(Protocol):
     """Engine that evaluates units in this process, and the settings by which a worker builds the same."""
 
     @property
-    def dtype(self) -> torch.dtype: ...
+    def precision(self) -> Precision: ...
 
     @property
     def batch_tokens(self) -> int: ...
@@ -74,7 +75,7 @@ class Task:
     """A numbered unit and the settings of the engine that evaluates it."""
 
     number: int
-    dtype: torch.dtype
+    precision: Precision
     batch_tokens: int
     unit: WorkUnit
 
@@ -151,7 +152,7 @@ class WorkerPool(Generic[AnyWorker]):
             InputError: a unit's workers, or those that start, are lost again and again.
             WorkerFailed: a worker met an unexpected error.
         """
-        queue = _Queue(Task(number, engine.dtype, engine.batch_tokens, unit) for number, unit in units)
+        queue = _Queue(Task(number, engine.precision, engine.batch_tokens, unit) for number, unit in units)
         finished: list[tuple[int, Arrays]] = []
         try:
             while queue or self._busy() or finished:

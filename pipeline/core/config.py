@@ -194,7 +194,7 @@ class Attention(Section):
 
 class Ablation(Section):
     batch_tokens: Annotated[int, Field(ge=64)]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "tf32", "bfloat16"]
     primary_measure: Literal[
         "default",
         "accuracy",

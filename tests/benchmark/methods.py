@@ -9,7 +9,8 @@ from captum.attr import LayerFeatureAblation
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
-from pipeline.ablation.sweep import Decisions, sweep_in_bfloat16
+from pipeline.ablation.precision import BFLOAT16, FLOAT32, Precision
+from pipeline.ablation.sweep import Decisions, rounded_sweep
 from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
 from tests.benchmark.workload import Workload
@@ -78,17 +79,17 @@ def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 
 def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    return _engine(workload, torch.float32).evaluate(workload.pairs, masks).masked_logits
+    return _engine(workload, FLOAT32).evaluate(workload.pairs, masks).masked_logits
 
 
 def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    exact, rounded = (_engine(workload, dtype) for dtype in (torch.float32, torch.bfloat16))
+    exact, rounded = (_engine(workload, precision) for precision in (FLOAT32, BFLOAT16))
     decisions = Decisions(GRADER, np.arange(len(workload.pairs)))
-    return sweep_in_bfloat16(exact, rounded, workload.pairs, masks, decisions).masked_logits
+    return rounded_sweep(exact, rounded, workload.pairs, masks, decisions).masked_logits
 
 
-def _engine(workload: Workload, dtype: torch.dtype) -> AblationEngine:
-    return AblationEngine(AblatableEncoder.from_pretrained_model(workload.model, dtype), BATCH_TOKENS)
+def _engine(workload: Workload, precision: Precision) -> AblationEngine:
+    return AblationEngine(AblatableEncoder.from_pretrained_model(workload.model, precision), BATCH_TOKENS)
 
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.

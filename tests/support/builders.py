@@ -22,7 +22,7 @@ from transformers import (
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
-from pipeline.ablation.work_units import Treatments
+from pipeline.ablation.precision import FLOAT32, Precision
 from pipeline.core.config import Params
 from pipeline.models.checkpoints import Loaded, load_before
 from pipeline.models.inference import predict
@@ -52,16 +52,9 @@ def tiny_params(name: str = str(CHECKPOINT), **changes: Any) -> Params:
 
 
 def ablation_engine(
-    model: PreTrainedModel, batch_tokens: int, dtype: torch.dtype = torch.float32, **settings: Any
+    model: PreTrainedModel, batch_tokens: int, precision: Precision = FLOAT32, **settings: Any
 ) -> AblationEngine:
-    return AblationEngine(AblatableEncoder.from_pretrained_model(model, dtype), batch_tokens, **settings)
-
-
-def treatments_of(masks: np.ndarray) -> Treatments:
-    """Treatments of masks [mask, layer, head] alone: nothing is replaced, all neurons are kept."""
-    nothing = np.zeros(masks.shape, dtype=bool)
-    neurons = np.ones((*masks.shape[:2], 0), dtype=bool)
-    return Treatments(masks.astype(np.float32), np.full(masks.shape, -1), nothing, neurons)
+    return AblationEngine(AblatableEncoder.from_pretrained_model(model, precision), batch_tokens, **settings)
 
 
 def load_tiny(name: str = str(CHECKPOINT), **changes: Any) -> Loaded:

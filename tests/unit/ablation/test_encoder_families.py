@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.patching import ActivationPatch, mean_head_outputs, token_classes
+from pipeline.ablation.precision import BFLOAT16, FLOAT32
 from pipeline.core.errors import InputError
 from pipeline.models.tokenization import EncodedPairs
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
@@ -38,6 +38,13 @@ def assert_exact(model: PreTrainedModel, pairs: EncodedPairs, seed: int = 0, bat
 def test_texts_long_enough_for_the_fused_kernel(family):
     model = random_classifier(family, LAYERS, max_position_embeddings=160)
     assert_exact(model, random_pairs([63, 64, 20, 130]))
+
+
+@pytest.mark.parametrize("family", ["bert", *NEW])
+def test_short_texts_through_the_fused_kernel(family, monkeypatch):
+    """As reduced precisions on a GPU take it."""
+    monkeypatch.setattr("pipeline.ablation.encoder.fused_from", lambda device, precision: 0)
+    assert_exact(random_classifier(family, LAYERS), random_pairs([30, 5, 12, 5]))
 
 
 @pytest.mark.parametrize("family", NEW)
@@ -148,6 +155,6 @@ def test_bfloat16_is_near(family):
     model, pairs = random_classifier(family, LAYERS, max_position_embeddings=80), random_pairs([70, 9], seed=1)
     masks = np.random.default_rng(0).choice([0.0, 1.0], (3, LAYERS, HEADS))
     exact, rounded = (
-        ablation_engine(model, 500, dtype).evaluate(pairs, masks).logits for dtype in (torch.float32, torch.bfloat16)
+        ablation_engine(model, 500, precision).evaluate(pairs, masks).logits for precision in (FLOAT32, BFLOAT16)
     )
     assert 0 < np.abs(exact - rounded).max() < 0.1 * exact.std()

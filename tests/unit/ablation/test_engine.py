@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from pipeline.core.errors import InputError
@@ -22,6 +23,18 @@ def ablate(model, pairs, masks: np.ndarray, batch_tokens: int) -> np.ndarray:
         result.logits[0], reference_logits(model, pairs, np.ones(masks.shape[1:])), atol=TOLERANCE
     )
     return result.masked_logits
+
+
+class CountLaunches(TorchDispatchMode):
+    """Count of the operations of a block: on a GPU each launches a kernel, or none."""
+
+    def __init__(self):
+        super().__init__()
+        self.launches = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.launches += 1
+        return func(*args, **(kwargs or {}))
 
 
 def hooks(model) -> int:
@@ -46,6 +59,29 @@ def test_equals_the_frameworks_forward_with_a_hook(family, data):
 
     for mask, logits in zip(masks, found, strict=True):
         np.testing.assert_allclose(logits, reference_logits(model, pairs, mask), atol=TOLERANCE)
+
+
+@given(seed=st.integers(0, 1000), layers=st.integers(1, 4), batch_tokens=st.sampled_from([1, 64, 10_000]))
+@settings(max_examples=12, deadline=None)
+def test_single_calls_are_those_of_the_whole_sweep(seed: int, layers: int, batch_tokens: int):
+    rng = np.random.default_rng(seed)
+    masks, calls = rng.choice([0, 0.5, 1, 1, 1], (7, layers, 3)), rng.random((8, 6)) < rng.random()
+    model, pairs = random_classifier("bert", layers=layers, seed=seed), random_pairs([9, 5, 14, 9, 9, 5], seed)
+    engine = ablation_engine(model, batch_tokens)
+    found = engine.evaluate_calls(pairs, masks, calls)
+    np.testing.assert_allclose(found, engine.evaluate(pairs, masks).logits[calls], atol=TOLERANCE)
+
+
+def test_ten_times_the_calls_need_no_more_launches():
+    engine, masks = ablation_engine(random_classifier("bert", layers=3), 10**6), np.ones((9, 3, 3))
+    masks.reshape(9, 9)[np.diag_indices(9)] = 0
+    launches = []
+    for count in (10, 100):
+        calls = np.random.default_rng(0).random((10, count)) < 0.2
+        with CountLaunches() as counted:
+            engine.evaluate_calls(random_pairs([9] * count), masks, calls)
+        launches.append(counted.launches)
+    assert launches[1] <= 1.1 * launches[0]
 
 
 @given(seed=st.integers(0, 1000), layers=st.integers(1, 4), batch_tokens=st.sampled_from([1, 64, 10_000]))

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from pipeline.ablation.engine_check import check_engine, check_model, pairs_by_length
+from pipeline.ablation.precision import BFLOAT16, TF32
 from pipeline.core.errors import InputError
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 
@@ -22,6 +23,17 @@ def test_an_engine_of_other_weights_is_stopped():
     with torch.no_grad():
         model.bert.encoder.layer[1].output.dense.weight[3, 5] += 0.01
     with pytest.raises(InputError, match=r"'bert'.*from the framework's.*tokens differ.*name another checkpoint"):
+        check_engine(engine, model, PAIRS)
+
+
+@pytest.mark.parametrize("precision", [TF32, BFLOAT16])
+def test_a_rounded_engine_passes_within_its_bound_and_float32_is_the_fix_beyond(precision):
+    model = random_classifier("bert", max_position_embeddings=80)
+    engine = ablation_engine(model, 500, precision)
+    check_engine(engine, model, PAIRS)
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight.normal_(0, 3)
+    with pytest.raises(InputError, match=rf"ablation.precision is '{precision.name}'.*set it to 'float32'"):
         check_engine(engine, model, PAIRS)
 
 

@@ -3,7 +3,9 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from pipeline.ablation.sweep import Decisions, audit_bfloat16, sweep_in_bfloat16
+from pipeline.ablation.linear import Linear
+from pipeline.ablation.precision import BFLOAT16, FLOAT32, TF32
+from pipeline.ablation.sweep import Decisions, audit_rounding, rounded_sweep
 from pipeline.stats.measure_sets import GRADER
 from pipeline.stats.metrics import top_two_margins
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
@@ -21,17 +23,65 @@ def pairs():
 def engines():
     """The model in float32 and in bfloat16."""
     model = random_classifier("bert", layers=3)
-    return [ablation_engine(model, 500, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    return [ablation_engine(model, 500, precision) for precision in (FLOAT32, BFLOAT16)]
+
+
+class TF32Linear(Linear):
+    """Linear layer as a GPU computes it in TF32: what enters the product is rounded to ten bits behind the point."""
+
+    def __init__(self, weight, bias, hidden_act=None, activation=None):
+        super().__init__(to_tf32(weight), bias, activation)
+
+    def __call__(self, x):
+        return super().__call__(to_tf32(x))
+
+
+def to_tf32(x: torch.Tensor) -> torch.Tensor:
+    """Round float32 to the nearest number with ten bits behind the point."""
+    bits = x.contiguous().view(torch.int32)
+    return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+@pytest.fixture
+def tf32_engine(monkeypatch):
+    """The model in TF32, as far as a CPU can follow: all but attention's own products is rounded."""
+    monkeypatch.setattr("pipeline.ablation.encoder.pack_linear", TF32Linear)
+    return ablation_engine(random_classifier("bert", layers=3), 500, TF32)
+
+
+def test_rounding_to_tf32():
+    values = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-12, -(1 + 3 * 2**-12), 3e-20])
+    expected = torch.tensor([1.0, 1 + 2**-10, 1.0, -(1 + 2**-10), 3e-20])
+    torch.testing.assert_close(to_tf32(values), expected, rtol=0, atol=1e-23)
+
+
+def test_tf32_rounds_less_than_bfloat16_and_its_close_calls_are_float32s(engines, tf32_engine, pairs):
+    exact = engines[0].evaluate(pairs, MASKS).logits
+    reports = [
+        rounded_sweep(engines[0], engine, pairs, MASKS, DECISIONS).precision_report
+        for engine in (tf32_engine, engines[1])
+    ]
+    (error, again), (coarse_error, coarse_again) = (report.values() for report in reports)
+    assert list(reports[0]) == ["tf32_error", "tf32_evaluated_again"]
+    assert 1e-5 < error < coarse_error / 4
+    assert 0 < again < coarse_again / 2
+    result = rounded_sweep(engines[0], tf32_engine, pairs, MASKS, DECISIONS)
+    close = top_two_margins(tf32_engine.evaluate(pairs, MASKS).logits) <= 2 * error
+    np.testing.assert_allclose(result.logits[close], exact[close], atol=1e-6)
+    assert (result.logits.argmax(-1) == exact.argmax(-1)).all()
 
 
 def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
     exact = engines[0].evaluate(pairs, MASKS)
-    result = sweep_in_bfloat16(*engines, pairs, MASKS, DECISIONS)
+    result = rounded_sweep(*engines, pairs, MASKS, DECISIONS)
     error, evaluated_again = result.precision_report.values()
     assert 0 < error < 1
     assert 0 < evaluated_again < 1
-    again = np.abs(result.logits - exact.logits).max(axis=-1) < 1e-5
-    assert again.mean() >= evaluated_again
+    rounded = engines[1].evaluate(pairs, MASKS).logits
+    close = top_two_margins(rounded) <= 2 * error
+    assert close.mean() == evaluated_again
+    np.testing.assert_allclose(result.logits[close], exact.logits[close], atol=1e-6)
+    np.testing.assert_array_equal(result.logits[~close], rounded[~close])
     # A call that stayed rounded was not close, so a prediction changes only where rounding moved it further than
     # it ever did on the unmasked model.
     assert (result.logits.argmax(-1) == exact.logits.argmax(-1)).mean() > 0.95
@@ -41,8 +91,8 @@ def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
 
 def test_the_audit_counts_predictions_that_are_not_float32s(engines, pairs):
     exact = engines[0].evaluate(pairs, MASKS).logits
-    result = sweep_in_bfloat16(*engines, pairs, MASKS, DECISIONS)
-    report = audit_bfloat16(engines[0], pairs, result, DECISIONS, seed=0).precision_report
+    result = rounded_sweep(*engines, pairs, MASKS, DECISIONS)
+    report = audit_rounding(*engines, pairs, result, DECISIONS, seed=0).precision_report
     assert list(report) == [
         "bfloat16_error",
         "bfloat16_evaluated_again",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pipeline.ablation.aligned_donors import AlignedResampleAblation, draw_aligned_donors
 from pipeline.ablation.engine import build_prefix_tree
 from pipeline.ablation.patching import ActivationPatch, mean_head_outputs
-from pipeline.ablation.work_units import Sweep
-from tests.support.builders import ablation_engine, random_classifier, random_pairs, treatments_of
+from pipeline.ablation.work_units import Sweep, Treatments
+from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import reference_logits
 
 LAYERS, HEADS = 3, 3
@@ -29,7 +29,7 @@ def random_masks(count: int, seed: int) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interventions):
     encoded = random_pairs(lengths)
-    sweep = Sweep(encoded, treatments_of(random_masks(masks, 0)), None, None)
+    sweep = Sweep(encoded, Treatments.of_masks(random_masks(masks, 0)), None, None)
     met = np.zeros((masks, len(lengths)), dtype=int)
     for place in sweep.places(chunk_tokens, interventions):
         unit = sweep.unit(place)
@@ -42,7 +42,7 @@ def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interven
 
 def test_runs_follow_the_prefix_tree():
     """Neighbours share as many first layers as the leaves of the whole tree do."""
-    rows = treatments_of(np.concatenate([UNMASKED, random_masks(40, 1)]))
+    rows = Treatments.of_masks(np.concatenate([UNMASKED, random_masks(40, 1)]))
 
     def leaves(node) -> list[int]:
         states = [state for child in node.children for state in child.states]
@@ -53,8 +53,9 @@ def test_runs_follow_the_prefix_tree():
 
 def test_equal_treatments_share_a_tree():
     masks = random_masks(9, 2)
-    assert build_prefix_tree(treatments_of(masks)) is build_prefix_tree(treatments_of(masks.copy()))
-    assert build_prefix_tree(treatments_of(masks)) is not build_prefix_tree(treatments_of(masks[::-1].copy()))
+    trees = [build_prefix_tree(Treatments.of_masks(of)) for of in (masks, masks.copy(), masks[::-1].copy())]
+    assert trees[0] is trees[1]
+    assert trees[0] is not trees[2]
 
 
 @pytest.mark.parametrize("interventions", [1, 4, 7])

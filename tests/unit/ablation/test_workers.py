@@ -10,13 +10,14 @@ import torch
 from pipeline.ablation import sweep_cache
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.local_workers import LocalBackend
+from pipeline.ablation.precision import BFLOAT16, FLOAT32
 from pipeline.ablation.ray_workers import RayBackend
 from pipeline.ablation.sweep import AblationTarget, TunedModel, sweep_workers
 from pipeline.ablation.unit_worker import UnitWorker
-from pipeline.ablation.work_units import Sweep
+from pipeline.ablation.work_units import Sweep, Treatments
 from pipeline.ablation.workers import MAX_LOSSES, Task, ThisProcess, WorkerFailed, WorkerLost, WorkerPool
 from pipeline.core.errors import InputError
-from tests.support.builders import ablation_engine, params_with, random_classifier, random_pairs, treatments_of
+from tests.support.builders import ablation_engine, params_with, random_classifier, random_pairs
 
 MODEL = random_classifier("bert", layers=3)
 PAIRS = random_pairs([5, 9, 5, 12, 7, 6, 9, 5, 30, 11])
@@ -86,7 +87,7 @@ class Simulation:
 
 def test_this_process_has_the_threads_asked_for_while_it_evaluates():
     class Threads:
-        dtype, batch_tokens = torch.float32, 60
+        precision, batch_tokens = FLOAT32, 60
 
         def evaluate_unit(self, unit):
             return torch.get_num_threads()
@@ -97,13 +98,13 @@ def test_this_process_has_the_threads_asked_for_while_it_evaluates():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_worker_evaluates_in_the_precision_of_its_task(dtype):
-    here = ablation_engine(MODEL, 60, dtype)
-    everything = Sweep(PAIRS, treatments_of(MASKS), None, None)
+@pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16], ids=lambda precision: precision.name)
+def test_a_worker_evaluates_in_the_precision_of_its_task(precision):
+    here = ablation_engine(MODEL, 60, precision)
+    everything = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None)
     unit = everything.unit(everything.places(15, 100)[0])
     threads = torch.get_num_threads()
-    found = UnitWorker(MODEL, threads).evaluate(Task(0, dtype, 60, unit))
+    found = UnitWorker(MODEL, threads).evaluate(Task(0, precision, 60, unit))
     assert found["logits"].tobytes() == here.evaluate_unit(unit)["logits"].tobytes()
 
 
