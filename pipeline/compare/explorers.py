@@ -147,7 +147,7 @@ def _unmasked(explorer: Explorer) -> np.ndarray:
 
 
 def _query_changes(before: np.ndarray, after: np.ndarray, gold: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Whether nDCG@10 of each pair's query falls (-1) or rises (1) from one order to the other, int8 [pair].
+    """Change of nDCG@10 of each pair's query from one order to the other, see `query_changes`, int8 [pair].
 
     Args:
         before, after: ranks, [pair]. gold, queries: of the pairs.

@@ -92,7 +92,7 @@ def needed_summary(results: Results) -> str:
     cost = percent(float(needed.iloc[0][results.headline.change]))
     return (
         f"{len(needed)} of {len(heads)} heads are needed, by {measure.label}: {', '.join(names)}{more} (layer.head, "
-        f"from 0). {names[0]} costs most: {results.headline.label} {cost} without it."
+        f"from 0). Without {names[0]}, {results.headline.label} changes by {cost}."
     )
 
 

@@ -329,7 +329,7 @@ def test_the_needed_heads_in_a_sentence_and_none():
     needed = results.heads[results.heads["verdict"] == "needed"]
     said = tables.needed_summary(results)
     assert said.startswith(f"{len(needed)} of 8 heads are needed, by log loss: 1.1")
-    assert said.endswith("1.1 costs most: accuracy -5.2% without it.")
+    assert said.endswith("Without 1.1, accuracy changes by -5.2%.")
     none = replace(results, tables=replace(results.tables, heads=results.heads.assign(verdict="small")))
     assert tables.needed_summary(none) == "No head is shown to be needed, by log loss."
 

@@ -170,8 +170,8 @@ class Predictions(Contract):
     """Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
 
     `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
-    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], -1 where
-    nDCG@10 falls, 1 where it rises.
+    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
+    how many hundredths nDCG@10 changes, rounded away from 0.
     """
 
     heads: Packed
@@ -263,7 +263,7 @@ class CommonPairs(Contract):
     second: list[int]  # positions in the second run's
     before: list[int]  # predictions of the first run
     after: list[int]  # predictions of the second run
-    query_changes: list[int] | None  # of rankers: -1 where nDCG@10 of the pair's query falls, 1 where it rises
+    query_changes: list[int] | None  # of rankers: by how many hundredths nDCG@10 of the pair's query changes
 
 
 class Comparison(Contract):

@@ -51,15 +51,19 @@ def predicted(logits: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
 def query_changes(
     sweep: Sweep, masks: np.ndarray, gold: np.ndarray, query_ids: np.ndarray, gain: Measure
 ) -> np.ndarray:
-    """Whether each query's nDCG@10 falls (-1) or rises (1) under each of the masks, int8 [mask, query by rising id].
+    """Change of each query's nDCG@10 under each of the masks, in hundredths, rounded away from 0.
 
     Args:
         masks: by number in the sweep. gold, query_ids: [pair]. gain: the measure of queries.
+
+    Returns:
+        int8 [mask, query by rising id].
     """
     evaluated = EvaluationSet(gold, sweep["unmasked_logits"], QuerySample(query_ids, resamples=0, seed=0))
     rows = np.concatenate([sweep["unmasked_logits"][None], sweep["masked_logits"][masks]])
     gains = gain.statistics(rows, evaluated)[..., 0]
-    return np.sign(gains[1:] - gains[0]).astype(np.int8)
+    changes = (100 * (gains[1:] - gains[0])).round(9)  # of equal gains, sums differ in their last bits
+    return (np.sign(changes) * np.ceil(np.abs(changes))).astype(np.int8)
 
 
 def all_predictions(sweep: Sweep, masks: np.ndarray, query_ids: np.ndarray) -> np.ndarray:

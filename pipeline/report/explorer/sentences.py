@@ -60,7 +60,8 @@ def _without(row: Mapping[str, Any], measures: MeasureSet, primary: Measure) -> 
         moved = f"nDCG@10 is {size} {'lower' if change < 0 else 'higher'}"
     else:
         moved = f"{size} {'fewer' if change < 0 else 'more'} pairs are graded right"
-    unsure = ", which may be chance" if row["verdict"] == "undecided" else ""
+    low, high = (row[f"{measures.headline.change}_{end}"] for end in ("low", "high"))
+    unsure = "" if low > 0 or high < 0 else ", which may be chance"
     return f"without it {moved}{unsure}"
 
 

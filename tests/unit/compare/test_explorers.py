@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.compare.explorers import explorer_page, join_explorers, read_explorer
@@ -110,7 +111,7 @@ def test_a_ranker_changes_the_order_of_a_query_and_its_gain(ranker):
     assert differing_pairs(found) == sorted([best, worst])
     gold = ranker.pairs.gold
     falls = -1 if gold[best] > gold[worst] else 1
-    assert found.query_changes == [falls if 4 <= pair < 8 else 0 for pair in range(24)]
+    assert np.sign(found.query_changes).tolist() == [falls if 4 <= pair < 8 else 0 for pair in range(24)]
 
 
 def test_ranks_are_among_the_titles_of_both_runs(ranker):

@@ -11,7 +11,11 @@ ROW = {
     "head": 9,
     "verdict": "needed",
     "relative_accuracy_change": -0.0864,
+    "relative_accuracy_change_low": -0.1,
+    "relative_accuracy_change_high": -0.07,
     "relative_ndcg_at_10_change": 0.02,
+    "relative_ndcg_at_10_change_low": -0.01,
+    "relative_ndcg_at_10_change_high": 0.05,
 }
 LABELS = pd.DataFrame(
     {
@@ -40,11 +44,18 @@ def test_it_says_what_a_head_looks_at_what_goes_without_it_and_where_it_matters(
 
 
 def test_what_is_not_sure_is_not_said():
-    row, labels, slices = ROW | {"verdict": "undecided"}, LABELS.assign(is_labelled=False), SLICES.assign(is_sure=False)
+    """A needed head may be sure by the primary measure alone."""
+    row, labels, slices = ROW, LABELS.assign(is_labelled=False), SLICES.assign(is_sure=False)
     assert head_sentence(row, labels, slices, RANKER, RANKER.default_primary) == (
         "Layer 2 head 9 looks at nothing that is scored here; without it nDCG@10 is 2.0% higher, which may be chance."
     )
-    same = head_sentence(row | {"relative_accuracy_change": -0.0004}, labels, slices, GRADER, LOG_LOSS)
+    same = head_sentence(
+        row | {"relative_accuracy_change": -0.0004, "relative_accuracy_change_high": 0.01},
+        labels,
+        slices,
+        GRADER,
+        LOG_LOSS,
+    )
     assert same.endswith("; without it as many pairs are graded right, which may be chance.")
     none = head_sentence(ROW | {"verdict": "no effect"}, labels, slices, GRADER, LOG_LOSS)
     assert none.endswith("; without it the log loss hardly changes.")

@@ -190,8 +190,8 @@ export interface Pairs {
  * Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
  *
  * `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
- * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], -1 where
- * nDCG@10 falls, 1 where it rises.
+ * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
+ * how many hundredths nDCG@10 changes, rounded away from 0.
  */
 export interface Predictions {
   heads: string;

@@ -30,8 +30,9 @@ interface Props {
 }
 
 export function App({ models, comparison }: Props) {
-  const { headline } = models[0].data.run;
-  const by = comparison?.measures.includes(headline) ? `difference.${headline}` : headline;
+  const { headline, primary } = models[0].data.run;
+  const shown = models[0].isRanker ? primary : headline; // single heads hardly move an order
+  const by = comparison?.measures.includes(shown) ? `difference.${shown}` : shown;
   const [view, setView] = useState<View>(() => readView(models, by, new URLSearchParams(location.hash.slice(1))));
   const model = models[view.run];
   const choices = useMemo(
@@ -145,14 +146,14 @@ function WhatBreaks({ model, estimates, view, onView }: BreaksProps) {
 
 function BrokenSlices({ model, estimates, view, onView }: BreaksProps) {
   const { data } = model;
-  const find = (search: string) => onView({ search });
+  const shared = { listed: (column: string) => column in data.pairs.slices, onFind: (search: string) => onView({ search }) };
   if (view.scope === "head") {
     const { slices, sure_slices: sure } = data.heads[view.head];
     if (!slices.length) return <p class="note">No slices were measured.</p>;
-    return <Slices caption={`Change of ${model.primary.label} on parts of the test pairs`} measure={model.primary} slices={data.slices} changes={slices} sure={sure} onFind={find} />;
+    return <Slices caption={`Change of ${model.primary.label} on parts of the test pairs`} measure={model.primary} slices={data.slices} changes={slices} sure={sure} {...shared} />;
   }
   const measured = estimates.measured(view.group);
   if (!measured?.slices.length) return <p class="note">Slices are measured for functions and for your own groups.</p>;
   const sure = measured.slices.flatMap(([, low, high], place) => (low !== null && high !== null && low * high > 0 ? [place] : []));
-  return <Slices caption={`Change of ${model.headline.label} on parts of the test pairs`} measure={model.headline} slices={data.group_slices} changes={measured.slices} sure={sure} onFind={find} />;
+  return <Slices caption={`Change of ${model.headline.label} on parts of the test pairs`} measure={model.headline} slices={data.group_slices} changes={measured.slices} sure={sure} {...shared} />;
 }

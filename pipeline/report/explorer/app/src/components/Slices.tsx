@@ -11,10 +11,12 @@ interface Props {
   slices: Slice[];
   changes: (number | null)[][];
   sure: number[];
+  listed(column: string): boolean; // whether pairs can be found by it
   onFind(text: string): void;
 }
 
-export function Slices({ caption, measure, slices, changes, sure, onFind }: Props) {
+export function Slices({ caption, measure, slices, changes, sure, listed, onFind }: Props) {
+  const name = ({ column, value }: Slice) => `${column}: ${format.visible(value)}`;
   const sign = measure.better === "higher" ? -1 : 1;
   const harm = (place: number) => sign * (changes[place][0] ?? 0);
   const order = slices.map((_, place) => place).sort((a, b) => harm(b) - harm(a));
@@ -37,9 +39,13 @@ export function Slices({ caption, measure, slices, changes, sure, onFind }: Prop
             {order.map((place) => (
               <tr key={place} data-slice={`${slices[place].column}=${slices[place].value}`}>
                 <th scope="row">
-                  <button type="button" class="link" onClick={() => onFind(`${slices[place].column}=${slices[place].value}`)}>
-                    {slices[place].column}: {format.visible(slices[place].value)}
-                  </button>
+                  {listed(slices[place].column) ? (
+                    <button type="button" class="link" onClick={() => onFind(`${slices[place].column}=${slices[place].value}`)}>
+                      {name(slices[place])}
+                    </button>
+                  ) : (
+                    name(slices[place])
+                  )}
                 </th>
                 <td class="number">{slices[place].pairs}</td>
                 <td class={`number ${sure.includes(place) ? (harm(place) > 0 ? "worse" : "better") : ""}`}>
