@@ -300,6 +300,17 @@ def test_narrow_and_dark_pages_need_no_sideways_scrolling(browser: Browser, expl
     assert sideways(browser, explorer, tmp_path) == []
 
 
+def test_a_slice_is_a_link_where_pairs_can_be_found_by_it(visited: Visits, explorer: Explorer):
+    def links(shown: Explorer) -> int:
+        return visited.open(shown).locator("#slices button").count()
+
+    by_grade = {"grade": explorer.pairs.slices["grade"]}
+    fewer = explorer.model_copy(update={"pairs": explorer.pairs.model_copy(update={"slices": by_grade})})
+    listed = [part.column in explorer.pairs.slices for part in explorer.slices]
+    assert links(explorer) == sum(listed) > 0
+    assert links(fewer) == sum(part.column == "grade" for part in explorer.slices)
+
+
 def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
     page = visited.open(explorer)
     for decision in ("remove", "uncertain", "protected", "keep"):
