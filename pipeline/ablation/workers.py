@@ -49,7 +49,7 @@ class ThisProcess:
 
     def evaluate(self, engine: UnitEngine, units: Iterable[tuple[int, WorkUnit]]) -> Iterator[tuple[int, Arrays]]:
         for number, unit in units:
-            with _torch_threads(self.threads):
+            with torch_threads(self.threads):
                 arrays = engine.evaluate_unit(unit)
             yield number, arrays
 
@@ -58,7 +58,8 @@ THIS_PROCESS = ThisProcess()
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """Threads of torch within a block; None: as many as before."""
     if threads is None:
         yield
         return

@@ -1,8 +1,7 @@
 """What a model costs to serve: latency of batches by torch and by ONNX Runtime, and the size of its files."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.ablation.workers import torch_threads
 from pipeline.export.onnx_model import LOGITS, export_onnx, import_package, input_names
 from pipeline.models.checkpoints import load_tuned
 from pipeline.models.inference import collate
@@ -68,7 +68,7 @@ def _timed(
     called = {key[:2]: score for key, score in scores.items() if key[2] == threads}
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in called}
     rng = np.random.default_rng(0)
-    with _torch_threads(threads):
+    with torch_threads(threads):
         for call in range(WARM_UP + CALLS):
             inputs = collate(encoded, rng.choice(len(encoded), batch, replace=False), pad_id, CPU)
             for key, score in called.items():
@@ -102,13 +102,3 @@ def _onnx_score(path: Path, names: list[str], threads: int) -> Score:
 def _difference(score: Score, other: Score, inputs: dict[str, torch.Tensor]) -> float:
     expected = score(inputs)
     return float(np.abs(other(inputs) - expected).max() / np.abs(expected).max())
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
