@@ -190,7 +190,7 @@ def group_records(results: Results) -> list[Group]:
         tuple(results.slices[results.slices["measure"] == results.headline.name].groupby(["group_type", "group"]))
     )
     masked = results.groups[results.groups["heads_masked"] > 0]
-    has_slices = masked["group_type"].isin(["function", "user"])
+    has_slices = pd.MultiIndex.from_frame(masked[["group_type", "group"]]).isin(by_group)
     masked = pd.concat([masked[has_slices], masked[~has_slices]]).drop_duplicates("members")
     return [_group(row, results, by_group.get((row["group_type"], row["group"])), order) for row in rows_of(masked)]
 
