@@ -40,8 +40,8 @@ export function pValue(value: number | null): string {
   return value === null ? UNDEFINED : value < 0.001 ? "< 0.001" : value.toFixed(3);
 }
 
-export function plural(count: number, thing: string): string {
-  return `${count} ${count === 1 ? thing : `${thing}s`}`;
+export function plural(count: number, thing: string, things = `${thing}s`): string {
+  return `${count} ${count === 1 ? thing : things}`;
 }
 
 // Characters that hide or turn text are written as their codes.

@@ -16,6 +16,7 @@ import { GroupBuilder } from "./GroupBuilder";
 import { HeadCard } from "./HeadCard";
 import { HeadGrid } from "./HeadGrid";
 import { PairView } from "./PairView";
+import { Choices, Note, Panel } from "./Parts";
 import { PruningList } from "./PruningList";
 import { Slices } from "./Slices";
 
@@ -117,18 +118,15 @@ function WhatBreaks({ model, estimates, view, onView }: BreaksProps) {
   const broken = useMemo(() => breaking(model, estimates, view), [model, head, group, scope]);
   const Changed = model.isRanker ? ChangedQueries : ChangedPairs;
   return (
-    <section aria-labelledby="breaks-title">
-      <h2 id="breaks-title">What breaks without {broken.name}</h2>
+    <Panel id="breaks" title={`What breaks without ${broken.name}`}>
       {group.length > 0 && (
-        <fieldset class="segments">
-          <legend>Masked</legend>
-          {(["head", "group"] as const).map((one) => (
-            <label key={one}>
-              <input type="radio" name="scope" checked={scope === one} onChange={() => onView({ scope: one })} />
-              <span>{one === "head" ? `head ${model.short(head)}` : `group of ${group.length}`}</span>
-            </label>
-          ))}
-        </fieldset>
+        <Choices
+          legend="Masked"
+          name="scope"
+          choices={[["head", `head ${model.short(head)}`], ["group", `group of ${group.length}`]]}
+          chosen={scope}
+          onChoose={(scope) => onView({ scope })}
+        />
       )}
       <div class="columns breaks">
         <BrokenSlices {...{ model, estimates, view, onView }} />
@@ -140,7 +138,7 @@ function WhatBreaks({ model, estimates, view, onView }: BreaksProps) {
           onMap={(map) => onView({ map })}
         />
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -149,11 +147,11 @@ function BrokenSlices({ model, estimates, view, onView }: BreaksProps) {
   const shared = { listed: (column: string) => column in data.pairs.slices, onFind: (search: string) => onView({ search }) };
   if (view.scope === "head") {
     const { slices, sure_slices: sure } = data.heads[view.head];
-    if (!slices.length) return <p class="note">No slices were measured.</p>;
+    if (!slices.length) return <Note>No slices were measured.</Note>;
     return <Slices caption={`Change of ${model.primary.label} on parts of the test pairs`} measure={model.primary} slices={data.slices} changes={slices} sure={sure} {...shared} />;
   }
   const measured = estimates.measured(view.group);
-  if (!measured?.slices.length) return <p class="note">Slices are measured for functions and for your own groups.</p>;
+  if (!measured?.slices.length) return <Note>Slices are measured for functions and for your own groups.</Note>;
   const sure = measured.slices.flatMap(([, low, high], place) => (low !== null && high !== null && low * high > 0 ? [place] : []));
   return <Slices caption={`Change of ${model.headline.label} on parts of the test pairs`} measure={model.headline} slices={data.group_slices} changes={measured.slices} sure={sure} {...shared} />;
 }

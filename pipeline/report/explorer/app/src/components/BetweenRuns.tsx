@@ -10,6 +10,7 @@ import { ChangedPairs } from "./ChangedPairs";
 import { ChangedQueries } from "./ChangedQueries";
 import { Exports } from "./Exports";
 import { Filters } from "./Filters";
+import { Choices, Columns, Link, Note, Panel, Scroll } from "./Parts";
 
 const ASPECTS: [Aspect, string][] = [
   ["all", "all that change"],
@@ -32,19 +33,14 @@ export function BetweenRuns({ model, comparison, view, onView, onRun, onSelect }
   const broken = useMemo(() => pairs && betweenRuns(pairs, view.run), [view.run]);
   const Changed = model.isRanker ? ChangedQueries : ChangedPairs;
   return (
-    <section class="between" aria-labelledby="runs-title">
-      <h2 id="runs-title">Two runs compared</h2>
-      <fieldset class="segments">
-        <legend>Run shown below</legend>
-        {names.map((name, run) => (
-          <label key={run}>
-            <input type="radio" name="run" checked={view.run === run} onChange={() => onRun(run)} />
-            <span dir="auto">
-              {run ? "second" : "first"}: {visible(name)}
-            </span>
-          </label>
-        ))}
-      </fieldset>
+    <Panel class="between" id="runs" title="Two runs compared">
+      <Choices
+        legend="Run shown below"
+        name="run"
+        choices={names.map((name, run) => [run, `${run ? "second" : "first"}: ${visible(name)}`])}
+        chosen={view.run}
+        onChoose={onRun}
+      />
       {limits.map((limit) => (
         <p class="limit" key={limit}>
           {limit}
@@ -62,7 +58,7 @@ export function BetweenRuns({ model, comparison, view, onView, onRun, onSelect }
           />
         )}
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -98,26 +94,19 @@ function ChangedHeads({ model, heads, view, onView, onSelect }: HeadsProps) {
         onSearch={(headSearch) => onView({ headSearch })}
         onChoose={(aspect) => onView({ aspect })}
       />
-      <p class="note" role="status">
+      <Note role="status">
         {plural(shown.length, "change")} shown.
-      </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label="Heads that changed">
+      </Note>
+      <Scroll label="Heads that changed">
         <table id="changed-heads">
-          <thead>
-            <tr>
-              <th scope="col">head</th>
-              <th scope="col">what</th>
-              <th scope="col">first run</th>
-              <th scope="col">second run</th>
-            </tr>
-          </thead>
+          <Columns names={["head", "what", "first run", "second run"]} />
           <tbody>
             {shown.map(({ head, what, first, second }) => (
               <tr key={`${head} ${what}`} data-change={`${model.short(head)} ${what}`} class={head === view.head ? "current" : ""}>
                 <td>
-                  <button type="button" class="link" title={model.data.heads[head].sentence} onClick={() => onSelect(head)}>
+                  <Link title={model.data.heads[head].sentence} onClick={() => onSelect(head)}>
                     {model.short(head)}
-                  </button>
+                  </Link>
                 </td>
                 <td>{what}</td>
                 <td>{first}</td>
@@ -126,7 +115,7 @@ function ChangedHeads({ model, heads, view, onView, onSelect }: HeadsProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <Exports files={[{ name: "changed-heads.csv", kind: "text/csv", text: () => headsCsv(model, shown) }]} />
     </div>
   );

@@ -1,68 +1,51 @@
 // Queries whose titles a ranker orders otherwise: their first titles, in both states side by side.
 
-import { useState } from "preact/hooks";
 import type { View } from "../address";
-import { matcher, pairsCsv, type Row } from "../breaking";
-import { plural, visible } from "../format";
+import { matcher, type Row } from "../breaking";
+import { visible } from "../format";
 import type { Model } from "../model";
-import type { ChangedProps } from "./ChangedPairs";
-import { Exports } from "./Exports";
-import { EXAMPLE, Filters, FILTERS } from "./Filters";
+import { ChangedList, Title, type ChangedProps } from "./ChangedList";
+import { Columns } from "./Parts";
 
-const PAGE = 20;
 const TITLES = 10;
 
-export function ChangedQueries({ model, broken, shown, search, onShown, onSearch, onMap }: ChangedProps) {
-  const [length, setLength] = useState(PAGE);
+export function ChangedQueries(props: ChangedProps) {
+  const { model, broken, shown, onMap } = props;
   const { pairs } = model.data;
   const titles = new Map<number, Row[]>();
   const fates = new Map<number, number>();
   broken.pairs.forEach((pair, place) => {
-    const title = { pair, before: broken.before[place], after: broken.after[place] };
-    titles.set(pairs.query[pair], [...(titles.get(pairs.query[pair]) ?? []), title]);
-    fates.set(pairs.query[pair], broken.fates?.(place) ?? 0);
+    const query = pairs.query[pair];
+    titles.set(query, [...titlesOf(query), { pair, before: broken.before[place], after: broken.after[place] }]);
+    fates.set(query, broken.fates?.(place) ?? 0);
   });
+  function titlesOf(query: number): Row[] {
+    return titles.get(query) ?? [];
+  }
   const fate = (query: number) => fates.get(query) as number;
   const every = [...titles.keys()].sort((a, b) => fate(a) - fate(b));
-  const changed = (query: number) => (titles.get(query) as Row[]).some((title) => title.before !== title.after);
-  const matches = matcher(model, search);
+  const changed = (query: number) => titlesOf(query).some((title) => title.before !== title.after);
+  const matches = matcher(model, props.search);
   const isShown: Record<View["shown"], (query: number) => boolean> = {
     changed,
     worse: (query) => fate(query) < 0,
     better: (query) => fate(query) > 0,
     all: () => true,
   };
-  const found = every.filter((query) => isShown[shown](query) && (titles.get(query) as Row[]).some((title) => matches(title.pair)));
+  const found = every.filter((query) => isShown[shown](query) && titlesOf(query).some((title) => matches(title.pair)));
   const count = (sign: number) => every.filter((query) => Math.sign(fate(query)) === sign).length;
+  const listed = (queries: number[]) =>
+    queries.map((query) => <QueryOrder key={query} {...{ model, onMap, query }} states={broken.states} titles={titlesOf(query)} fate={fate(query)} />);
   return (
-    <div>
-      <p id={`${broken.id}tally`}>
-        {broken.lead}: the order of <b>{every.filter(changed).length}</b> of {every.length} queries
-        changes
-        {broken.fates && (
-          <>
-            ; nDCG@10 of <b class="worse">{count(-1)}</b> falls, of <b class="better">{count(1)}</b> rises
-          </>
-        )}
-        .
-      </p>
-      <Filters id={broken.id} what="query and titles" example={EXAMPLE} search={search} choices={FILTERS} chosen={shown} onSearch={onSearch} onChoose={onShown} />
-      <p class="note" role="status">
-        {plural(found.length, "query").replace("querys", "queries")}
-        {found.length > length && `, the first ${length} listed`}. ◆ its attention can be looked at.
-      </p>
-      <div class="scroll tall" tabIndex={0} role="region" aria-label={`Queries: ${broken.lead}`}>
-        {found.slice(0, length).map((query) => (
-          <QueryOrder key={query} {...{ model, onMap }} states={broken.states} query={query} titles={titles.get(query) as Row[]} fate={fate(query)} />
-        ))}
-      </div>
-      {found.length > length && (
-        <button type="button" onClick={() => setLength(length + PAGE)}>
-          list {Math.min(PAGE, found.length - length)} of {found.length - length} more
-        </button>
+    <ChangedList {...props} {...{ found, listed }} thing="query" plural="queries" what="query and titles" page={20} rows={(queries) => queries.flatMap(titlesOf)}>
+      the order of <b>{every.filter(changed).length}</b> of {every.length} queries changes
+      {broken.fates && (
+        <>
+          ; nDCG@10 of <b class="worse">{count(-1)}</b> falls, of <b class="better">{count(1)}</b> rises
+        </>
       )}
-      <Exports files={[{ name: `${broken.id}queries.csv`, kind: "text/csv", text: () => pairsCsv(model, found.flatMap((query) => titles.get(query) as Row[])) }]} />
-    </div>
+      .
+    </ChangedList>
   );
 }
 
@@ -83,15 +66,7 @@ function QueryOrder({ model, states, query, titles, fate, onMap }: OrderProps) {
       <caption dir="auto">
         “{visible(model.data.pairs.queries[query])}” {fate < 0 ? "▼ worse" : fate > 0 ? "▲ better" : ""}
       </caption>
-      <thead>
-        <tr>
-          <th scope="col">rank</th>
-          <th scope="col">{states[0]}</th>
-          <th scope="col">gold</th>
-          <th scope="col">{states[1]}</th>
-          <th scope="col">gold</th>
-        </tr>
-      </thead>
+      <Columns names={["rank", states[0], "gold", states[1], "gold"]} />
       <tbody>
         {before.map((title, place) => (
           <tr key={title.pair}>
@@ -110,15 +85,7 @@ function TitleCell({ model, title, moved, onMap }: { model: Model; title: Row; m
   const text = `${moved > 0 ? "▲ " : moved < 0 ? "▼ " : ""}${visible(model.data.pairs.titles[title.pair])}`;
   return (
     <>
-      <td dir="auto">
-        {map < 0 ? (
-          text
-        ) : (
-          <button type="button" class="link" onClick={() => onMap(map)}>
-            ◆ {text}
-          </button>
-        )}
-      </td>
+      <Title {...{ text, map, onMap }} />
       <td class="number">{model.gradeText(model.data.pairs.gold[title.pair])}</td>
     </>
   );

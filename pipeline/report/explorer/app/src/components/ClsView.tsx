@@ -3,22 +3,22 @@
 import type { ClsAttention } from "../contract";
 import { share, visible } from "../format";
 import type { Model } from "../model";
+import { Bar, Columns, Note, Panel } from "./Parts";
 
 export function ClsView({ model }: { model: Model }) {
   const examples = model.data.cls_attention;
   if (!examples.length) return null;
   const termMatch = model.data.groups.find((group) => group.type === "function" && group.name === "term_match");
   return (
-    <section aria-labelledby="cls-title">
-      <h2 id="cls-title">What [CLS] of head {model.short(examples[0].head)} looks at, with and without the term-match heads</h2>
-      <p class="note">
+    <Panel id="cls" title={`What [CLS] of head ${model.short(examples[0].head)} looks at, with and without the term-match heads`}>
+      <Note>
         This head's [CLS] row costs most of those that [CLS] reads the terms through. Purple: as it is; orange: with the
         term-match heads{termMatch && ` (${termMatch.heads.map((head) => model.short(head)).join(", ")})`} masked.
-      </p>
+      </Note>
       {examples.map((example, place) => (
         <Example key={place} model={model} example={example} open={place === 0} />
       ))}
-    </section>
+    </Panel>
   );
 }
 
@@ -29,25 +29,16 @@ function Example({ model, example, open }: { model: Model; example: ClsAttention
         “{visible(example.query)}” / “{visible(example.title)}”, gold {model.gradeText(example.grade)}
       </summary>
       <table class="cls">
-        <thead>
-          <tr>
-            <th scope="col">token</th>
-            <th scope="col">kind</th>
-            <th scope="col">attention</th>
-            <th scope="col">with → without</th>
-          </tr>
-        </thead>
+        <Columns names={["token", "kind", "attention", "with → without"]} />
         <tbody>
           {example.tokens.map((token, place) => (
             <tr key={place}>
               <th scope="row">{visible(token)}</th>
               <td>{example.kinds[place]}</td>
-              <td class="bar">
-                <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-                  <rect class="score" width={100 * example.unmasked[place]} height="5" />
-                  <rect class="masked" y="5" width={100 * example.masked[place]} height="5" />
-                </svg>
-              </td>
+              <Bar>
+                <rect class="score" width={100 * example.unmasked[place]} height="5" />
+                <rect class="masked" y="5" width={100 * example.masked[place]} height="5" />
+              </Bar>
               <td class="number">
                 {share(example.unmasked[place])} → {share(example.masked[place])}
               </td>

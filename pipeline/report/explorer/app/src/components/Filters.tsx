@@ -1,6 +1,7 @@
 // Search and filter of a list.
 
 import type { Shown } from "../address";
+import { Choices } from "./Parts";
 
 export const FILTERS: [Shown, string][] = [
   ["changed", "all that change"],
@@ -29,15 +30,7 @@ export function Filters<Choice extends string>({ id, what, example, search, choi
         Search {what}{" "}
         <input id={`${id}search`} type="search" placeholder={example} value={search} onInput={(event) => onSearch(event.currentTarget.value)} />
       </label>
-      <fieldset class="segments">
-        <legend>Show</legend>
-        {choices.map(([choice, label]) => (
-          <label key={choice}>
-            <input type="radio" name={`${id}shown`} checked={chosen === choice} onChange={() => onChoose(choice)} />
-            <span>{label}</span>
-          </label>
-        ))}
-      </fieldset>
+      <Choices legend="Show" name={`${id}shown`} {...{ choices, chosen, onChoose }} />
     </div>
   );
 }

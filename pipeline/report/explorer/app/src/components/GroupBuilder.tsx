@@ -5,6 +5,7 @@ import { commonHeads, type GroupEstimates } from "../estimate";
 import { interval, change, plural, pValue, share } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
+import { Link, Note, Panel } from "./Parts";
 
 const PRESETS: [type: string, label: string][] = [
   ["function", "heads of a function"],
@@ -31,8 +32,7 @@ interface Props {
 export function GroupBuilder({ model, estimates, group, building, onBuilding, onGroup }: Props) {
   const measured = estimates.measured(group);
   return (
-    <section aria-labelledby="group-title">
-      <h2 id="group-title">Mask a group</h2>
+    <Panel id="group" title="Mask a group">
       <div class="filters">
         <label>
           <input id="building" type="checkbox" checked={building} onChange={(event) => onBuilding(event.currentTarget.checked)} /> a
@@ -41,15 +41,15 @@ export function GroupBuilder({ model, estimates, group, building, onBuilding, on
         <Presets model={model} chosen={measured} onGroup={onGroup} />
       </div>
       {group.length === 0 ? (
-        <p class="note">No head yet. Choose a group of this run, or click heads.</p>
+        <Note>No head yet. Choose a group of this run, or click heads.</Note>
       ) : (
         <>
           <p class="links">
             {plural(group.length, "head")}:{" "}
             {group.map((head) => (
-              <button type="button" class="link" key={head} aria-label={`remove head ${model.short(head)}`} onClick={() => onGroup(group.filter((one) => one !== head))}>
+              <Link key={head} aria-label={`remove head ${model.short(head)}`} onClick={() => onGroup(group.filter((one) => one !== head))}>
                 {model.short(head)} ×
-              </button>
+              </Link>
             ))}
             <button type="button" class="quiet" onClick={() => onGroup([])}>
               clear
@@ -58,7 +58,7 @@ export function GroupBuilder({ model, estimates, group, building, onBuilding, on
           {measured ? <Measured model={model} group={measured} /> : <Estimated model={model} estimates={estimates} group={group} />}
         </>
       )}
-    </section>
+    </Panel>
   );
 }
 
@@ -97,10 +97,10 @@ function Measured({ model, group }: { model: Model; group: Group }) {
         {model.data.run.group_pairs} test pairs ({group.name}).
       </p>
       {group.random && (
-        <p class="note">
+        <Note>
           {group.random.count} random groups with as many heads in each layer: median {change(headline, group.random.median)},{" "}
           {change(headline, group.random.lowest)} to {change(headline, group.random.highest)}; p {pValue(group.random.p)}.
-        </p>
+        </Note>
       )}
     </div>
   );
@@ -125,7 +125,7 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
           <b>{change(headline, nearest.change[0])}</b>, where an estimate would say {change(headline, estimates.change(nearest.heads))}.
         </p>
       )}
-      <p class="note">
+      <Note>
         {errors.length > 0
           ? "How far such estimates are off on this run's measured groups of about as many heads: "
           : "No measured group of about as many heads tells how far it is off."}
@@ -133,7 +133,7 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
           .map(({ kind, groups, median, ninth }) => `${share(median, 1)} at the median, ${share(ninth, 1)} or less in nine of ten (${groups} ${kind} ones)`)
           .join("; ")}
         {errors.length > 0 && "."}
-      </p>
+      </Note>
       <label class="copied">
         To measure it:
         <input id="command" readOnly value={command} onFocus={(event) => event.currentTarget.select()} />

@@ -4,6 +4,7 @@ import { FUNCTION_NAMES } from "../colourings";
 import type { Edge, Score } from "../contract";
 import * as format from "../format";
 import type { Model } from "../model";
+import { Bar, Columns, Link, Note, Panel } from "./Parts";
 
 interface Props {
   model: Model;
@@ -18,12 +19,16 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
   const primary = model.primary;
   const zeroed = head.effects[model.data.measures.indexOf(primary)].to_constant;
   return (
-    <section aria-labelledby="head-title">
-      <h2 id="head-title">
-        Head {model.short(number)} <span class={`tag ${head.verdict.replace(" ", "-")}`}>{head.verdict}</span>
-        {head.is_inert && <span class="tag">inert</span>}
-        {head.decision && <span class="tag">pruning: {head.decision.decision}</span>}
-      </h2>
+    <Panel
+      id="head"
+      title={
+        <>
+          Head {model.short(number)} <span class={`tag ${head.verdict.replace(" ", "-")}`}>{head.verdict}</span>
+          {head.is_inert && <span class="tag">inert</span>}
+          {head.decision && <span class="tag">pruning: {head.decision.decision}</span>}
+        </>
+      }
+    >
       <p class="sentence" aria-live="polite">
         {head.sentence}
       </p>
@@ -31,14 +36,14 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
         <Effects model={model} head={number} />
         <Scores model={model} scores={head.scores} />
       </div>
-      <p class="note">
+      <Note>
         {zeroed !== null &&
           `${primary.label}, share of the way to a model that knows nothing of the pair: zeroed ${format.share(zeroed, 1)}; ` +
             `replaced by its mean ${format.share(head.mean_to_constant, 1)}, ` +
             `by its output on another pair ${format.share(head.resample_to_constant, 1)}. `}
         Gradient importance
         {head.gradient_importance === null ? ` ${format.UNDEFINED}` : ` ${head.gradient_importance.toFixed(3)} nats`}.
-      </p>
+      </Note>
       <HeadLinks
         label="Without it, [CLS] looks elsewhere most in"
         links={strongest(edges.filter((edge) => edge.source === number)).map((edge) => [edge.target, edge.js[0]])}
@@ -54,8 +59,8 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
         links={head.alike.map((other) => [other.head, other.distance])}
         {...{ model, onSelect }}
       />
-      <p class="note">In brackets: Jensen-Shannon distance of the attention, 0 the same, 1 nothing in common.</p>
-    </section>
+      <Note>In brackets: Jensen-Shannon distance of the attention, 0 the same, 1 nothing in common.</Note>
+    </Panel>
   );
 }
 
@@ -65,13 +70,7 @@ function Effects({ model, head }: { model: Model; head: number }) {
     <div class="scroll-x">
       <table id="effects">
         <caption>Without it, on {model.data.run.pairs} test pairs</caption>
-        <thead>
-          <tr>
-            <th scope="col">measure</th>
-            <th scope="col">change, % of the unmasked or a difference (95% interval)</th>
-            <th scope="col">q</th>
-          </tr>
-        </thead>
+        <Columns names={["measure", "change, % of the unmasked or a difference (95% interval)", "q"]} />
         <tbody>
           {model.data.measures.map((measure, place) => (
             <tr key={measure.name} data-measure={measure.name}>
@@ -88,11 +87,11 @@ function Effects({ model, head }: { model: Model; head: number }) {
           ))}
         </tbody>
       </table>
-      <p class="note">
+      <Note>
         {model.isRanker
-          ? `${format.plural(worse, "query").replace("querys", "queries")} worse, ${better} better by nDCG@10.`
+          ? `${format.plural(worse, "query", "queries")} worse, ${better} better by nDCG@10.`
           : `${format.plural(worse, "pair")} right to wrong, ${better} wrong to right.`}
-      </p>
+      </Note>
     </div>
   );
 }
@@ -103,24 +102,17 @@ function Scores({ model, scores }: { model: Model; scores: Score[] }) {
     <div class="scroll-x">
       <table id="scores">
         <caption>Share of its attention on</caption>
-        <thead>
-          <tr>
-            <th scope="col">function</th>
-            <th scope="col">score (bar), control (line)</th>
-            <th scope="col">control</th>
-            <th scope="col">{run.has_before ? "before → after" : "score"}</th>
-          </tr>
-        </thead>
+        <Columns names={["function", "score (bar), control (line)", "control", run.has_before ? "before → after" : "score"]} />
         <tbody>
           {functions.map((name, place) => (
             <ScoreRow key={name} name={name} score={scores[place]} hasBefore={run.has_before} />
           ))}
         </tbody>
       </table>
-      <p class="note">
+      <Note>
         ● a function of this head: surely above its control. Terms, pieces and words count for tokens that have such a one,
         the others for all.
-      </p>
+      </Note>
     </div>
   );
 }
@@ -133,13 +125,11 @@ function ScoreRow({ name, score, hasBefore }: { name: string; score: Score; hasB
         {score.is_labelled && "● "}
         {FUNCTION_NAMES[name][1]}
       </th>
-      <td class="bar">
-        <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-          <rect class="track" width="100" height="10" />
-          <rect class="score" width={width(score.score)} height="10" />
-          <rect class="control" x={width(score.control)} width="1.2" height="10" />
-        </svg>
-      </td>
+      <Bar>
+        <rect class="track" width="100" height="10" />
+        <rect class="score" width={width(score.score)} height="10" />
+        <rect class="control" x={width(score.control)} width="1.2" height="10" />
+      </Bar>
       <td class="number">{format.share(score.control)}</td>
       <td class="number">
         {hasBefore && `${format.share(score.before)} → `}
@@ -162,9 +152,9 @@ function HeadLinks({ label, links, model, onSelect }: LinksProps) {
       {label}:{" "}
       {links.length === 0 && "none"}
       {links.map(([head, distance]) => (
-        <button type="button" class="link" key={head} title={model.data.heads[head].sentence} onClick={() => onSelect(head)}>
+        <Link key={head} title={model.data.heads[head].sentence} onClick={() => onSelect(head)}>
           {model.short(head)} ({distance?.toFixed(2) ?? format.UNDEFINED})
-        </button>
+        </Link>
       ))}
     </p>
   );

@@ -7,7 +7,8 @@ import type { Head } from "../contract";
 import type { Model } from "../model";
 import { pure } from "../pure";
 import { escapeXml, Exports } from "./Exports";
-import { csv } from "../format";
+import { csv, plural } from "../format";
+import { Note, Panel } from "./Parts";
 
 interface Props {
   model: Model;
@@ -43,10 +44,7 @@ export function HeadGrid({ model, colourings, by, selected, group, onColour, onS
     }
   };
   return (
-    <section aria-labelledby="grid-title">
-      <h2 id="grid-title">
-        {layers} {layers === 1 ? "layer" : "layers"} of {heads} heads
-      </h2>
+    <Panel id="grid" title={`${plural(layers, "layer")} of ${heads} heads`}>
       <label class="choice">
         Colour by <ColourChoice colourings={colourings} by={colouring.id} onColour={onColour} />
       </label>
@@ -96,7 +94,7 @@ export function HeadGrid({ model, colourings, by, selected, group, onColour, onS
           { name: "heads.csv", kind: "text/csv", text: () => headsCsv(model) },
         ]}
       />
-    </section>
+    </Panel>
   );
 }
 
@@ -172,7 +170,7 @@ const SteadyCell = pure(HeadCell);
 
 function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
   return (
-    <p class="note">
+    <Note>
       {colouring.scale === "change" && "Red: lost. Blue: gained. "}
       {colouring.scale === "difference" && "Red: masking it costs more in the second run. Blue: less. "}
       {colouring.scale === "amount" && "Purple: how much. "}
@@ -187,7 +185,7 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
       })}
       Framed: needed. Hatched: inert. Orange ring: in your group. Click: look; Shift+click or g: add to the group; arrow
       keys: move.
-    </p>
+    </Note>
   );
 }
 

@@ -8,6 +8,7 @@ import { share, visible } from "../format";
 import type { Attention, Model } from "../model";
 import { pure } from "../pure";
 import { Exports } from "./Exports";
+import { Choices, Note, Panel } from "./Parts";
 
 const PHASES: [Phase, string][] = [
   ["before", "before fine-tuning"],
@@ -35,8 +36,7 @@ export function PairView({ model, view, onView }: Props) {
   const predicted = (head: number | null) => model.predictions(head)[map.pair];
   const hasBefore = map.before !== null;
   return (
-    <section aria-labelledby="pair-title">
-      <h2 id="pair-title">What head {model.short(view.head)} looks at in a pair</h2>
+    <Panel id="pair" title={`What head ${model.short(view.head)} looks at in a pair`}>
       <label class="choice wide">
         Pair{" "}
         <SteadyChoice model={model} map={view.map} onView={onView} />
@@ -47,15 +47,13 @@ export function PairView({ model, view, onView }: Props) {
         {map.length > map.tokens.length && ` The first ${map.tokens.length} of ${map.length} tokens are shown.`}
       </p>
       <div class="filters">
-        <fieldset class="segments">
-          <legend>Attention</legend>
-          {PHASES.filter(([phase]) => hasBefore || phase === "after").map(([phase, label]) => (
-            <label key={phase}>
-              <input type="radio" name="phase" checked={view.phase === phase} onChange={() => onView({ phase })} />
-              <span>{label}</span>
-            </label>
-          ))}
-        </fieldset>
+        <Choices
+          legend="Attention"
+          name="phase"
+          choices={PHASES.filter(([phase]) => hasBefore || phase === "after")}
+          chosen={view.phase}
+          onChoose={(phase) => onView({ phase })}
+        />
         <label>
           <input id="special" type="checkbox" checked={view.special} onChange={(event) => onView({ special: event.currentTarget.checked })} />{" "}
           [CLS] and [SEP]
@@ -71,20 +69,20 @@ export function PairView({ model, view, onView }: Props) {
           </div>
         </div>
       )}
-      <p class="note">
+      <Note>
         Lines: <span class="solid">━</span> query looks at title, <span class="dashed">┅</span> title looks at query; from{" "}
         {share(LEAST_LINE)} on. Matrix: each row is where a token looks, strokes divide query and title. Attention is kept in
         16 steps.
         {model.data.maps_left_out > 0 &&
           ` ${model.data.maps_left_out} of ${maps.length + model.data.maps_left_out} chosen pairs were left out to keep this file within ${model.data.mib} MiB (report.explorer_mib).`}
-      </p>
+      </Note>
       <Exports
         files={[
           { name: "lines.svg", kind: "image/svg+xml", text: () => svgText(lines.current) },
           { name: "matrix.svg", kind: "image/svg+xml", text: () => svgText(matrix.current) },
         ]}
       />
-    </section>
+    </Panel>
   );
 }
 
@@ -111,13 +109,12 @@ const SteadyChoice = pure(PairChoice);
 
 function NoMaps({ model }: { model: Model }) {
   return (
-    <section aria-labelledby="pair-title">
-      <h2 id="pair-title">What a head looks at in a pair</h2>
+    <Panel id="pair" title="What a head looks at in a pair">
       <p>
         No attention maps are in this file
         {model.data.maps_left_out > 0 && `: ${model.data.maps_left_out} did not fit into ${model.data.mib} MiB (report.explorer_mib)`}.
       </p>
-    </section>
+    </Panel>
   );
 }
 

@@ -5,6 +5,7 @@ import type { Decision } from "../contract";
 import { csv, plural } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
+import { Link, Note, Panel } from "./Parts";
 
 const WORDS: Record<Decision["decision"], string> = {
   remove: "can go",
@@ -23,8 +24,7 @@ export function PruningList({ model, onSelect }: Props) {
   const decided = (kind: string) =>
     model.data.heads.map((_, head) => head).filter((head) => model.data.heads[head].decision?.decision === kind);
   return (
-    <section aria-labelledby="pruning-title">
-      <h2 id="pruning-title">What can go</h2>
+    <Panel id="pruning" title="What can go">
       {kinds.map((kind) => {
         const heads = decided(kind);
         return (
@@ -34,7 +34,7 @@ export function PruningList({ model, onSelect }: Props) {
                 <b>{plural(heads.length, "head")}</b>: {WORDS[kind]}
               </summary>
               <Reasons model={model} heads={heads} onSelect={onSelect} />
-              {kind === "remove" && <p class="note">Heads go together with those of the lines above them.</p>}
+              {kind === "remove" && <Note>Heads go together with those of the lines above them.</Note>}
             </details>
           )
         );
@@ -45,7 +45,7 @@ export function PruningList({ model, onSelect }: Props) {
           { name: "decision.json", kind: "application/json", text: () => decisionJson(model) },
         ]}
       />
-    </section>
+    </Panel>
   );
 }
 
@@ -59,9 +59,9 @@ function Reasons({ model, heads, onSelect }: Props & { heads: number[] }) {
           {heads
             .filter((head) => reason(head) === text)
             .map((head) => (
-              <button type="button" class="link" key={head} onClick={() => onSelect(head)}>
+              <Link key={head} onClick={() => onSelect(head)}>
                 {model.short(head)}
-              </button>
+              </Link>
             ))}
           <span class="note">{text}</span>
         </p>

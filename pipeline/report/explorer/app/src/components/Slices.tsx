@@ -4,6 +4,7 @@ import type { Measure, Slice } from "../contract";
 import { csv } from "../format";
 import * as format from "../format";
 import { Exports } from "./Exports";
+import { Columns, Link, Note, Scroll } from "./Parts";
 
 interface Props {
   caption: string;
@@ -24,25 +25,18 @@ export function Slices({ caption, measure, slices, changes, sure, listed, onFind
   const limit = Math.max(...ends) || 1;
   return (
     <div>
-      <div class="scroll" tabIndex={0} role="region" aria-label={caption}>
+      <Scroll label={caption} class="scroll">
         <table id="slices">
           <caption>{caption}</caption>
-          <thead>
-            <tr>
-              <th scope="col">where</th>
-              <th scope="col">pairs</th>
-              <th scope="col">{measure.label} (95% interval)</th>
-              <th scope="col">0 in the middle, ±{format.bound(measure, limit)}</th>
-            </tr>
-          </thead>
+          <Columns names={["where", "pairs", `${measure.label} (95% interval)`, `0 in the middle, ±${format.bound(measure, limit)}`]} />
           <tbody>
             {order.map((place) => (
               <tr key={place} data-slice={`${slices[place].column}=${slices[place].value}`}>
                 <th scope="row">
                   {listed(slices[place].column) ? (
-                    <button type="button" class="link" onClick={() => onFind(`${slices[place].column}=${slices[place].value}`)}>
+                    <Link onClick={() => onFind(`${slices[place].column}=${slices[place].value}`)}>
                       {name(slices[place])}
-                    </button>
+                    </Link>
                   ) : (
                     name(slices[place])
                   )}
@@ -60,8 +54,8 @@ export function Slices({ caption, measure, slices, changes, sure, listed, onFind
             ))}
           </tbody>
         </table>
-      </div>
-      <p class="note">● the interval leaves out 0.</p>
+      </Scroll>
+      <Note>● the interval leaves out 0.</Note>
       <Exports files={[{ name: "slices.csv", kind: "text/csv", text: () => slicesCsv(measure, slices, changes) }]} />
     </div>
   );
