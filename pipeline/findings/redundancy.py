@@ -149,7 +149,8 @@ def _each_layer(single: dict[str, Estimate]) -> Part:
 def single_heads(tables: select.Tables) -> Finding:
     """S1: most heads masked alone change about nothing, and a few matter, a low matcher and a high head among them."""
     heads, measure = tables.heads, tables.primary
-    idle = (heads["verdict"].isin([SMALL, NO_EFFECT]) | heads["is_inert"]).to_numpy()
+    by_measure = heads["verdict"].isin([SMALL, NO_EFFECT]).to_numpy()
+    idle = by_measure | heads["is_inert"].to_numpy()
     matter = heads["verdict"].isin([NEEDED, HARMFUL]).to_numpy()
     costly = heads.sort_values([measure.to_constant, "layer", "head"], ascending=[False, True, True])
     most = Part.of(
@@ -161,6 +162,8 @@ def single_heads(tables: select.Tables) -> Finding:
         f"a model that {tables.words.nothing}",
     )
     measured = f"by {measure.label}: {matter.sum()} of {len(heads)} heads matter, {idle.sum()} change about nothing"
+    if inert := int((idle & ~by_measure).sum()):
+        measured += f" ({by_measure.sum()} by this measure, {inert} more inert: predictions hardly change without)"
     measured = f"{measured}; most costly {_head_change(costly.iloc[0], measure)}"
     parts = [most, _a_few_matter(heads, matter, tables.equivalence_margin)]
     return conclude("S1", measured, [*parts, _named_heads(tables), *_by_headline(tables)])

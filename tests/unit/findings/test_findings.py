@@ -319,6 +319,15 @@ def test_single_heads(found: Tables, verdict: str):
     assert redundancy.single_heads(found).verdict == verdict
 
 
+def test_heads_that_are_idle_by_their_predictions_alone_are_counted_apart():
+    tables = heads(BOTH)
+    tables.heads.loc[[2, 4, 7], ["verdict", "is_inert"]] = ["undecided", True]
+    tables.heads.loc[8, "is_inert"] = True  # of a verdict already
+    assert set(tables.heads["verdict"].value_counts()) == {15, 3, 2}
+    assert "18 change about nothing (15 by this measure, 3 more inert" in redundancy.single_heads(tables).measured
+    assert "18 change about nothing; most costly" in redundancy.single_heads(heads(BOTH)).measured
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
