@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.compare.run_results import ANOTHER_VERSION, RunResults
 from pipeline.core import paths
+from pipeline.core.counts import counted
 from pipeline.core.errors import InputError
 from pipeline.report.explorer import page, predictions
 from pipeline.report.explorer.contract import (
@@ -71,7 +72,7 @@ def join_explorers(first_name: str, second_name: str, first: Explorer, second: E
 
 def _shape(explorer: Explorer) -> str:
     run = explorer.run
-    return f"{run.layers} {'layer' if run.layers == 1 else 'layers'} of {run.heads} heads"
+    return f"{counted(run.layers, 'layer')} of {run.heads} heads"
 
 
 def _predict_alike(first: Explorer, second: Explorer) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from pipeline.core.counts import counted
 from pipeline.core.heads import Head
 from pipeline.pruning.confirmation import JudgedRung, NonInferiority
 from pipeline.pruning.search import Rung
@@ -86,5 +87,5 @@ def _outcome(part: NonInferiority, measure: str, extent: str) -> str:
 def _count(rung: Rung) -> str:
     heads = count_heads(rung.removed)
     blocks = len(rung.removed) - heads
-    counted = f"{heads} head{'' if heads == 1 else 's'}"
-    return counted + (f" and {blocks} block{'' if blocks == 1 else 's'} of neurons" if blocks else "")
+    of_neurons = f" and {counted(blocks, 'block')} of neurons" if blocks else ""
+    return counted(heads, "head") + of_neurons

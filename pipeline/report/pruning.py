@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.colors import Normalize
 
+from pipeline.core.counts import counted
 from pipeline.report import heatmaps
 from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.colours import SCORES
@@ -50,8 +51,9 @@ def summary(results: Results) -> str:
         return "No head may go: all are protected."
     if not gone:
         least = pruning.ladder.sort_values("rung", kind="stable").iloc[0]["heads_removed"]
-        heads = f"{least} head{'' if least == 1 else 's'}"
-        return f"No head is shown to be dispensable by {said}: the smallest size tried, {heads}, fails."
+        return (
+            f"No head is shown to be dispensable by {said}: the smallest size tried, {counted(least, 'head')}, fails."
+        )
     blocks, share = int(pruning.metrics["blocks_removed"]), float(pruning.metrics["parameters_removed"])
     size = f"{gone} of {len(pruning.decision)} heads and {blocks} blocks of feed-forward neurons"
     known = "confirmed" if pruning.metrics["confirmed"] else "not confirmed"
