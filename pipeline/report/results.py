@@ -145,10 +145,15 @@ class Results:
         return int(self.head_ablation["pairs"])
 
     @property
+    def beats_constant(self) -> bool:
+        """Whether the unmasked model is surely better than the constant one: without that there is nothing to lose."""
+        return select.beats_constant(self.tables.group_scales, self.measures.collapse_by)
+
+    @property
     def warnings(self) -> list[str]:
         """Sentences on why the results may say little: of the unmasked model, the data and the training."""
         sentences = []
-        if not select.beats_constant(self.tables.group_scales, self.measures.collapse_by):
+        if not self.beats_constant:
             sentences.append(
                 f"Unmasked, the model is not shown to {self.words.beats}: nothing here tells which heads help it, only "
                 "what they do to its predictions."

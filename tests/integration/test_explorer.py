@@ -18,7 +18,7 @@ from pipeline.report.explorer.contract import Comparison, Explorer, PageData
 from pipeline.report.explorer.page import render_page
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from tests.support.browser import Visits, watched_visits
-from tests.support.explorer import changed, explorer_inputs, predicting, unmasked_predictions
+from tests.support.explorer import GROUPS, changed, explorer_inputs, predicting, unmasked_predictions
 
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",
@@ -248,6 +248,88 @@ def test_a_measured_group_shows_its_measurement_another_one_an_estimate(
     command = page.locator("#command").input_value()
     assert "nearest to it, term_match with 2 of these heads" in effect.inner_text()
     assert command == "dvc exp run -S '+group_ablation.groups.mine=[[0,0],[0,1],[0,2]]'"
+
+
+@pytest.mark.parametrize("of", [GRADER, RANKER], ids=["grader", "ranker"])
+def test_a_measured_group_shows_every_measure_of_the_tables(of: MeasureSet, visited: Visits):
+    inputs = explorer_inputs(of=of)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2), "#group=0.0,0.1")
+    row = inputs.results.groups.set_index("group").loc["term_match"]
+    scales = inputs.results.tables.group_scales.set_index("measure")
+    for measure in of.tested:
+        cells = page.locator(f'#group-effects [data-measure="{measure.name}"] td').all_inner_texts()
+        levels = [scales.loc[measure.name, "unmasked"], row[measure.name], scales.loc[measure.name, "constant"]]
+        np.testing.assert_allclose(numbers(cells[0]) + numbers(cells[2]), levels, atol=0.00051)
+        scale, digits = (100, 1) if measure.is_relative else (1, 3)
+        change = [scale * row[f"{measure.change}{end}"] for end in ("", "_low", "_high")]
+        np.testing.assert_allclose(numbers(cells[1]), change, atol=0.51 * 10**-digits)
+
+
+def test_a_group_says_on_which_pairs_it_is_masked(visited: Visits, inputs: ExplorerInputs):
+    results = replace(inputs.results, pairs=10)
+    page = visited.open(build_explorer(replace(inputs, results=results), shown=0, mib=2), "#group=0.0,0.1")
+    panel = page.locator("section", has=page.locator("#group-title")).inner_text()
+    assert "masked on 10 test pairs, single heads on 24" in panel
+
+
+def test_it_says_how_far_estimates_of_groups_were_off(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    groups = inputs.results.groups.set_index("group")["relative_accuracy_change"]
+    off = sorted(100 * abs(estimated_change(inputs, list(heads)) - groups[name]) for name, heads in GROUPS.items())
+    page = visited.open(explorer, "#group=0.0,0.1,0.2")
+    said = page.locator("#group-effect .note").first.inner_text()
+    assert "Of 3 chosen groups of 2 heads, estimated and measured change differ by" in said
+    assert f"by {off[1]:.1f} percentage points or less for half, and by {off[2]:.1f} percentage points" in said
+    assert "or less for all." in said
+    far = visited.open(explorer, "#group=0.0,0.1,0.2,0.3,1.0,1.1,1.2")
+    assert "No measured group of about as many heads" in far.locator("#group-effect").inner_text()
+
+
+def test_nine_in_ten_estimates_of_many_groups(visited: Visits, inputs: ExplorerInputs, explorer: Explorer):
+    def measured(values: dict[str, Any]) -> None:
+        """Twenty measured groups of the heads of one, off by 1 to 20 percentage points."""
+        [group] = [group for group in values["groups"] if group["name"] == "term_match"]
+        estimate = estimated_change(inputs, [0, 1])
+        effects = [
+            [{**one, "change": [estimate + off / 100, None, None]} for one in group["effects"]] for off in range(1, 21)
+        ]
+        values["groups"] = [{**group, "type": "random_k", "effects": effect} for effect in effects]
+
+    page = visited.open(changed(explorer, measured), "#group=0.0,0.2")
+    said = page.locator("#group-effect .note").first.inner_text()
+    assert "Of 20 random groups of 2 heads, estimated and measured change differ by 10.0 percentage points" in said
+    assert "and by 18.0 percentage points or less for nine in ten." in said
+
+
+def test_where_there_is_nothing_to_lose_no_share_of_it_is_shown(visited: Visits, explorer: Explorer):
+    def knows_nothing(values: dict[str, Any]) -> None:
+        values["run"]["beats_constant"] = False
+
+    of_one = visited.open(explorer, "#group=0.0,0.1").locator("main").inner_text()
+    assert "share of the way to a model that knows nothing of the pair: zeroed" in of_one
+    assert "nothing to lose" not in of_one
+    other = visited.open(changed(explorer, knows_nothing), "#group=0.0,0.1").locator("main").inner_text()
+    assert "zeroed" not in other
+    assert "is then no collapse: there is nothing to lose" in other
+
+
+def test_every_badge_is_explained_by_pointer_keyboard_and_touch(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer)
+    for head in range(len(explorer.heads)):
+        select(page, head)
+        badges = page.locator("#head-title .tag")
+        assert badges.count() >= 1
+        for badge in badges.all():
+            assert badge.get_attribute("title") == explorer.words[badge.inner_text()]
+    summary = page.locator("#words summary")
+    assert not page.locator("#words dl").is_visible()
+    summary.focus()
+    page.keyboard.press("Enter")
+    words = dict(
+        zip(page.locator("#words dt").all_inner_texts(), page.locator("#words dd").all_inner_texts(), strict=True)
+    )
+    assert words == explorer.words
+    summary.click()
+    assert not page.locator("#words dl").is_visible()
 
 
 def estimated_change(inputs: ExplorerInputs, heads: list[int]) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.attention.head_functions import FUNCTIONS
 from pipeline.report.explorer import heads, maps, predictions
+from pipeline.report.explorer.badges import badge_meanings
 from pipeline.report.explorer.contract import VERSION, AttentionMap, ClsAttention, Explorer, Pairs, Run
 from pipeline.report.explorer.page import page_size
 from pipeline.report.explorer.predictions import Sweep
@@ -62,6 +63,7 @@ def build_explorer(inputs: ExplorerInputs, shown: int, mib: float) -> Explorer:
         version=VERSION,
         run=_run(results, len(pairs)),
         measures=heads.measures_of(results),
+        words=badge_meanings(results),
         functions=list(FUNCTIONS),
         slices=heads.slices_of(results.tables.head_slices),
         group_slices=heads.group_slices_of(results),
@@ -103,6 +105,7 @@ def _run(results: Results, pairs: int) -> Run:
         pairs=pairs,
         group_pairs=results.pairs,
         warnings=results.warnings,
+        beats_constant=results.beats_constant,
     )
 
 

@@ -44,6 +44,7 @@ class Run(Contract):
     pairs: int  # test pairs on which single heads are masked
     group_pairs: int  # test pairs on which groups are masked
     warnings: list[str] = []  # sentences on why the results may say little
+    beats_constant: bool = True  # whether it surely is better, unmasked, than the constant model
 
 
 class Measure(Contract):
@@ -57,6 +58,8 @@ class Measure(Contract):
     is_distance: bool  # from the unmasked predictions: it needs no grades
     unmasked: Number
     margin: Number  # size of a change that matters
+    group_unmasked: Number  # unmasked, on the pairs on which groups are masked
+    group_constant: Number  # of the constant model, on those
 
 
 class Effect(Contract):
@@ -144,13 +147,20 @@ class RandomGroups(Contract):
     p: Number
 
 
+class GroupEffect(Contract):
+    """Effect of masking a group by a measure: the measure's value, its own change of a distance."""
+
+    masked: Number
+    change: Estimate
+
+
 class Group(Contract):
-    """A measured group of heads, and its change of the headline measure."""
+    """A measured group of heads."""
 
     type: str
     name: str
     heads: list[HeadNumber]
-    change: Estimate
+    effects: list[GroupEffect]  # in the order of `measures`
     slices: list[Estimate]  # changes of the headline measure, in the order of `group_slices`; none of most groups
     random: RandomGroups | None
 
@@ -226,6 +236,7 @@ class Explorer(Contract):
     version: Literal[1]
     run: Run
     measures: list[Measure]
+    words: dict[str, str]  # badge of a head -> what it means
     functions: list[str]
     slices: list[Slice]
     group_slices: list[Slice]

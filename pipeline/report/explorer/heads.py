@@ -17,6 +17,7 @@ from pipeline.report.explorer.contract import (
     Effect,
     Estimate,
     Group,
+    GroupEffect,
     Head,
     Measure,
     RandomGroups,
@@ -35,6 +36,7 @@ HEAD = ["layer", "head"]
 def measures_of(results: Results) -> list[Measure]:
     """The measures that single heads are tested by, with their scale on the heads' pairs."""
     scales = results.tables.head_scales.set_index("measure")
+    of_groups = results.tables.group_scales.set_index("measure")
     return [
         Measure(
             name=measure.name,
@@ -45,6 +47,8 @@ def measures_of(results: Results) -> list[Measure]:
             is_distance=measure.is_distance,
             unmasked=number(scales.loc[measure.name, "unmasked"]),
             margin=number(scales.loc[measure.name, "margin"]),
+            group_unmasked=number(of_groups.loc[measure.name, "unmasked"]),
+            group_constant=number(of_groups.loc[measure.name, "constant"]),
         )
         for measure in results.measures.tested
     ]
@@ -204,7 +208,10 @@ def _group(
         type=row["group_type"],
         name=_group_name(row),
         heads=members(row["members"], results.shape[1]),
-        change=estimate(row, results.headline.change),
+        effects=[
+            GroupEffect(masked=number(row[measure.name]), change=estimate(row, measure.change))
+            for measure in results.measures.tested
+        ],
         slices=[] if slices is None else _in_order(slices, order),
         random=None
         if random is None

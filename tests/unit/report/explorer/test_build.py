@@ -15,6 +15,7 @@ from pipeline.report.explorer.maps import most_that_fit, shown_pairs
 from pipeline.report.explorer.page import page_size
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from tests.support.explorer import GROUPS, example_split, explorer_inputs
+from tests.support.frames import scales_frame
 
 
 @pytest.fixture(scope="module", params=[GRADER, RANKER], ids=lambda of: of.kind)
@@ -76,12 +77,34 @@ def test_predicted_grades_change_as_the_table_counts():
         assert (lost.sum(), won.sum()) == tuple(heads.iloc[head][["right_to_wrong", "wrong_to_right"]])
 
 
+def test_every_badge_of_a_head_is_explained(explorer: Explorer, of: MeasureSet):
+    decisions = [f"pruning: {decision}" for decision in ("remove", "keep", "protected", "uncertain")]
+    assert list(explorer.words) == ["needed", "harmful", "small", "no effect", "undecided", "inert", *decisions]
+    assert len(set(explorer.words.values())) == len(explorer.words)
+    primary = explorer_inputs(of=of).results.primary
+    assert f"{primary.label} gets worse surely, by more than matters (2% of the way" in explorer.words["needed"]
+    assert ("in 20 queries or more" in explorer.words["needed"]) == (of is RANKER)
+    assert "nothing to lose" not in explorer.words["undecided"]
+
+
+def test_where_the_model_knows_nothing_the_explorer_says_so():
+    inputs = explorer_inputs()
+    scales = scales_frame(beats_constant=False)
+    tables = replace(inputs.results.tables, group_scales=scales)
+    explorer = build_explorer(replace(inputs, results=replace(inputs.results, tables=tables)), shown=0, mib=2)
+    assert not explorer.run.beats_constant
+    assert "nothing to lose" in explorer.words["undecided"]
+
+
 def test_groups_have_their_measured_change_and_predictions():
     inputs = explorer_inputs()
     explorer = build_explorer(inputs, shown=0, mib=2)
     assert [tuple(group.heads) for group in explorer.groups] == list(GROUPS.values())
     rows = inputs.results.groups.set_index("group")
-    assert [group.change[0] for group in explorer.groups] == rows.loc[list(GROUPS), "relative_accuracy_change"].tolist()
+    for group in explorer.groups:
+        for measure, effect in zip(GRADER.tested, group.effects, strict=True):
+            expected = [rows.loc[group.name, f"{measure.change}{end}"] for end in ("", "_low", "_high")]
+            assert (effect.masked, effect.change) == (rows.loc[group.name, measure.name], expected)
     assert all(group.random is not None and group.random.count == 30 for group in explorer.groups)
     predicted = unpacked(explorer.predictions.groups, "u1", 4, 24)
     np.testing.assert_array_equal(predicted[1:], inputs.group_sweep["masked_logits"].argmax(axis=-1))

@@ -8,6 +8,26 @@ export type Shown = "changed" | "worse" | "better" | "all";
 
 export type Aspect = HeadChange["what"] | "all";
 
+// What may be chosen, with its label.
+export const PHASES: [Phase, string][] = [
+  ["before", "before fine-tuning"],
+  ["after", "after"],
+  ["grew", "what grew"],
+  ["shrank", "what shrank"],
+];
+export const FILTERS: [Shown, string][] = [
+  ["changed", "all that change"],
+  ["worse", "worse"],
+  ["better", "better"],
+  ["all", "changed or not"],
+];
+export const ASPECTS: [Aspect, string][] = [
+  ["all", "all that change"],
+  ["verdict", "verdict"],
+  ["labels", "labels"],
+  ["decision", "decision"],
+];
+
 export interface View {
   run: number; // the one shown, of two
   by: string;
@@ -33,10 +53,8 @@ export function readView(models: Model[], by: string, values: URLSearchParams): 
   const row = Number(values.get("pair") ?? "-1");
   const pair = model.data.pairs.rows.indexOf(row);
   const group = (values.get("group") ?? "").split(",").map((short) => model.numberOf(short));
-  const phases: Phase[] = ["before", "after", "grew", "shrank"];
-  const filters: Shown[] = ["changed", "worse", "better", "all"];
-  const aspects: Aspect[] = ["verdict", "labels", "decision"];
-  const filter = (name: string) => filters.find((shown) => shown === values.get(name)) ?? "changed";
+  const chosen = <Choice extends string>(choices: [Choice, string][], name: string, otherwise = choices[0][0]) =>
+    choices.find(([choice]) => choice === values.get(name))?.[0] ?? otherwise;
   return {
     run,
     by: values.get("by") ?? by,
@@ -44,13 +62,13 @@ export function readView(models: Model[], by: string, values: URLSearchParams): 
     group: [...new Set(group.filter((number): number is number => number !== null))].sort((a, b) => a - b),
     scope: values.get("scope") === "group" ? "group" : "head",
     map: Math.max(0, model.data.maps.findIndex((map) => map.pair === pair)),
-    phase: phases.find((phase) => phase === values.get("phase")) ?? "after",
+    phase: chosen(PHASES, "phase", "after"),
     special: values.get("special") === "1",
-    shown: filter("shown"),
+    shown: chosen(FILTERS, "shown"),
     search: values.get("search") ?? "",
-    aspect: aspects.find((aspect) => aspect === values.get("aspect")) ?? "all",
+    aspect: chosen(ASPECTS, "aspect"),
     headSearch: values.get("heads") ?? "",
-    moved: filter("moved"),
+    moved: chosen(FILTERS, "moved"),
     pairSearch: values.get("pairs") ?? "",
   };
 }

@@ -14,6 +14,9 @@ export interface Explorer {
   version: 1;
   run: Run;
   measures: Measure[];
+  words: {
+    [k: string]: string;
+  };
   functions: string[];
   slices: Slice[];
   group_slices: Slice[];
@@ -43,6 +46,7 @@ export interface Run {
   pairs: number;
   group_pairs: number;
   warnings?: string[];
+  beats_constant?: boolean;
 }
 /**
  * A measure; its changes are relative ones where `is_relative`, else differences in its unit.
@@ -56,6 +60,8 @@ export interface Measure {
   is_distance: boolean;
   unmasked: number | null;
   margin: number | null;
+  group_unmasked: number | null;
+  group_constant: number | null;
 }
 /**
  * A part of the test pairs.
@@ -149,19 +155,26 @@ export interface Edge {
   js: [number | null, number | null, number | null];
 }
 /**
- * A measured group of heads, and its change of the headline measure.
+ * A measured group of heads.
  */
 export interface Group {
   type: string;
   name: string;
   heads: number[];
+  effects: GroupEffect[];
+  slices: [number | null, number | null, number | null][];
+  random: RandomGroups | null;
+}
+/**
+ * Effect of masking a group by a measure: the measure's value, its own change of a distance.
+ */
+export interface GroupEffect {
+  masked: number | null;
   /**
    * @minItems 3
    * @maxItems 3
    */
   change: [number | null, number | null, number | null];
-  slices: [number | null, number | null, number | null][];
-  random: RandomGroups | null;
 }
 /**
  * Random groups of as many heads in each layer: the headline measure's change, and how often as bad.

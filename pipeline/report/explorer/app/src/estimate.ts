@@ -7,83 +7,89 @@ const RANDOM = ["random_share", "random_k", "layer_matched"];
 
 export interface EstimateError {
   kind: "random" | "chosen";
-  groups: number; // measured groups of about the size
-  median: number;
-  ninth: number; // nine in ten are off by no more
+  sizes: number[]; // heads of the measured groups of about the size, rising
+  half: number; // half of the estimates are off by no more
+  most: number; // nine in ten are off by no more; all of ten or fewer
 }
 
 export class GroupEstimates {
-  private readonly unmasked: number;
-  private readonly known = new Map<Group, number>();
+  readonly unmasked: number; // headline measure
+  readonly #model: Model;
+  readonly #known = new Map<Group, number>();
 
-  constructor(private readonly model: Model) {
-    this.unmasked = this.value(this.outputs([]));
+  constructor(model: Model) {
+    this.#model = model;
+    this.unmasked = this.#value(this.#outputs([]));
   }
 
   measured(heads: number[]): Group | null {
     const key = heads.join();
-    return this.model.data.groups.find((group) => group.heads.join() === key) ?? null;
+    return this.#model.data.groups.find((group) => group.heads.join() === key) ?? null;
   }
 
-  // Relative change of the headline measure.
+  // Headline measure, masked.
+  masked(heads: number[]): number {
+    return this.#value(this.#outputs(heads));
+  }
+
+  // Relative change of it.
   change(heads: number[]): number {
-    return this.value(this.outputs(heads)) / this.unmasked - 1;
+    return this.masked(heads) / this.unmasked - 1;
   }
 
   // How far such estimates are off on the measured groups of about as many heads, random and chosen ones apart.
   errors(size: number): EstimateError[] {
-    const near = this.model.data.groups.filter(
-      (group) => group.change[0] !== null && Math.abs(group.heads.length - size) <= Math.max(1, 0.3 * size),
+    const near = this.#model.data.groups.filter(
+      (group) => this.#model.changeOf(group)[0] !== null && Math.abs(group.heads.length - size) <= Math.max(1, 0.3 * size),
     );
     return (["random", "chosen"] as const).flatMap((kind) => {
-      const errors = near
-        .filter((group) => RANDOM.includes(group.type) === (kind === "random"))
-        .map((group) => this.errorOf(group))
-        .sort((a, b) => a - b);
-      const quantile = (share: number) => errors[Math.min(errors.length - 1, Math.floor(share * errors.length))];
-      return errors.length ? [{ kind, groups: errors.length, median: quantile(0.5), ninth: quantile(0.9) }] : [];
+      const groups = near.filter((group) => RANDOM.includes(group.type) === (kind === "random"));
+      const errors = groups.map((group) => this.#errorOf(group)).sort((a, b) => a - b);
+      const sizes = groups.map((group) => group.heads.length).sort((a, b) => a - b);
+      const within = (share: number) => errors[Math.ceil(share * errors.length) - 1];
+      return errors.length ? [{ kind, sizes, half: within(0.5), most: within(errors.length > 10 ? 0.9 : 1) }] : [];
     });
   }
 
   // The measured group that shares most heads, of both together; null where none shares half.
   nearest(heads: number[]): Group | null {
     let [best, most] = [null as Group | null, 0.5];
-    for (const group of this.model.data.groups) {
+    for (const group of this.#model.data.groups) {
       const common = commonHeads(group.heads, heads);
       const share = common / (group.heads.length + heads.length - common);
-      if (share > most && group.change[0] !== null) [best, most] = [group, share];
+      if (share > most && this.#model.changeOf(group)[0] !== null) [best, most] = [group, share];
     }
     return best;
   }
 
-  private errorOf(group: Group): number {
-    let error = this.known.get(group);
+  #errorOf(group: Group): number {
+    let error = this.#known.get(group);
     if (error === undefined) {
-      error = Math.abs(this.change(group.heads) - (group.change[0] as number));
-      this.known.set(group, error);
+      error = Math.abs(this.change(group.heads) - (this.#model.changeOf(group)[0] as number));
+      this.#known.set(group, error);
     }
     return error;
   }
 
   // Estimated predictions of the group pairs: grades, or ranks in the query.
   predictions(heads: number[]): Uint8Array {
-    const outputs = this.outputs(heads);
-    return this.model.isRanker ? this.ranks(outputs) : this.grades(outputs);
+    const outputs = this.#outputs(heads);
+    return this.#model.isRanker ? this.#ranks(outputs) : this.#grades(outputs);
   }
 
-  private outputs(heads: number[]): Float64Array {
-    const { unmasked, changes } = this.model.logits;
+  #outputs(heads: number[]): Float64Array {
+    const { unmasked, changes } = this.#model.logits;
     const sums = Float64Array.from(unmasked);
     for (const head of heads) {
-      const step = this.model.data.logit_changes.steps[head];
+      const step = this.#model.data.logit_changes.steps[head];
       const start = head * sums.length;
       for (let place = 0; place < sums.length; place++) sums[place] += step * changes[start + place];
     }
     return sums;
   }
 
-  private grades(outputs: Float64Array): Uint8Array {
-    const count = this.model.data.logit_changes.outputs;
+  #grades(outputs: Float64Array): Uint8Array {
+    const count = this.#model.data.logit_changes.outputs;
     const grades = new Uint8Array(outputs.length / count);
     for (let pair = 0; pair < grades.length; pair++) {
       let best = 0;
@@ -95,31 +101,31 @@ export class GroupEstimates {
     return grades;
   }
 
-  private ranks(scores: Float64Array): Uint8Array {
+  #ranks(scores: Float64Array): Uint8Array {
     const ranks = new Uint8Array(scores.length);
-    for (const titles of this.titlesByQuery()) {
+    for (const titles of this.#titlesByQuery()) {
       const order = [...titles].sort((a, b) => scores[b] - scores[a] || a - b);
       order.forEach((title, place) => (ranks[title] = Math.min(255, place + 1)));
     }
     return ranks;
   }
 
-  private value(outputs: Float64Array): number {
-    return this.model.isRanker ? this.gain(this.ranks(outputs)) : this.accuracy(this.grades(outputs));
+  #value(outputs: Float64Array): number {
+    return this.#model.isRanker ? this.#gain(this.#ranks(outputs)) : this.#accuracy(this.#grades(outputs));
   }
 
-  private accuracy(grades: Uint8Array): number {
-    const { pairs, predictions } = this.model.data;
+  #accuracy(grades: Uint8Array): number {
+    const { pairs, predictions } = this.#model.data;
     let right = 0;
     predictions.group_pairs.forEach((pair, place) => (right += Number(grades[place] === pairs.gold[pair])));
     return right / grades.length;
   }
 
   // nDCG@10, mean over the queries in which some title is better than another of grade 0.
-  private gain(ranks: Uint8Array): number {
-    const { pairs, predictions } = this.model.data;
+  #gain(ranks: Uint8Array): number {
+    const { pairs, predictions } = this.#model.data;
     const gains: number[] = [];
-    for (const titles of this.titlesByQuery()) {
+    for (const titles of this.#titlesByQuery()) {
       const gain = titles.map((title) => 2 ** pairs.gold[predictions.group_pairs[title]] - 1);
       const ideal = discounted([...gain].sort((a, b) => b - a));
       if (titles.length < 2 || ideal === 0) continue;
@@ -130,8 +136,8 @@ export class GroupEstimates {
     return gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
   }
 
-  private titlesByQuery(): number[][] {
-    const { pairs, predictions } = this.model.data;
+  #titlesByQuery(): number[][] {
+    const { pairs, predictions } = this.#model.data;
     const titles = new Map<number, number[]>();
     predictions.group_pairs.forEach((pair, place) => {
       const query = pairs.query[pair];

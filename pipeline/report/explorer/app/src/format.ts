@@ -20,10 +20,10 @@ export function change(measure: Measure, value: number | null): string {
   return signed(value, 3) + (measure.unit ? ` ${measure.unit}` : "");
 }
 
-// Value of a measure of the unmasked model.
-export function level(measure: Measure): string {
-  if (measure.unmasked === null) return UNDEFINED;
-  return measure.unmasked.toFixed(3) + (measure.unit ? ` ${measure.unit}` : "");
+// Value of a measure.
+export function level(measure: Measure, value: number | null): string {
+  if (value === null) return UNDEFINED;
+  return value.toFixed(3) + (measure.unit ? ` ${measure.unit}` : "");
 }
 
 export function bound(measure: Measure, limit: number): string {

@@ -1,6 +1,6 @@
 // The explorer's data with its arrays decoded, and what every view asks of it.
 
-import type { Explorer, Measure } from "./contract";
+import type { Explorer, Group, Measure } from "./contract";
 import { attentionOfLevels, unpack } from "./decode";
 
 export interface LogitSteps {
@@ -15,7 +15,7 @@ export interface Attention {
 
 export class Model {
   readonly heads: number;
-  private readonly maps = new Map<number, Promise<Attention>>();
+  readonly #maps = new Map<number, Promise<Attention>>();
 
   constructor(
     readonly data: Explorer,
@@ -55,6 +55,11 @@ export class Model {
     return this.data.measures.find((measure) => measure.name === name) as Measure;
   }
 
+  // What masking a measured group changes of the headline measure.
+  changeOf(group: Group): (number | null)[] {
+    return group.effects[this.data.measures.indexOf(this.headline)].change;
+  }
+
   // "2.9" of a head's number, and back; null where the model has no such head.
   short(head: number): string {
     return `${Math.floor(head / this.data.run.heads)}.${head % this.data.run.heads}`;
@@ -78,14 +83,14 @@ export class Model {
   }
 
   attention(map: number): Promise<Attention> {
-    const known = this.maps.get(map);
+    const known = this.#maps.get(map);
     if (known) return known;
-    const made = this.decodeAttention(map);
-    this.maps.set(map, made);
+    const made = this.#decodeAttention(map);
+    this.#maps.set(map, made);
     return made;
   }
 
-  private async decodeAttention(map: number): Promise<Attention> {
+  async #decodeAttention(map: number): Promise<Attention> {
     const { before, after, tokens } = this.data.maps[map];
     const count = this.heads * tokens.length ** 2;
     const decode = async (packed: string) => attentionOfLevels(await unpack(packed), count);

@@ -1,7 +1,7 @@
 // What differs between two runs: heads, and predictions of the pairs that both have.
 
 import { useMemo } from "preact/hooks";
-import type { Aspect, View } from "../address";
+import { ASPECTS, type Aspect, type View } from "../address";
 import { betweenRuns } from "../breaking";
 import type { Comparison, HeadChange } from "../contract";
 import { csv, plural, visible } from "../format";
@@ -11,13 +11,6 @@ import { ChangedQueries } from "./ChangedQueries";
 import { Exports } from "./Exports";
 import { Filters } from "./Filters";
 import { Choices, Columns, Link, Note, Panel, Scroll } from "./Parts";
-
-const ASPECTS: [Aspect, string][] = [
-  ["all", "all that change"],
-  ["verdict", "verdict"],
-  ["labels", "labels"],
-  ["decision", "decision"],
-];
 
 interface Props {
   model: Model; // of the run shown

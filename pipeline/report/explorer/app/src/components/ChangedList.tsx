@@ -2,12 +2,12 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import type { View } from "../address";
+import { FILTERS, type View } from "../address";
 import { pairsCsv, type Breaking, type Row } from "../breaking";
 import { plural } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
-import { EXAMPLE, Filters, FILTERS } from "./Filters";
+import { EXAMPLE, Filters } from "./Filters";
 import { Link, Note, Scroll } from "./Parts";
 
 export interface ChangedProps {

@@ -5,7 +5,7 @@ import { gradeFate, matcher, type Row } from "../breaking";
 import { visible } from "../format";
 import type { Model } from "../model";
 import { ChangedList, Title, type ChangedProps } from "./ChangedList";
-import { Columns } from "./Parts";
+import { Cell, Columns } from "./Parts";
 
 interface GradedRow extends Row {
   gold: number;
@@ -31,7 +31,7 @@ export function ChangedPairs(props: ChangedProps) {
           <tr key={pair} data-pair={pair} class={mapped.get(pair) === map ? "current" : ""}>
             <td dir="auto">{visible(pairs.queries[pairs.query[pair]])}</td>
             <Title text={visible(pairs.titles[pair])} map={mapped.get(pair) ?? -1} onMap={onMap} />
-            <td class="number">{model.gradeText(gold)}</td>
+            <Cell>{model.gradeText(gold)}</Cell>
             {[before, after].map((grade, place) => (
               <td key={place} class={`number ${grade === gold ? "better" : "worse"}`}>
                 {mark(model, grade, gold)}

@@ -5,7 +5,7 @@ import { matcher, type Row } from "../breaking";
 import { visible } from "../format";
 import type { Model } from "../model";
 import { ChangedList, Title, type ChangedProps } from "./ChangedList";
-import { Columns } from "./Parts";
+import { Cell, Columns } from "./Parts";
 
 const TITLES = 10;
 
@@ -70,7 +70,7 @@ function QueryOrder({ model, states, query, titles, fate, onMap }: OrderProps) {
       <tbody>
         {before.map((title, place) => (
           <tr key={title.pair}>
-            <td class="number">{place + 1}</td>
+            <Cell>{place + 1}</Cell>
             <TitleCell {...{ model, onMap }} title={title} moved={0} />
             <TitleCell {...{ model, onMap }} title={after[place]} moved={after[place].before - after[place].after} />
           </tr>
@@ -86,7 +86,7 @@ function TitleCell({ model, title, moved, onMap }: { model: Model; title: Row; m
   return (
     <>
       <Title {...{ text, map, onMap }} />
-      <td class="number">{model.gradeText(model.data.pairs.gold[title.pair])}</td>
+      <Cell>{model.gradeText(model.data.pairs.gold[title.pair])}</Cell>
     </>
   );
 }

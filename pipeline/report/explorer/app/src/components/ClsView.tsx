@@ -3,7 +3,7 @@
 import type { ClsAttention } from "../contract";
 import { share, visible } from "../format";
 import type { Model } from "../model";
-import { Bar, Columns, Note, Panel } from "./Parts";
+import { Bar, Cell, Columns, Note, Panel } from "./Parts";
 
 export function ClsView({ model }: { model: Model }) {
   const examples = model.data.cls_attention;
@@ -39,9 +39,9 @@ function Example({ model, example, open }: { model: Model; example: ClsAttention
                 <rect class="score" width={100 * example.unmasked[place]} height="5" />
                 <rect class="masked" y="5" width={100 * example.masked[place]} height="5" />
               </Bar>
-              <td class="number">
+              <Cell>
                 {share(example.unmasked[place])} → {share(example.masked[place])}
-              </td>
+              </Cell>
             </tr>
           ))}
         </tbody>

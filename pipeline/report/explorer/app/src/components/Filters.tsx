@@ -1,14 +1,6 @@
 // Search and filter of a list.
 
-import type { Shown } from "../address";
 import { Choices } from "./Parts";
-
-export const FILTERS: [Shown, string][] = [
-  ["changed", "all that change"],
-  ["worse", "worse"],
-  ["better", "better"],
-  ["all", "changed or not"],
-];
 
 export const EXAMPLE = "words, or phenomenon=…"; // of a search for pairs
 

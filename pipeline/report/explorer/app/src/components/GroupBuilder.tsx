@@ -1,11 +1,11 @@
 // A group of heads: built by clicking or from the run's own; its measured effect, or an estimate that tells its error.
 
 import type { Group } from "../contract";
-import { commonHeads, type GroupEstimates } from "../estimate";
-import { interval, change, plural, pValue, share } from "../format";
+import { commonHeads, type EstimateError, type GroupEstimates } from "../estimate";
+import { change, level, plural, pValue } from "../format";
 import type { Model } from "../model";
 import { Exports } from "./Exports";
-import { Link, Note, Panel } from "./Parts";
+import { Cell, Change, Columns, Link, Note, NOTHING_TO_LOSE, Panel } from "./Parts";
 
 const PRESETS: [type: string, label: string][] = [
   ["function", "heads of a function"],
@@ -31,6 +31,7 @@ interface Props {
 
 export function GroupBuilder({ model, estimates, group, building, onBuilding, onGroup }: Props) {
   const measured = estimates.measured(group);
+  const { run } = model.data;
   return (
     <Panel id="group" title="Mask a group">
       <div class="filters">
@@ -55,6 +56,10 @@ export function GroupBuilder({ model, estimates, group, building, onBuilding, on
               clear
             </button>
           </p>
+          <Note>
+            Groups are masked on {run.group_pairs} test pairs, single heads on {run.pairs}: unmasked values differ by that.{" "}
+            {!run.beats_constant && `${NOTHING_TO_LOSE} A fall to its level is then no collapse: there is nothing to lose.`}
+          </Note>
           {measured ? <Measured model={model} group={measured} /> : <Estimated model={model} estimates={estimates} group={group} />}
         </>
       )}
@@ -90,12 +95,31 @@ function Presets({ model, chosen, onGroup }: { model: Model; chosen: Group | nul
 
 function Measured({ model, group }: { model: Model; group: Group }) {
   const { headline } = model;
+  const { measures } = model.data;
   return (
     <div id="group-effect" data-kind="measured">
       <p>
-        <b>Measured: {headline.label} {change(headline, group.change[0])}</b> ({interval(headline, group.change)}), on{" "}
-        {model.data.run.group_pairs} test pairs ({group.name}).
+        <b>Measured: {headline.label} {change(headline, model.changeOf(group)[0])}</b> ({group.name}).
       </p>
+      <div class="scroll-x">
+        <table id="group-effects">
+          <Columns names={["measure", "unmasked → masked", "change (95% interval)", "model that knows nothing"]} />
+          <tbody>
+            {measures.map((measure, place) => (
+              <tr key={measure.name} data-measure={measure.name}>
+                <th scope="row">{measure.label}</th>
+                <Cell>
+                  {level(measure, measure.group_unmasked)} → {level(measure, group.effects[place].masked)}
+                </Cell>
+                <Cell>
+                  <Change measure={measure} estimate={group.effects[place].change} />
+                </Cell>
+                <Cell>{level(measure, measure.group_constant)}</Cell>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       {group.random && (
         <Note>
           {group.random.count} random groups with as many heads in each layer: median {change(headline, group.random.median)},{" "}
@@ -116,23 +140,20 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
       <p>
         <b>
           Estimate, not measured: {headline.label} {change(headline, estimates.change(group))}
-        </b>
-        , from what each head alone adds to the logits. Heads that stand in for each other cost more together.
+        </b>{" "}
+        ({level(headline, estimates.unmasked)} → {level(headline, estimates.masked(group))}), from what each head alone adds to
+        the logits. Heads that stand in for each other cost more together.
       </p>
       {nearest && (
         <p>
           The measured group nearest to it, {nearest.name} with {commonHeads(nearest.heads, group)} of these heads, changes it by{" "}
-          <b>{change(headline, nearest.change[0])}</b>, where an estimate would say {change(headline, estimates.change(nearest.heads))}.
+          <b>{change(headline, model.changeOf(nearest)[0])}</b>, where an estimate would say {change(headline, estimates.change(nearest.heads))}.
         </p>
       )}
       <Note>
         {errors.length > 0
-          ? "How far such estimates are off on this run's measured groups of about as many heads: "
+          ? `How far may it be off? This run measured groups of about as many heads, for which there is such an estimate too. ${errors.map(errorText).join(" ")}`
           : "No measured group of about as many heads tells how far it is off."}
-        {errors
-          .map(({ kind, groups, median, ninth }) => `${share(median, 1)} at the median, ${share(ninth, 1)} or less in nine of ten (${groups} ${kind} ones)`)
-          .join("; ")}
-        {errors.length > 0 && "."}
       </Note>
       <label class="copied">
         To measure it:
@@ -141,6 +162,15 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
       <Exports files={[{ name: "measure.sh", kind: "text/plain", text: () => `${command}\n` }]} />
     </div>
   );
+}
+
+function errorText({ kind, sizes, half, most }: EstimateError): string {
+  const [count, low, high] = [sizes.length, sizes[0], sizes[sizes.length - 1]];
+  const points = (error: number) => `${(100 * error).toFixed(1)} percentage points`;
+  const which = `${kind} ${count === 1 ? "group" : "groups"} of ${low === high ? plural(low, "head") : `${low} to ${high} heads`}`;
+  return count === 1
+    ? `Of the one ${which}, estimated and measured change differ by ${points(most)}.`
+    : `Of ${count} ${which}, estimated and measured change differ by ${points(half)} or less for half, and by ${points(most)} or less for ${count > 10 ? "nine in ten" : "all"}.`;
 }
 
 function measuringCommand(model: Model, group: number[]): string {

@@ -4,7 +4,7 @@ import { FUNCTION_NAMES } from "../colourings";
 import type { Edge, Score } from "../contract";
 import * as format from "../format";
 import type { Model } from "../model";
-import { Bar, Columns, Link, Note, Panel } from "./Parts";
+import { Bar, Cell, Change, Columns, Link, Note, NOTHING_TO_LOSE, Panel } from "./Parts";
 
 interface Props {
   model: Model;
@@ -14,7 +14,10 @@ interface Props {
 
 export function HeadCard({ model, head: number, onSelect }: Props) {
   const head = model.data.heads[number];
-  const edges = model.data.edges;
+  const { edges, words, run } = model.data;
+  const badges: string[] = [head.verdict];
+  if (head.is_inert) badges.push("inert");
+  if (head.decision) badges.push(`pruning: ${head.decision.decision}`);
   const strongest = (found: Edge[]) => [...found].sort((a, b) => (b.js[0] ?? 0) - (a.js[0] ?? 0)).slice(0, 5);
   const primary = model.primary;
   const zeroed = head.effects[model.data.measures.indexOf(primary)].to_constant;
@@ -23,12 +26,16 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
       id="head"
       title={
         <>
-          Head {model.short(number)} <span class={`tag ${head.verdict.replace(" ", "-")}`}>{head.verdict}</span>
-          {head.is_inert && <span class="tag">inert</span>}
-          {head.decision && <span class="tag">pruning: {head.decision.decision}</span>}
+          Head {model.short(number)}{" "}
+          {badges.map((word) => (
+            <span key={word} class={`tag ${word}`} title={words[word]}>
+              {word}
+            </span>
+          ))}
         </>
       }
     >
+      <Words words={words} here={badges} />
       <p class="sentence" aria-live="polite">
         {head.sentence}
       </p>
@@ -37,10 +44,11 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
         <Scores model={model} scores={head.scores} />
       </div>
       <Note>
-        {zeroed !== null &&
-          `${primary.label}, share of the way to a model that knows nothing of the pair: zeroed ${format.share(zeroed, 1)}; ` +
+        {zeroed !== null && run.beats_constant
+          ? `${primary.label}, share of the way to a model that knows nothing of the pair: zeroed ${format.share(zeroed, 1)}; ` +
             `replaced by its mean ${format.share(head.mean_to_constant, 1)}, ` +
-            `by its output on another pair ${format.share(head.resample_to_constant, 1)}. `}
+            `by its output on another pair ${format.share(head.resample_to_constant, 1)}. `
+          : `${NOTHING_TO_LOSE} No share of the way to one is shown. `}
         Gradient importance
         {head.gradient_importance === null ? ` ${format.UNDEFINED}` : ` ${head.gradient_importance.toFixed(3)} nats`}.
       </Note>
@@ -64,6 +72,24 @@ export function HeadCard({ model, head: number, onSelect }: Props) {
   );
 }
 
+// The badges' meanings, those of the head first.
+function Words({ words, here }: { words: Record<string, string>; here: string[] }) {
+  const others = Object.keys(words).filter((word) => !here.includes(word));
+  return (
+    <details id="words">
+      <summary class="note">What these words mean</summary>
+      <dl>
+        {[...here, ...others].map((word) => (
+          <div key={word}>
+            <dt>{word}</dt>
+            <dd>{words[word]}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
+  );
+}
+
 function Effects({ model, head }: { model: Model; head: number }) {
   const { effects, worse, better } = model.data.heads[head];
   return (
@@ -76,13 +102,12 @@ function Effects({ model, head }: { model: Model; head: number }) {
             <tr key={measure.name} data-measure={measure.name}>
               <th scope="row">
                 {measure.label}
-                {!measure.is_distance && <span class="note"> ({format.level(measure)} unmasked)</span>}
+                {!measure.is_distance && <span class="note"> ({format.level(measure, measure.unmasked)} unmasked)</span>}
               </th>
-              <td class="number">
-                {format.change(measure, effects[place].change[0])}{" "}
-                <span class="note">({format.interval(measure, effects[place].change)})</span>
-              </td>
-              <td class="number">{format.pValue(effects[place].q)}</td>
+              <Cell>
+                <Change measure={measure} estimate={effects[place].change} />
+              </Cell>
+              <Cell>{format.pValue(effects[place].q)}</Cell>
             </tr>
           ))}
         </tbody>
@@ -130,11 +155,11 @@ function ScoreRow({ name, score, hasBefore }: { name: string; score: Score; hasB
         <rect class="score" width={width(score.score)} height="10" />
         <rect class="control" x={width(score.control)} width="1.2" height="10" />
       </Bar>
-      <td class="number">{format.share(score.control)}</td>
-      <td class="number">
+      <Cell>{format.share(score.control)}</Cell>
+      <Cell>
         {hasBefore && `${format.share(score.before)} → `}
         <b>{format.share(score.score)}</b>
-      </td>
+      </Cell>
     </tr>
   );
 }

@@ -1,7 +1,7 @@
 // Attention of the selected head on a pair: lines between query and title in both directions, and the whole matrix.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Phase, View } from "../address";
+import { PHASES, type Phase, type View } from "../address";
 import { LOST, GAINED, AMOUNT } from "../colours";
 import type { AttentionMap } from "../contract";
 import { share, visible } from "../format";
@@ -10,12 +10,6 @@ import { pure } from "../pure";
 import { Exports } from "./Exports";
 import { Choices, Note, Panel } from "./Parts";
 
-const PHASES: [Phase, string][] = [
-  ["before", "before fine-tuning"],
-  ["after", "after"],
-  ["grew", "what grew"],
-  ["shrank", "what shrank"],
-];
 const LEAST_LINE = 0.03;
 const LEAST_CELL = 0.005;
 const TITLE_AT_QUERY = "#b35900";
@@ -280,12 +274,9 @@ function cut(token: string): string {
 
 function svgText(holder: HTMLElement | null): string {
   const drawn = holder?.querySelector("svg")?.cloneNode(true) as SVGElement;
-  drawn.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  drawn.setAttribute("font-family", "sans-serif");
-  drawn.setAttribute("font-size", "12");
-  drawn.querySelectorAll(".boundary, .outline").forEach((one) => {
-    one.setAttribute("fill", "none");
-    one.setAttribute("stroke", "#777");
-  });
+  const set = (element: Element, attributes: Record<string, string>) =>
+    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+  set(drawn, { xmlns: "http://www.w3.org/2000/svg", "font-family": "sans-serif", "font-size": "12" });
+  drawn.querySelectorAll(".boundary, .outline").forEach((one) => set(one, { fill: "none", stroke: "#777" }));
   return `${new XMLSerializer().serializeToString(drawn)}\n`;
 }

@@ -1,6 +1,11 @@
 // Parts that several views are made of: panels, lists to choose from, heads of tables, links, bars.
 
 import type { ComponentChild, ComponentChildren } from "preact";
+import type { Measure } from "../contract";
+import { change, interval } from "../format";
+
+// Of a model that is not shown to beat the constant one.
+export const NOTHING_TO_LOSE = "Unmasked, this model is not shown to be better than one that knows nothing of the pair.";
 
 interface PanelProps {
   id: string;
@@ -82,6 +87,20 @@ export function Scroll({ label, class: name = "scroll tall", children }: { label
       {children}
     </div>
   );
+}
+
+// A change and its interval.
+export function Change({ measure, estimate }: { measure: Measure; estimate: (number | null)[] }) {
+  return (
+    <>
+      {change(measure, estimate[0])} <span class="note">({interval(measure, estimate)})</span>
+    </>
+  );
+}
+
+// Cell of a number.
+export function Cell({ class: kind = "", children }: { class?: string; children: ComponentChildren }) {
+  return <td class={`number ${kind}`}>{children}</td>;
 }
 
 // A drawing 100 wide and 10 high, stretched over its cell.

@@ -4,7 +4,7 @@ import type { Measure, Slice } from "../contract";
 import { csv } from "../format";
 import * as format from "../format";
 import { Exports } from "./Exports";
-import { Columns, Link, Note, Scroll } from "./Parts";
+import { Bar, Cell, Change, Columns, Link, Note, Scroll } from "./Parts";
 
 interface Props {
   caption: string;
@@ -41,15 +41,12 @@ export function Slices({ caption, measure, slices, changes, sure, listed, onFind
                     name(slices[place])
                   )}
                 </th>
-                <td class="number">{slices[place].pairs}</td>
-                <td class={`number ${sure.includes(place) ? (harm(place) > 0 ? "worse" : "better") : ""}`}>
+                <Cell>{slices[place].pairs}</Cell>
+                <Cell class={sure.includes(place) ? (harm(place) > 0 ? "worse" : "better") : ""}>
                   {sure.includes(place) && "● "}
-                  {format.change(measure, changes[place][0])}{" "}
-                  <span class="note">({format.interval(measure, changes[place])})</span>
-                </td>
-                <td class="bar">
-                  <Interval estimate={changes[place]} limit={limit} />
-                </td>
+                  <Change measure={measure} estimate={changes[place]} />
+                </Cell>
+                <Interval estimate={changes[place]} limit={limit} />
               </tr>
             ))}
           </tbody>
@@ -64,11 +61,11 @@ export function Slices({ caption, measure, slices, changes, sure, listed, onFind
 function Interval({ estimate: [value, low, high], limit }: { estimate: (number | null)[]; limit: number }) {
   const x = (number: number) => 50 + (48 * number) / limit;
   return (
-    <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+    <Bar>
       <rect class="zero" x="49.7" width="0.6" height="10" />
       {low !== null && high !== null && <rect class="range" x={x(low)} y="4" width={Math.max(0.5, x(high) - x(low))} height="2" />}
       {value !== null && <rect class="control" x={x(value) - 1} y="1.5" width="2" height="7" />}
-    </svg>
+    </Bar>
   );
 }
 
