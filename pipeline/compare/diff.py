@@ -1,6 +1,7 @@
 """Differences between two runs: params, headline metrics, every head's effect and labels, the findings' verdicts.
 
-Nothing here says whether a difference is more than chance: two runs are two models, and one seed each.
+The intervals of differences allow for the sample of pairs. Nothing here says what another seed would change: two runs
+are two models, and one seed each.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.compare.run_results import CHANGE, TO_CONSTANT, RunResults, check_one_kind
+from pipeline.compare.run_results import CHANGE, ENDS, TO_CONSTANT, RunResults, check_one_kind
 from pipeline.core.heads import Head
 from pipeline.stats.measure_sets import MeasureSet
 from pipeline.stats.metrics import none_if_nan
@@ -28,8 +29,9 @@ class RunDiff:
     params: param, before, after of those that differ; None where a run has it not.
     metrics: metric, before, after, difference (after - before) of all metrics; NaN where a run has it not.
     heads: layer, head, before, after, difference (relative changes of the headline measure, as shares of its unmasked
-        value), to_constant_before and _after (see `RunResults.heads`), verdict_before, verdict_after: every head
-        of either run, NaN and None where a run has it not.
+        value), difference_low and _high (see `difference_interval`), to_constant_before and _after (see
+        `RunResults.heads`), verdict_before, verdict_after: every head of either run, NaN and None where a run has it
+        not.
     rank_correlation: Spearman's, of the heads' effects by the primary measure, -1 to 1; None where the models' shapes
         differ, or where all effects of a run are equal.
     labels: layer, head, function, change (gained or lost), of the heads that both runs have.
@@ -122,10 +124,33 @@ def _heads(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     both = before.merge(after, on=HEAD, how="outer", suffixes=("_before", "_after")).sort_values(HEAD)
     columns = {"before": both[f"{CHANGE}_before"].astype(float), "after": both[f"{CHANGE}_after"].astype(float)}
     columns["difference"] = columns["after"] - columns["before"]
+    estimates = (both[[f"{CHANGE}{end}_{run}" for end in ("", *ENDS)]].to_numpy(float) for run in ("before", "after"))
+    columns["difference_low"], columns["difference_high"] = difference_interval(*estimates)
     columns |= {f"{TO_CONSTANT}_{run}": both[f"{TO_CONSTANT}_{run}"].astype(float) for run in ("before", "after")}
     for verdict in ("verdict_before", "verdict_after"):
         columns[verdict] = both[verdict].astype(object).where(both[verdict].notna(), None)
     return both[HEAD].assign(**columns).reset_index(drop=True)
+
+
+def difference_interval(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95% interval of after - before, from the intervals of both, which are taken as independent.
+
+    The distances of both values to those of their ends that make the difference smaller are squared, summed and the
+    root taken, and so for the larger (MOVER: Zou and Donner 2008), which allows for lopsided intervals. Of runs that
+    share test pairs the estimates move together, and the interval is rather too wide.
+
+    Args:
+        before, after: value, lower and upper end, [..., 3].
+
+    Returns:
+        Lower and upper ends, [...]; NaN where any number is.
+    """
+    (value, low, high), (later, later_low, later_high) = (np.moveaxis(one, -1, 0) for one in (before, after))
+    difference = later - value
+    return (
+        difference - np.hypot(later - later_low, high - value),
+        difference + np.hypot(later_high - later, value - low),
+    )
 
 
 def _shared(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -54,13 +54,18 @@ def diff_page(comparison: RunDiff, before: str, after: str, explorer: ExplorerLi
         [
             Section("set", "Params", tables=[tables.diff_params(comparison, names)]),
             Section("metrics", "Metrics", tables=[tables.diff_headline(comparison, names)]),
-            Section("heads", "Heads", [tables.diff_agreement(comparison)], changed, pictures),
+            Section("heads", "Heads", _said_of_heads(comparison), changed, pictures),
             Section("labels", "Labels of heads", tables=[tables.diff_labels(comparison)]),
             Section("findings", "The article's findings", tables=[tables.diff_verdicts(comparison, names)]),
             Section("all", "All metrics", tables=[tables.diff_metrics(comparison, names)]),
         ],
         explorer,
     )
+
+
+def _said_of_heads(comparison: RunDiff) -> list[str]:
+    differs = comparison.heads["difference"].abs() > 0
+    return [tables.diff_agreement(comparison), *([tables.INTERVALS] if differs.any() else [])]
 
 
 def stability_page(stability: Stability, names: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ VERDICTS = ("needed", "harmful")  # on heads
 PRIMARY_MEASURE = "ablation.primary_measure"  # the param that names what decides them
 OBJECTIVE, CLASSES = "finetune.objective", "classes"  # the param that tells graders, its only value before rankers
 CHANGE, TO_CONSTANT = "change", "to_constant"  # columns of a head's effect, by the headline and the primary measure
+ENDS = ("_low", "_high")  # of the columns of an interval
 MOST_NAMED = 12  # heads in a line
 ANOTHER_VERSION = "is damaged, or of another version of the pipeline"
 
@@ -49,6 +50,7 @@ class RunResults:
 
     name: as the user named it. params: dotted name -> value as text. metrics: headline metrics of every stage.
     heads: a frame of layer, head, change (relative, of the headline measure: accuracy, or nDCG@10 of a ranker),
+        change_low and change_high (ends of its 95% interval),
         to_constant (change of the run's primary measure as a share of the way to the constant model), verdict.
     labels: a frame of layer, head, function, one row a label that a head carries.
     verdicts: id of a finding -> its verdict.
@@ -176,8 +178,8 @@ def head_effects(name: str, content: bytes, params: Mapping[str, str]) -> Any:
     """Effects of heads from heads.csv of the run `name` with these params, as `RunResults.heads`."""
     measures = measures_of(params)
     change, shares = measures.headline.change, measures.primary(params[PRIMARY_MEASURE]).to_constant
-    frame = _table(name, paths.HEADS, content, ["layer", "head", change, shares, "verdict"])
-    return frame.rename(columns={change: CHANGE, shares: TO_CONSTANT})
+    renamed = {f"{change}{end}": f"{CHANGE}{end}" for end in ("", *ENDS)} | {shares: TO_CONSTANT}
+    return _table(name, paths.HEADS, content, ["layer", "head", *renamed, "verdict"]).rename(columns=renamed)
 
 
 def head_labels(name: str, content: bytes) -> Any:

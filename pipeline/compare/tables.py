@@ -96,6 +96,13 @@ def diff_agreement(comparison: RunDiff) -> str:
     )
 
 
+INTERVALS = (
+    "Intervals of a head's difference are made from those of its effect in either run, taken as independent estimates "
+    "(distances to the ends, squared, summed, the root taken; MOVER). They allow for the sample of test pairs, not for "
+    "the seed nor for choosing among all heads; of runs on the same test pairs they are rather too wide."
+)
+
+
 def stability_params(stability: Stability) -> Table:
     frame = stability.params
     return Table("Params that differ between the runs", ["param", *frame.columns], _texts(frame.reset_index()))
@@ -159,11 +166,17 @@ def _heads(caption: str, heads: pd.DataFrame, names: Names) -> Table:
     rows = []
     for row in ordered.to_dict("records"):
         shares = [percent(row[f"{TO_CONSTANT}_{run}"]) for run in ("before", "after")]
-        effects = [percent(row["before"]), percent(row["after"]), signed(100 * row["difference"]), *shares]
+        interval = _interval(row["difference_low"], row["difference_high"])
+        effects = [percent(row["before"]), percent(row["after"]), signed(100 * row["difference"]), interval, *shares]
         rows.append([Head.of_row(row).name, *effects, row["verdict_before"], row["verdict_after"]])
     verdicts = [f"verdict in {name}" for name in names]
     shares = [f"% of the way in {name}" for name in names]
-    return Table(caption, [HEAD_COLUMN, *names, "difference (points)", *shares, *verdicts], rows)
+    difference = ["difference (points)", "its 95% interval"]
+    return Table(caption, [HEAD_COLUMN, *names, *difference, *shares, *verdicts], rows)
+
+
+def _interval(low: float, high: float) -> str:
+    return "undefined" if np.isnan([low, high]).any() else f"{signed(100 * low)} to {signed(100 * high)}"
 
 
 def _short_names(heads: pd.DataFrame) -> str:

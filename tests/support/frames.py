@@ -627,14 +627,20 @@ def results(
     )
 
 
-def run_heads_frame(effects, needed: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
-    """Effects [layer, head] as `RunResults.heads`; the primary measure's is the loss of the headline one."""
+def run_heads_frame(effects, needed: Sequence[tuple[int, int]] = (), below=0.02, above=0.02) -> pd.DataFrame:
+    """Effects [layer, head] as `RunResults.heads`; the primary measure's is the loss of the headline one.
+
+    Args:
+        below, above: how far the ends of the effects' intervals lie from them, [layer, head] or the same of all.
+    """
     effects = np.asarray(effects, dtype=float)
     rows = [
         (layer, head, effect, -effect, NEEDED if (layer, head) in needed else NO_EFFECT)
         for (layer, head), effect in np.ndenumerate(effects)
     ]
-    return pd.DataFrame(rows, columns=["layer", "head", CHANGE, TO_CONSTANT, "verdict"])
+    frame = pd.DataFrame(rows, columns=["layer", "head", CHANGE, TO_CONSTANT, "verdict"])
+    ends = {f"{CHANGE}_low": (effects - below).ravel(), f"{CHANGE}_high": (effects + above).ravel()}
+    return frame.assign(**ends)
 
 
 def run_results(

@@ -77,7 +77,7 @@ def test_the_summary_of_two_runs(known, capsys):
         ["headline/test_accuracy", "0.75", "0.875", "+0.125"],
         ["headline/needed_heads", "1", "2", "+1"],
         ["mediation/relay_heads", "missing", "4"],
-        ["layer 0 head 2", "+0.0%", "-18.8%", "-18.8", "+0.0%", "+18.8%", "no effect", "needed"],
+        ["layer 0 head 2", "+0.0%", "-18.8%", "-18.8", "-21.6 to -15.9", "+0.0%", "+18.8%", "no effect", "needed"],
         ["sep", "1.1", "1.2"],
         ["F3", "agrees", "cannot tell"],
     ):

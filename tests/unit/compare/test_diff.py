@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeline.compare.diff import diff_runs
+from pipeline.compare.diff import diff_runs, difference_interval
 from pipeline.compare.run_results import RunResults
 from tests.support.frames import run_heads_frame, run_results
 
@@ -40,12 +40,33 @@ def test_heads_stand_beside_each_other():
     before = run_results("a", heads=run_heads_frame([[-0.25, 0.0], [0.125, -0.5]], needed=[(1, 1)]))
     after = run_results("b", heads=run_heads_frame([[-0.25, -0.125], [0.0, 0.0]], needed=[(0, 0)]))
     found = diff_runs(before, after).heads
+    found = found.drop(columns=["difference_low", "difference_high"])
     assert found.to_numpy().tolist() == [
         [0, 0, -0.25, -0.25, 0, 0.25, 0.25, NOTHING, "needed"],
         [0, 1, 0, -0.125, -0.125, 0, 0.125, NOTHING, NOTHING],
         [1, 0, 0.125, 0, -0.125, -0.125, 0, NOTHING, NOTHING],
         [1, 1, -0.5, 0, 0.5, 0.5, 0, "needed", NOTHING],
     ]
+
+
+def test_the_interval_of_a_difference_is_that_of_two_normal_estimates():
+    rng = np.random.default_rng(6)
+    (one, other), errors = rng.normal(size=(2, 2, 3)), rng.uniform(0.1, 1, (2, 2, 3))
+    frames = [
+        run_heads_frame(effects, below=1.959963984540054 * error, above=1.959963984540054 * error)
+        for effects, error in zip((one, other), errors, strict=True)
+    ]
+    heads = diff_runs(*(run_results(name, heads=frame) for name, frame in zip("ab", frames, strict=True))).heads
+    low, high = stats.norm.interval(0.95, (other - one).ravel(), np.sqrt((errors**2).sum(axis=0)).ravel())
+    np.testing.assert_allclose(heads[["difference_low", "difference_high"]].T, [low, high], atol=1e-12)
+
+
+def test_the_interval_of_a_difference_of_lopsided_ones():
+    before, after = [0.0, -0.03, 0.05], [-0.1, -0.14, -0.07]
+    # Smaller where the second is at its lower end and the first at its upper one: 0.04, 0.05. Larger: 0.03, 0.03.
+    expected = (-0.1 - 0.0041**0.5, -0.1 + 0.0018**0.5)
+    assert difference_interval(np.array(before), np.array(after)) == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(difference_interval(np.array(before), np.array([np.nan, -0.1, 0.1]))).all()
 
 
 def test_the_rank_correlation_is_scipys():

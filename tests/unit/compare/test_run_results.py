@@ -15,7 +15,9 @@ from pipeline.core.run_names import METRIC_PREFIXES, run_metrics
 from pipeline.stats.measure_sets import RANKER
 from tests.support.shell import REPOSITORY
 
-HEADS = b"layer,head,relative_accuracy_change,qwk_to_constant,verdict\n0,0,-0.25,0.5,needed\n0,1,0,0,no effect\n"
+CHANGE = "relative_accuracy_change"
+COLUMNS = f"layer,head,{CHANGE},{CHANGE}_low,{CHANGE}_high,qwk_to_constant,verdict"
+HEADS = f"{COLUMNS}\n0,0,-0.25,-0.5,-0.125,0.5,needed\n0,1,0,-0.25,0.25,0,no effect\n".encode()
 LABELS = b"layer,head,function,score,is_labelled\n0,0,term_match,0.5,True\n0,1,term_match,0.1,False\n"
 
 
@@ -34,12 +36,15 @@ def test_an_outcome_holds_what_the_files_say():
     run = {"run.seed": "13", "run.device": "auto", "data.grades": '["1", "2"]'}
     assert outcome.params == run | {"ablation.primary_measure": "qwk"}
     assert outcome.metrics == {"grading/test_accuracy": 0.8}
-    assert outcome.heads.to_numpy().tolist() == [[0, 0, -0.25, 0.5, "needed"], [0, 1, 0.0, 0, "no effect"]]
+    assert outcome.heads.to_numpy().tolist() == [
+        [0, 0, -0.25, -0.5, -0.125, 0.5, "needed"],
+        [0, 1, 0.0, -0.25, 0.25, 0, "no effect"],
+    ]
     assert outcome.labels.to_numpy().tolist() == [[0, 0, "term_match"]]
     assert outcome.verdicts == {"F3": "agrees"}
 
 
-RANKER_HEADS = b"layer,head,relative_ndcg_at_10_change,pairwise_log_loss_to_constant,verdict\n0,0,-0.25,0.5,needed\n"
+RANKER_HEADS = HEADS.replace(b"accuracy", b"ndcg_at_10").replace(b"qwk", b"pairwise_log_loss")
 
 
 def test_a_rankers_effects_are_those_of_its_measures():
@@ -47,8 +52,8 @@ def test_a_rankers_effects_are_those_of_its_measures():
     files[paths.PARAMS] = b"finetune: {objective: listwise}\nablation: {primary_measure: default}\n"
     run = read_run("mine", files.get)
     assert run.measures is RANKER
-    assert run.heads.to_numpy().tolist() == [[0, 0, -0.25, 0.5, "needed"]]
-    assert list(run.heads) == ["layer", "head", "change", "to_constant", "verdict"]
+    assert run.heads.to_numpy().tolist()[0] == [0, 0, -0.25, -0.5, -0.125, 0.5, "needed"]
+    assert list(run.heads) == ["layer", "head", "change", "change_low", "change_high", "to_constant", "verdict"]
 
 
 def test_a_primary_measure_of_the_other_kind_is_named():
