@@ -225,7 +225,9 @@ def harmful_heads(tables: select.Tables) -> Finding:
     heads, measure = tables.heads, tables.primary
     ranked = heads.dropna(subset=[measure.to_constant]).sort_values([measure.to_constant, "layer", "head"])
     if ranked.empty:
-        return conclude("S2", "undefined", [Part(None, f"the model is no better than one that {tables.words.nothing}")])
+        return conclude(
+            "S2", "not measured", [Part(None, f"the model is no better than one that {tables.words.nothing}")]
+        )
     best, harmful = ranked.iloc[0], ranked[ranked["verdict"] == HARMFUL]
     may_help = _may_help(ranked, measure, select.size_that_matters(tables.head_scales, measure))
     part = Part.of(

@@ -149,8 +149,12 @@ def size_that_matters(scales: pd.DataFrame, measure: Measure) -> float:
 
 
 def beats_constant(scales: pd.DataFrame, measure: Measure) -> bool:
-    """Whether the unmasked model is surely better than the constant one by a measure of which more is better."""
-    return bool((scales.loc[scales["measure"] == measure.name, "way_high"] < 0).all())
+    """Whether the unmasked model is surely better than the constant one by the measure.
+
+    Without that, shares of the way between them are of a span that may be none, and no masked model can collapse.
+    """
+    ends = scales.loc[scales["measure"] == measure.name, ["way_low", "way_high"]].to_numpy(dtype=float)
+    return bool((measure.harm(ends) > 0).all())
 
 
 def records(frame: pd.DataFrame) -> list[pd.Series]:

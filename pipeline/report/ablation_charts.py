@@ -29,9 +29,9 @@ CROSS, DOT = "x", "o"  # of a random group that has collapsed, and of another
 
 def _marks(results: Results) -> str:
     """What hatched bars, crosses and diamonds say."""
-    return f"Hatched bars and crosses have {_collapsed(results)}; the dotted line is its {results.headline.label}." + (
-        f" {ARTICLE_MARK}" if results.measures is GRADER else ""
-    )
+    marked = results.nothing_to_lose or f"Hatched bars and crosses have {_collapsed(results)}"
+    line = f"the dotted line is the {results.headline.label} of the {results.words.constant}"
+    return f"{marked}; {line}." + (f" {ARTICLE_MARK}" if results.measures is GRADER else "")
 
 
 def _collapsed(results: Results) -> str:
@@ -75,7 +75,7 @@ def layers_and_halves(results: Results) -> RenderedFigure:
 
 def function_bars(results: Results) -> RenderedFigure:
     """F1, F2, F3: bars of functional groups and random groups masked, and of the lower half with and without them."""
-    random = random_changes(select.select_rows(results.groups, "random_k"), results.measures)
+    random = random_changes(select.select_rows(results.groups, "random_k"), results)
     theirs = article.RANDOM_FIVE if results.measures is GRADER else None
     bars = [*_random_bar("random heads", random, theirs), *_function_bars(results)]
     bars += _bars(results, select.select_rows(results.groups, "user"), "user group: {}", INK) + _lower_bars(results)
@@ -109,7 +109,7 @@ def _bars(
     Without a colour, each group has that of its function.
     The article's figures are changes of accuracy, and stand beside a grader's alone.
     """
-    change, collapsed = results.headline.change, select.collapsed(rows, results.measures.collapse_by)
+    change, collapsed = results.headline.change, results.collapsed(rows)
     articles = (theirs or {}) if results.measures is GRADER else {}
     return [
         Bar(
@@ -124,10 +124,9 @@ def _bars(
     ]
 
 
-def random_changes(rows: pd.DataFrame, measures: MeasureSet) -> pd.DataFrame:
+def random_changes(rows: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Defined headline changes of random groups, and whether each has collapsed: change, is_collapsed."""
-    collapsed = select.collapsed(rows, measures.collapse_by)
-    changes = pd.DataFrame({"change": rows[measures.headline.change], "is_collapsed": collapsed})
+    changes = pd.DataFrame({"change": rows[results.headline.change], "is_collapsed": results.collapsed(rows)})
     return changes.dropna(subset=["change"])
 
 
@@ -142,7 +141,7 @@ def _function_bars(results: Results) -> list[Bar]:
     functions, matched = (select.select_rows(results.groups, kind) for kind in ("function", "layer_matched"))
     bars = []
     for bar in _bars(results, functions, "{}", theirs={"term_match": article.TERM_MATCH_FIVE}):
-        random = random_changes(matched[matched["group"] == bar.label], results.measures)
+        random = random_changes(matched[matched["group"] == bar.label], results)
         bars += [bar, *_random_bar("as many, same layers", random)]
     return bars
 
@@ -211,7 +210,7 @@ def _by_marker(random: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
 def random_shares(results: Results) -> dict[float, pd.DataFrame]:
     """Rising share of all heads masked, in percent -> `random_changes` of its groups; shares without any left out."""
     masked = select.select_rows(results.groups, "random_share").groupby("group")
-    changes = {100 * float(str(share)): random_changes(rows, results.measures) for share, rows in masked}
+    changes = {100 * float(str(share)): random_changes(rows, results) for share, rows in masked}
     return {share: random for share, random in sorted(changes.items()) if len(random)}
 
 
@@ -240,7 +239,7 @@ def random_share(results: Results) -> RenderedFigure:
         alt=f"Curve of the median {results.headline.label} change by share of heads masked: {medians}.",
         caption=f"Change of {results.headline.label} when a random share of all heads is masked, {results.unit}. Each "
         "dot is one random group, the line their median, the shade their range. Grey: shares at which the article "
-        f"reports no loss. Crosses are groups that have {_collapsed(results)}.",
+        f"reports no loss. {results.nothing_to_lose or f'Crosses are groups that have {_collapsed(results)}'}.",
     )
     return render_figure(figure, text)
 

@@ -53,7 +53,7 @@ def learning_curve(results: Results) -> RenderedFigure:
 def predicted_grades(results: Results) -> RenderedFigure:
     """Heat map of the predicted grades: a row per named group, the share of each grade in percent."""
     groups = results.groups[results.groups["group_type"].isin(NAMED_GROUPS)]
-    shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), _collapsed(results, groups).tolist()
+    shares, collapsed = 100 * select.grade_shares(groups).to_numpy(), results.collapsed(groups).tolist()
     names = [_group_name(row["group_type"], shortened(str(row["group"]), 20)) for _, row in groups.iterrows()]
     width, height = max(2.5, 0.7 * len(results.grades)), 0.24 * len(groups)
     figure = canvas.blank_figure(LEFT_MARGIN + width + 0.2, height + 0.7)
@@ -68,10 +68,6 @@ def predicted_grades(results: Results) -> RenderedFigure:
     return render_figure(figure, _grades_text(results, list(compress(names, collapsed))))
 
 
-def _collapsed(results: Results, groups: pd.DataFrame) -> pd.Series:
-    return select.collapsed(groups, results.measures.collapse_by)
-
-
 def _group_name(group_type: str, group: str) -> str:
     names = {
         "unmasked": "unmasked",
@@ -84,14 +80,22 @@ def _group_name(group_type: str, group: str) -> str:
 
 
 def _grades_text(results: Results, collapsed: list[str]) -> FigureText:
-    random, words = _collapsed(results, results.groups[results.groups["group_type"].isin(RANDOM_GROUPS)]), results.words
+    random = results.collapsed(results.groups[results.groups["group_type"].isin(RANDOM_GROUPS)])
     which = f"collapsed: {', '.join(collapsed)}" if collapsed else "no named group collapsed"
     return FigureText(
         name="predicted_grades",
         title="Grades that the masked model predicts",
         alt=f"Table of the share of each predicted grade by masked group; {which}.",
         caption=f"Share of the {results.pairs} test pairs predicted as each grade, in percent; each row sums "
-        f"to 100. A row in bold has collapsed: by {words.collapse} it is {select.COLLAPSED:.0%} or more of the way to "
-        f"the {words.constant}, which knows nothing of the pair. {random.sum()} of {len(random)} random groups "
-        "collapsed too.",
+        f"to 100. {results.nothing_to_lose or _bold(results, random)}.",
+    )
+
+
+def _bold(results: Results, random: pd.Series) -> str:
+    """What rows in bold are, and how many of the random groups have collapsed."""
+    words = results.words
+    return (
+        f"A row in bold has collapsed: by {words.collapse} it is {select.COLLAPSED:.0%} or more of the way to the "
+        f"{words.constant}, which knows nothing of the pair. {random.sum()} of {len(random)} random groups collapsed "
+        "too"
     )

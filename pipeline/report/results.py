@@ -149,6 +149,20 @@ class Results:
         """Whether the unmasked model is surely better than the constant one: without that there is nothing to lose."""
         return select.beats_constant(self.tables.group_scales, self.measures.collapse_by)
 
+    def collapsed(self, rows: pd.DataFrame) -> pd.Series:
+        """Which masked models, rows of groups.csv, have collapsed: none where the unmasked one has nothing to lose."""
+        return select.collapsed(rows, self.measures.collapse_by) & self.beats_constant
+
+    @property
+    def nothing_to_lose(self) -> str:
+        """A sentence on why no masked model is said to have collapsed, "" where some may have."""
+        if self.beats_constant:
+            return ""
+        return (
+            f"No group is said to have collapsed: unmasked, the model is not shown to be better than the "
+            f"{self.words.constant}, so it has nothing to lose"
+        )
+
     @property
     def warnings(self) -> list[str]:
         """Sentences on why the results may say little: of the unmasked model, the data and the training."""

@@ -35,6 +35,7 @@ SHOWN = 10  # heads in a table of extremes
 NAMED = ("layer", "half", "function", "lower_except", "user")  # group types that are no draws
 GROUP_NAMES = {"layer": "layer {}", "half": "{} half", "lower_except": "lower half except {}", "user": "user group: {}"}
 OF_WAY = "% of the way"
+NO_VALUE = "–"
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,34 @@ def measure_scales(results: Results) -> Table:
         )
         values = [_plain(scale["unmasked"]), _plain(scale["constant"])]
         way = f"{_plain_change(scale['way'], measure)} {'' if measure.is_relative else measure.unit}".rstrip()
+        sizes = [NO_VALUE] * 2 if np.isnan(scale["way"]) else [way, _size(scale["margin"], measure)]
         counts = [str(int(sure.sum())), str(int((sure & needed).sum()))]
-        rows.append(
-            [measure.label, *values, way, _size(scale["margin"], measure), f"{measure.better} is better", *counts]
-        )
+        rows.append([measure.label, *values, *sizes, f"{measure.better} is better", *counts])
     caption = (
         f"Measures on {results.head_pairs} test pairs. The {words.constant} {words.knows}. "
         f"{results.tables.equivalence_margin:.0%} of the way to it is the size that matters; "
         f"{results.primary.label} decides which heads are needed"
     )
+    if results.tables.head_scales["way"].isna().any():
+        caption += f". {NO_VALUE}: there is no way to it, as the unmasked model is no better by this measure"
     found = ["heads with q < 0.05", f"of them needed by {results.primary.label}"]
     columns = ["measure", "unmasked", words.constant, "way", "size that matters", "", *found]
     return Table(caption, columns, rows)
+
+
+def _shares(results: Results, scales: pd.DataFrame) -> tuple[list[str], str]:
+    """Columns of the primary measure's share of the way, and at a caption's end why there is none of them.
+
+    Args:
+        scales: of the pairs that the table is about.
+    """
+    measure = results.primary
+    if select.beats_constant(scales, measure):
+        return [measure.to_constant], ""
+    return [], (
+        f". No share of the way to the {results.words.constant} is given: unmasked, the model is not shown to be "
+        f"better than that one by {measure.label}"
+    )
 
 
 def _plain(value: float) -> str:
@@ -185,11 +202,12 @@ def _ranked(heads: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
 def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
     """The first SHOWN of the ranked heads: the primary measure with its interval, the headline one, what flips."""
     primary, tallies = results.primary, results.words.tallies
+    shares, why = _shares(results, results.tables.head_scales)
     beside = [measure for measure in (results.headline, results.measures.rank_by) if measure is not primary]
     rows = [
         [
             Head.of_row(row).short,
-            *(row["verdict"], percent(row[primary.to_constant]), _change(row, primary)),
+            *(row["verdict"], *(percent(row[share]) for share in shares), _change(row, primary)),
             *(_end(row, primary, end) for end in ENDS),
             _plain(row[f"{primary.name}_q"]),
             *(_change(row, measure) for measure in beside),
@@ -197,12 +215,13 @@ def _extremes(title: str, ranked: pd.DataFrame, results: Results) -> Table:
         ]
         for row in select.records(ranked.head(SHOWN))
     ]
-    columns = ["head", "verdict", f"{primary.label}, {OF_WAY}", _heading(primary), *ENDS.values(), "q"]
+    columns = ["head", "verdict", *(f"{primary.label}, {OF_WAY}" for _ in shares), _heading(primary)]
+    columns += [*ENDS.values(), "q"]
     columns += [*map(_heading, beside), *results.words.tallied]
     more = f", {SHOWN} of {len(ranked)}" if len(ranked) > SHOWN else ""
     where = f"on {results.head_pairs} test pairs; heads are named layer.head, from 0"
     others = f"{paths.HEADS} and the explorer have the other measures with their intervals"
-    return Table(f"{title}{more}: changes against the unmasked model {where}. {others}", columns, rows)
+    return Table(f"{title}{more}: changes against the unmasked model {where}. {others}{why}", columns, rows)
 
 
 def _heading(measure: Measure) -> str:
@@ -228,38 +247,43 @@ def _plain_change(value: float, measure: Measure) -> str:
 def sure_slices(results: Results) -> Table:
     """Sure effects of single heads on slices of the pairs, the largest first."""
     slices, measure = results.tables.head_slices, results.primary
-    sure = slices[slices["is_sure"]].sort_values("to_constant", key=lambda shares: -shares.abs(), kind="stable")
+    shares, why = _shares(results, results.tables.head_scales)
+    by = "to_constant" if shares else "change"
+    sure = slices[slices["is_sure"]].sort_values(by, key=lambda sizes: -sizes.abs(), kind="stable")
     rows = [
         [
             Head.of_row(row).name,
-            *(str(row["slice"]), str(row["value"]), str(row["pairs"]), percent(row["to_constant"])),
+            *(str(row["slice"]), str(row["value"]), str(row["pairs"])),
+            *(percent(row["to_constant"]) for _ in shares),
+            _plain_change(float(row["change"]), measure),
         ]
         for row in select.records(sure.head(SHOWN))
     ]
     caption = (
         f"Slices of the pairs on which a head surely changes {measure.label}: the {len(rows)} largest of {len(sure)} "
-        f"changes, of {len(slices)} compared; the intervals hold all together with 95%"
+        f"changes, of {len(slices)} compared; the intervals hold all together with 95%{why}"
     )
-    columns = ["head", "slicing", "slice", "pairs", f"{measure.label}, {OF_WAY}"]
+    columns = ["head", "slicing", "slice", "pairs", *(f"{measure.label}, {OF_WAY}" for _ in shares), _heading(measure)]
     return Table(caption, columns, rows)
 
 
 def group_effects(results: Results) -> Table:
     """Named groups by every tested measure, the primary one as a share of the way too."""
     groups, primary, tested = results.groups, results.primary, results.measures.tested
-    collapse_by = results.measures.collapse_by
+    shares, why = _shares(results, results.tables.group_scales)
     named = groups[groups["group_type"].isin(NAMED)]
     rows = [
         [
             GROUP_NAMES.get(row["group_type"], "{}").format(shortened(str(row["group"]), 20)),
-            *(str(row["heads_masked"]), percent(row[primary.to_constant])),
+            *(str(row["heads_masked"]), *(percent(row[share]) for share in shares)),
             *(_change(row, measure) for measure in tested),
             "collapsed" if has_collapsed else "",
         ]
-        for row, has_collapsed in zip(select.records(named), select.collapsed(named, collapse_by), strict=True)
+        for row, has_collapsed in zip(select.records(named), results.collapsed(named), strict=True)
     ]
     caption = f"Named groups masked, on {results.pairs} test pairs: changes of every measure against the unmasked model"
-    columns = ["heads masked", "number", f"{primary.label}, {OF_WAY}", *map(_heading, tested), ""]
+    caption += why + (f". {results.nothing_to_lose}" if results.nothing_to_lose else "")
+    columns = ["heads masked", "number", *(f"{primary.label}, {OF_WAY}" for _ in shares), *map(_heading, tested), ""]
     return Table(caption, columns, rows)
 
 
@@ -364,11 +388,12 @@ def relay_heads(results: Results) -> Table:
 def joint_mediation(results: Results) -> Table:
     """Joint mediation of the term-match heads' effect on the margin."""
     joint, headline = results.tables.joint_mediation, results.headline
+    shares = [] if joint["mediated"].isna().all() else ["mediated", "restored"]
     rows = [
         [
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",
             str(row["heads"]),
-            *(_number(row[name], "z.0%") for name in ("mediated", "restored")),
+            *(_number(row[name], "z.0%") for name in shares),
             *(percent(row[f"{state}_{headline.change}"]) for state in ("indirect", "direct", "ablated")),
         ]
         for _, row in joint.iterrows()
@@ -382,8 +407,10 @@ def joint_mediation(results: Results) -> Table:
         "mediated by these outputs, the share restored by them while the term-match heads are masked, and "
         f"{headline.label} in either state and with the outputs ablated"
     )
+    if len(joint) and not shares:
+        caption += ". No share is given: the effect itself is not surely different from 0"
     states = [f"{headline.label}, {state}" for state in ("mediated", "restored")]
-    columns = ["outputs", "heads", "mediated", "restored", *states, "ablated"]
+    columns = ["outputs", "heads", *shares, *states, "ablated"]
     return Table(caption, columns, rows)
 
 

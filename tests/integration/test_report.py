@@ -22,6 +22,7 @@ from playwright.sync_api import Browser
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
 from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
+from pipeline.report.results import Results
 from pipeline.stats.grading_measures import ACCURACY
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
 from pipeline.tables import attention, dependency, grading, group_ablation, head_ablation, prepare, pruning
@@ -354,6 +355,59 @@ def test_measures_have_their_scale_and_the_heads_they_find():
     assert list(rows) == [measure.label for measure in GRADER.tested]
     assert rows["accuracy"] == ["0.900", "0.300", "-66.7%", "1.3%", "higher is better", "2", "2"]
     assert rows["log loss"][:4] == ["0.300", "1.500", "+1.200 nats", "0.024 nats"]
+
+
+def of_a_model_that_knows_nothing(layers: int = 2, heads: int = 4) -> Results:
+    """Results of a model that is no better than the constant one by any measure that needs grades."""
+    results = frames.results(layers, heads)
+    scales = results.tables.group_scales
+    scales.loc[scales["needs_grades"], ["way", "margin"]] = np.nan
+    scales.loc[scales["needs_grades"], ["way_low", "way_high"]] = [-0.1, 0.1]
+    undefined = {measure.to_constant: np.nan for measure in GRADER.tested if not measure.is_distance}
+    tables = results.tables
+    return replace(
+        results,
+        tables=replace(
+            tables,
+            heads=tables.heads.assign(**undefined, verdict="undecided", is_inert=False, kl_divergence_low=0.2),
+            groups=tables.groups.assign(**undefined),
+            head_slices=tables.head_slices.assign(to_constant=np.nan),
+            joint_mediation=tables.joint_mediation.assign(mediated=np.nan, restored=np.nan),
+            head_scales=scales,
+            group_scales=scales,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (tables.measure_scales, "–: there is no way to it, as the unmasked model is no better by this measure"),
+        (tables.active_heads, "No share of the way to the constant grader is given"),
+        (tables.sure_slices, "No share of the way to the constant grader is given"),
+        (tables.group_effects, "No share of the way to the constant grader is given"),
+        (tables.joint_mediation, "No share is given: the effect itself is not surely different from 0"),
+    ],
+)
+def test_where_a_value_cannot_exist_the_reason_stands_once(table, why: str):
+    made, usual = table(of_a_model_that_knows_nothing()), table(frames.results(2, 4))
+    assert made.caption.count(why) == 1
+    assert why not in usual.caption
+    assert "undefined" not in {cell for row in made.rows for cell in row}
+    assert {len(row) for row in made.rows} == {len(made.columns)}
+    assert {len(row) for row in usual.rows} <= {len(usual.columns)}
+
+
+def test_a_model_with_nothing_to_lose_has_not_collapsed():
+    results = frames.results(2, 4)
+    unsure = replace(results.tables, group_scales=frames.scales_frame(beats_constant=False))
+    unsure = replace(results, tables=unsure)
+    assert "collapsed" in {row[-1] for row in tables.group_effects(results).rows}
+    made = tables.group_effects(unsure)
+    assert "collapsed" not in {row[-1] for row in made.rows}
+    assert not [column for column in made.columns if "of the way" in column]
+    assert "so it has nothing to lose" in made.caption
+    assert not unsure.collapsed(unsure.groups).any()
 
 
 def test_sure_slices_of_single_heads_are_named_the_largest_first():

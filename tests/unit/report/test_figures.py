@@ -38,7 +38,6 @@ from pipeline.report.canvas import (
     report_style,
 )
 from pipeline.report.colours import CHANGES
-from pipeline.stats.measure_sets import GRADER
 from tests.support import frames
 from tests.support.svg import svg_texts
 
@@ -156,7 +155,7 @@ def test_collapsed_groups_are_hatched_beside_the_constant_graders_level():
     _, axes = ablation_charts.bar_chart([lower, upper], results)
     assert [bool(one.get_hatch()) for one in axes.patches] == [True, False]
     assert [-50, -50] in [list(line.get_xdata()) for line in axes.lines]
-    random = ablation_charts.random_changes(frames.groups_frame().query("group == '0.9'"), GRADER)
+    random = ablation_charts.random_changes(frames.groups_frame().query("group == '0.9'"), frames.results())
     assert [len(groups) for _, groups in ablation_charts._by_marker(random)] == [
         (random["change"] > -0.6).sum(),
         (random["change"] <= -0.6).sum(),
