@@ -122,7 +122,10 @@ def _metrics(before: Mapping[str, float], after: Mapping[str, float]) -> pd.Data
 
 def _heads(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     both = before.merge(after, on=HEAD, how="outer", suffixes=("_before", "_after")).sort_values(HEAD)
-    columns = {"before": both[f"{CHANGE}_before"].astype(float), "after": both[f"{CHANGE}_after"].astype(float)}
+    columns: dict[str, Any] = {
+        "before": both[f"{CHANGE}_before"].astype(float),
+        "after": both[f"{CHANGE}_after"].astype(float),
+    }
     columns["difference"] = columns["after"] - columns["before"]
     estimates = (both[[f"{CHANGE}{end}_{run}" for end in ("", *ENDS)]].to_numpy(float) for run in ("before", "after"))
     columns["difference_low"], columns["difference_high"] = difference_interval(*estimates)

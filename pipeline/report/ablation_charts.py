@@ -30,8 +30,9 @@ CROSS, DOT = "x", "o"  # of a random group that has collapsed, and of another
 def _marks(results: Results) -> str:
     """What hatched bars, crosses and diamonds say."""
     marked = results.nothing_to_lose or f"Hatched bars and crosses have {_collapsed(results)}"
-    line = f"the dotted line is the {results.headline.label} of the {results.words.constant}"
-    return f"{marked}; {line}." + (f" {ARTICLE_MARK}" if results.measures is GRADER else "")
+    line = f"; the dotted line is the {results.headline.label} of the {results.words.constant}"
+    article_mark = f" {ARTICLE_MARK}" if results.measures is GRADER else ""
+    return f"{marked}{'' if np.isnan(results.constant_change) else line}.{article_mark}"
 
 
 def _collapsed(results: Results) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
+from pipeline.compare.diff import difference_interval
 from pipeline.compare.explorers import join_explorers
 from pipeline.report.explorer.build import ExplorerInputs, build_explorer
 from pipeline.report.explorer.contract import Comparison, Explorer, PageData
@@ -482,7 +483,8 @@ def comparison(explorer: Explorer) -> Comparison:
         heads[6]["decision"]["decision"] = "protected"
         for name, score in zip(values["functions"], heads[3]["scores"], strict=True):
             score["is_labelled"] = name in ("cls", "sep")
-        heads[7]["effects"][0]["change"][0] -= 0.25
+        for end in range(3):
+            heads[7]["effects"][0]["change"][end] -= 0.25
         values["run"]["setting"][1][1] = "another model"
 
     was = unmasked_predictions(explorer)
@@ -511,8 +513,16 @@ def test_the_grid_shows_the_difference_to_the_second_run(visited: Visits, compar
     assert page.locator("#colour-by").input_value() == "difference.accuracy"
     assert page.locator(".cell").all_inner_texts() == ["0"] * 7 + ["-25.0"]
     changes = [run.heads[7].effects[0].change[0] or 0 for run in (comparison.first, comparison.second)]
-    words = f"1.3: accuracy {100 * changes[0]:+.1f}% in the first run, {100 * changes[1]:+.1f}% in the second"
-    assert page.locator('[data-head="7"]').get_attribute("title") == words
+    words = f"accuracy {100 * changes[0]:+.1f}% in the first run, {100 * changes[1]:+.1f}% in the second"
+    estimates = [np.array(run.heads[7].effects[0].change) for run in (comparison.first, comparison.second)]
+    low, high = (f"{100 * end:+.1f}%" for end in difference_interval(*estimates))
+    words = f"{words}: difference -25.0% ({low} to {high})"
+    assert page.locator('[data-head="7"]').get_attribute("title") == f"1.3: {words}"
+    select(page, 7)
+    assert page.locator("#difference p").first.inner_text() == f"Head 1.3: {words}."
+    page.locator("#colour-by").select_option("accuracy")
+    assert page.locator("#difference").count() == 0
+    page.locator("#colour-by").select_option("difference.accuracy")
     values = [option.get_attribute("value") for option in page.locator("#colour-by option").all()]
     assert values[: len(comparison.measures)] == [f"difference.{name}" for name in comparison.measures]
 

@@ -16,11 +16,11 @@ def _verdicts(results: Results) -> dict[str, str]:
     measure, margin = results.primary, results.tables.equivalence_margin
     size = f"{margin:.0%} of the way to a model that {results.words.nothing}"
     by_queries = f", in {ENOUGH_CHANGED} queries or more" if measure.per == "query" else ""
-    beyond = f"surely, by more than matters ({size}){by_queries}"
+    beyond = f"by more than matters ({size}){by_queries}"
     unknown = "" if results.beats_constant else "; or there is nothing to lose: see the warning above"
     return {
-        NEEDED: f"masked alone, {measure.label} gets worse {beyond}",
-        HARMFUL: f"masked alone, {measure.label} gets better {beyond}",
+        NEEDED: f"masked alone, {measure.label} surely gets worse, {beyond}",
+        HARMFUL: f"masked alone, {measure.label} surely gets better, {beyond}",
         SMALL: f"masked alone, {measure.label} surely changes, by less than matters",
         NO_EFFECT: f"masked alone, {measure.label} surely changes by less than matters, if at all",
         UNDECIDED: f"the interval of the change allows for more and for less than matters{unknown}",

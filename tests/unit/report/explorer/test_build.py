@@ -82,7 +82,7 @@ def test_every_badge_of_a_head_is_explained(explorer: Explorer, of: MeasureSet):
     assert list(explorer.words) == ["needed", "harmful", "small", "no effect", "undecided", "inert", *decisions]
     assert len(set(explorer.words.values())) == len(explorer.words)
     primary = explorer_inputs(of=of).results.primary
-    assert f"{primary.label} gets worse surely, by more than matters (2% of the way" in explorer.words["needed"]
+    assert f"{primary.label} surely gets worse, by more than matters (2% of the way" in explorer.words["needed"]
     assert ("in 20 queries or more" in explorer.words["needed"]) == (of is RANKER)
     assert "nothing to lose" not in explorer.words["undecided"]
 

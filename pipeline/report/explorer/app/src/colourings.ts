@@ -65,10 +65,10 @@ function withLimit(draft: Draft, heads: Head[]): Colouring {
 // What the effect of masking a head is in the second run beyond the first.
 function ofDifference(measure: Measure, runs: Explorer[]): Draft {
   const places = runs.map(({ measures }) => measures.findIndex(({ name }) => name === measure.name));
-  const effects = (head: Head) => runs.map((run, which) => run.heads[head.layer * run.run.heads + head.head].effects[places[which]].change[0]);
+  const effects = (head: Head) => runs.map((run, which) => run.heads[head.layer * run.run.heads + head.head].effects[places[which]].change);
   const difference = (head: Head) => {
     const [first, second] = effects(head);
-    return first === null || second === null ? null : second - first;
+    return differenceOf(first, second);
   };
   return {
     id: `difference.${measure.name}`,
@@ -76,13 +76,21 @@ function ofDifference(measure: Measure, runs: Explorer[]): Draft {
     label: `${measure.label}: difference to the second run`,
     scale: "difference",
     unit: `second run minus first: ${unitOf(measure)}`,
-    value: (head) => signedHarm(measure, difference(head)),
-    text: (head) => cellText(measure, difference(head)),
+    value: (head) => signedHarm(measure, difference(head)[0]),
+    text: (head) => cellText(measure, difference(head)[0]),
     words: (head) => {
-      const [first, second] = effects(head).map((effect) => format.change(measure, effect));
-      return `${measure.label} ${first} in the first run, ${second} in the second`;
+      const [first, second, more] = [...effects(head), difference(head)].map((effect) => format.change(measure, effect[0]));
+      return `${measure.label} ${first} in the first run, ${second} in the second: difference ${more} (${format.interval(measure, difference(head))})`;
     },
   };
+}
+
+// Second minus first with its 95% interval, as pipeline/compare/diff.py makes it of two independent estimates.
+function differenceOf(first: (number | null)[], second: (number | null)[]): (number | null)[] {
+  if ([...first, ...second].includes(null)) return [null, null, null];
+  const [[value, low, high], [later, laterLow, laterHigh]] = [first, second] as number[][];
+  const difference = later - value;
+  return [difference, difference - Math.hypot(later - laterLow, high - value), difference + Math.hypot(laterHigh - later, value - low)];
 }
 
 // Above 0 where a change is for the worse, or of a distance.

@@ -88,6 +88,17 @@ export function HeadGrid({ model, colourings, by, selected, group, onColour, onS
         </div>
       </div>
       <Legend colouring={colouring} heads={model.data.heads} />
+      {colouring.scale === "difference" && (
+        <div id="difference">
+          <p>
+            Head {model.short(selected)}: {colouring.words(model.data.heads[selected])}.
+          </p>
+          <Note>
+            Its interval takes both estimates as independent, so it is rather too wide for runs on the same pairs. Another seed
+            may move more.
+          </Note>
+        </div>
+      )}
       <Exports
         files={[
           { name: "heads.svg", kind: "image/svg+xml", text: () => gridSvg(model, colouring) },
