@@ -516,7 +516,7 @@ def test_the_grid_shows_the_difference_to_the_second_run(visited: Visits, compar
     words = f"accuracy {100 * changes[0]:+.1f}% in the first run, {100 * changes[1]:+.1f}% in the second"
     estimates = [np.array(run.heads[7].effects[0].change) for run in (comparison.first, comparison.second)]
     low, high = (f"{100 * end:+.1f}%" for end in difference_interval(*estimates))
-    words = f"{words}: difference -25.0% ({low} to {high})"
+    words = f"{words}, difference -25.0% ({low} to {high})"
     assert page.locator('[data-head="7"]').get_attribute("title") == f"1.3: {words}"
     select(page, 7)
     assert page.locator("#difference p").first.inner_text() == f"Head 1.3: {words}."

@@ -80,7 +80,7 @@ function ofDifference(measure: Measure, runs: Explorer[]): Draft {
     text: (head) => cellText(measure, difference(head)[0]),
     words: (head) => {
       const [first, second, more] = [...effects(head), difference(head)].map((effect) => format.change(measure, effect[0]));
-      return `${measure.label} ${first} in the first run, ${second} in the second: difference ${more} (${format.interval(measure, difference(head))})`;
+      return `${measure.label} ${first} in the first run, ${second} in the second, difference ${more} (${format.interval(measure, difference(head))})`;
     },
   };
 }
