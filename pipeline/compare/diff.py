@@ -148,7 +148,7 @@ def difference_interval(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarr
     Returns:
         Lower and upper ends, [...]; NaN where any number is.
     """
-    (value, low, high), (later, later_low, later_high) = (np.moveaxis(one, -1, 0) for one in (before, after))
+    (value, low, high), (later, later_low, later_high) = (np.moveaxis(estimate, -1, 0) for estimate in (before, after))
     difference = later - value
     return (
         difference - np.hypot(later - later_low, high - value),
