@@ -34,6 +34,16 @@ def sweep_operations(lengths: np.ndarray, layers: int, heads: int, hidden: int, 
     return float(total.sum())
 
 
+def low_rank_saving(lengths: np.ndarray, layers: int, heads: int, hidden: int, inner: int) -> float:
+    """Operations of `sweep_operations` that an exact low-rank update of the expanding product would save.
+
+    A normalisation is a shift and a scale of each token, so that what a head takes away, of rank hidden / heads, passes
+    into that product; the activation ends it.
+    """
+    tokens = (layers - 1) * lengths.astype(float).sum() + len(lengths)
+    return float(tokens * heads * 2 * (hidden - hidden / heads) * inner)
+
+
 def best_rate(workload: Workload, dtype: torch.dtype) -> float:
     """Operations a second of the fastest matrix product found: the workload's shapes and squares, plain and packed."""
     hidden, inner = workload.model.config.hidden_size, workload.model.config.intermediate_size

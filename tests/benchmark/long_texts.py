@@ -28,8 +28,9 @@ def table(pairs: int = PAIRS, repetitions: int = REPETITIONS) -> pd.DataFrame:
             for name, times in seconds.items():
                 method, heads = METHODS[name]
                 times.append(_seconds(lambda: method(workload, masks[:heads])) / len(masks[:heads]))  # noqa: B023
-        plain, engine = (statistics.median(times) for times in seconds.values())
-        rows.append((mean, deviation, plain, engine, plain / engine))
+        plain, engine = seconds.values()
+        ratio = statistics.median(a / b for a, b in zip(plain, engine, strict=True))
+        rows.append((mean, deviation, statistics.median(plain), statistics.median(engine), ratio))
     return pd.DataFrame(rows, columns=["tokens", "sd", "sorted, s a head", "engine_fp32, s a head", "ratio"])
 
 

@@ -11,8 +11,10 @@ from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.precision import BFLOAT16, FLOAT32, Precision
 from pipeline.ablation.sweep import Decisions, rounded_sweep
+from pipeline.core.config import load_params
 from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
+from tests.benchmark.onnx_peer import masked_forward
 from tests.benchmark.workload import Workload
 from tests.support.reference import masked_heads
 
@@ -78,6 +80,16 @@ def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
     return logits
 
 
+def onnx_sorted(workload: Workload, masks: np.ndarray) -> np.ndarray:
+    """ONNX Runtime, the multipliers an input of the graph, batches sorted by length."""
+    logits = np.empty((len(masks), len(workload.pairs), workload.model.config.num_labels), dtype=np.float32)
+    for number, mask in enumerate(masks):
+        for pairs in by_length(workload):
+            inputs = collate(workload.pairs, pairs, 0, workload.model.device)
+            logits[number, pairs] = masked_forward(workload.model, inputs, mask)
+    return logits
+
+
 def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
     return _engine(workload, FLOAT32).evaluate(workload.pairs, masks).masked_logits
 
@@ -89,7 +101,8 @@ def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 
 def _engine(workload: Workload, precision: Precision) -> AblationEngine:
-    return AblationEngine(AblatableEncoder.from_pretrained_model(workload.model, precision), BATCH_TOKENS)
+    encoder, settings = AblatableEncoder.from_pretrained_model(workload.model, precision), load_params().ablation
+    return AblationEngine(encoder, settings.batch_tokens, unit_interventions=settings.unit_interventions)
 
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.
@@ -97,6 +110,7 @@ METHODS: dict[str, tuple[Method, int | None]] = {
     "padded_128": (partial(forward_per_head, chunks=in_order, length=128), 1),
     "padded_batch": (partial(forward_per_head, chunks=in_order, length=None), 2),
     "sorted": (partial(forward_per_head, chunks=by_length, length=None), 3),
+    "onnx_sorted": (onnx_sorted, 3),
     "captum": (captum, 12),
     "engine_fp32": (engine, None),
     "engine_bf16": (engine_bf16, None),

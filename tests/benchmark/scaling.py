@@ -1,7 +1,11 @@
 """How the engine's time and peak memory grow, each measured in a process of its own."""
 
 import multiprocessing
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +24,22 @@ def table() -> pd.DataFrame:
     """One row a setting: what grows, by how much, seconds, seconds over the first row's, MiB above the idle process."""
     rows = []
     for what, settings in SETTINGS.items():
-        measured = [(value, *_in_own_process(what, value)) for value in settings]
+        measured = [(value, *_in_own_process(what, value, torch.get_num_threads())) for value in settings]
         base = measured[0][1]
         rows += [(what, value, seconds, seconds / base, mebibytes) for value, seconds, mebibytes in measured]
     return pd.DataFrame(rows, columns=["what grows", "value", "seconds", "ratio", "peak MiB"])
+
+
+def memory_table() -> pd.DataFrame:
+    """One row an allocator and number of threads: MiB above the idle process with few and many interventions."""
+    rows = []
+    for allocator, library in {"C library": None, "tcmalloc": find_library("tcmalloc_minimal")}.items():
+        if allocator == "tcmalloc" and library is None:
+            continue
+        for threads in (1, 2):
+            few, many = (_in_own_process("interventions", count, threads, library)[1] for count in INTERVENTIONS)
+            rows.append((allocator, threads, few, many, many / few))
+    return pd.DataFrame(rows, columns=["allocator", "threads", *(f"{count}, MiB" for count in INTERVENTIONS), "ratio"])
 
 
 def _pairs(count: int) -> tuple[Workload, object]:
@@ -51,10 +67,10 @@ def _layers(count: int) -> tuple[Workload, object]:
     return workload, single_heads(*workload.shape)
 
 
+INTERVENTIONS = (360, 3600)
 SETTINGS = {
     "pairs": (128, 256, 512),
     "heads masked together": (1, 5, 36),
-    "interventions": (360, 3600),
     "layers": (6, 12),
     "tokens": (128, 512),
 }
@@ -67,9 +83,21 @@ BUILDERS = {
 }
 
 
-def _in_own_process(what: str, value: int) -> tuple[float, float]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measure, (what, value, torch.get_num_threads()))
+def _in_own_process(what: str, value: int, threads: int, library: str | None = None) -> tuple[float, float]:
+    """Seconds and MiB of a setting, in a process with so many threads and, if given, another allocator's library."""
+    with _preloaded(library), multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure, (what, value, threads))
+
+
+@contextmanager
+def _preloaded(library: str | None) -> Iterator[None]:
+    """Let processes that start meanwhile load a library before their own."""
+    if library is not None:
+        os.environ["LD_PRELOAD"] = library
+    try:
+        yield
+    finally:
+        os.environ.pop("LD_PRELOAD", None)
 
 
 def _measure(what: str, value: int, threads: int) -> tuple[float, float]:
