@@ -14,7 +14,7 @@ export USER ?= $(firstword $(shell id -un 2>/dev/null || id -u))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro repro-full rerun check-repro test test-slow bench pruning-study lint format docs \
+.PHONY: help setup repro repro-full rerun check-repro test test-slow test-gpu bench pruning-study lint format docs \
     explorer check-explorer picture ui cleanup lock
 
 help:  ## this list
@@ -52,6 +52,9 @@ test: setup  ## the test suite, in two processes (WORKERS=N: in N)
 
 test-slow: setup  ## the long tests
 	python -m pytest -m slow
+
+test-gpu: setup  ## the tests that need a GPU, beside a CPU: tables, precisions, memory; skipped where there is none
+	python -m pytest -rs tests/gpu
 
 bench: setup  ## measure the engine and its peers; writes docs/benchmarks.md and reports/benchmarks.json
 	python -m tests.benchmark
