@@ -444,6 +444,60 @@ def test_a_ranker_shows_queries_in_both_orders(visited: Visits):
     assert page.locator("#tally b").first.inner_text() == "0"
 
 
+def gains(inputs: ExplorerInputs, logits: np.ndarray) -> pd.Series:
+    """nDCG of each query of four titles, from its definition."""
+    frame = inputs.test.assign(score=logits[:, 0], gain=2.0 ** inputs.test["grade"] - 1)
+    discounts = 1 / np.log2(np.arange(2, 6))
+
+    def of_query(titles: pd.DataFrame) -> float:
+        orders = [titles.sort_values(by, ascending=False)["gain"].to_numpy() for by in ("score", "gain")]
+        return float(orders[0] @ discounts / (orders[1] @ discounts))
+
+    return pd.Series({query: of_query(titles) for query, titles in frame.groupby("query_id")})
+
+
+def test_queries_of_a_rankers_group_fall_and_rise_measured_or_estimated(visited: Visits):
+    inputs = explorer_inputs(of=RANKER, pairs=80)
+    explorer = build_explorer(inputs, shown=0, mib=2)
+    heads, groups = inputs.head_sweep, inputs.group_sweep
+    unmasked = heads["unmasked_logits"]
+    estimated = unmasked + (heads["masked_logits"][[0, 1, 2]] - unmasked).sum(axis=0)
+    for group, masked in (("0.0,0.1", groups["masked_logits"][0]), ("0.0,0.1,0.2", estimated)):
+        page = visited.open(explorer, f"#group={group}&scope=group")
+        change = gains(inputs, masked) - gains(inputs, unmasked)
+        falls, rises = (int((sign * change > 1e-9).sum()) for sign in (-1, 1))
+        assert falls and rises
+        shown = page.locator("#tally b").all_inner_texts()
+        assert [int(count) for count in shown[1:]] == [falls, rises]
+        for choice, mark, count in (("worse", "▼ worse", falls), ("better", "▲ better", rises)):
+            page.get_by_label(choice, exact=True).check()
+            captions = page.locator("table.query caption").all_inner_texts()
+            assert len(captions) == min(count, 20)
+            assert all(mark in caption for caption in captions)
+
+
+def test_a_ranker_says_how_many_queries_a_measure_is_the_mean_of(visited: Visits):
+    inputs = explorer_inputs(of=RANKER)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2))
+    assert "mean of 6 queries" in page.locator('#effects [data-measure="top_title_changed"]').inner_text()
+    assert "queries" not in page.locator('#effects [data-measure="score_margin"]').inner_text()
+
+
+def test_a_group_without_slices_says_how_to_get_them(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#group=0.0,0.2&scope=group")
+    assert "groups of params.yaml (group_ablation.groups)" in page.locator(".breaks").inner_text()
+    assert page.locator("#command").input_value().endswith("groups.mine=[[0,0],[0,2]]'")
+
+    def without_slices(values: dict[str, Any]) -> None:
+        for group in values["groups"]:
+            group["slices"] = []
+
+    measured = visited.open(changed(explorer, without_slices), "#group=0.0,0.1&scope=group")
+    assert measured.locator("#group-effect").get_attribute("data-kind") == "measured"
+    assert "To measure its slices" in measured.locator("main").inner_text()
+    assert measured.locator("#command").input_value().endswith("groups.mine=[[0,0],[0,1]]'")
+
+
 @pytest.mark.slow
 def test_a_click_among_384_heads_is_seen_at_once(visited: Visits):
     inputs = explorer_inputs(

@@ -60,6 +60,7 @@ class Measure(Contract):
     margin: Number  # size of a change that matters
     group_unmasked: Number  # unmasked, on the pairs on which groups are masked
     group_constant: Number  # of the constant model, on those
+    queries: int | None  # that it is the mean over, of single heads' pairs; None where it is of pairs
 
 
 class Effect(Contract):
@@ -180,14 +181,15 @@ class Predictions(Contract):
     """Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
 
     `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
-    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
-    how many hundredths nDCG@10 changes, rounded away from 0.
+    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, `group_query_changes`, of a ranker: int8
+    [head, query] and [group, query], by how many hundredths nDCG@10 changes, rounded away from 0.
     """
 
     heads: Packed
     groups: Packed
     group_pairs: list[int]
     query_changes: Packed | None
+    group_query_changes: Packed | None
 
 
 class LogitChanges(Contract):

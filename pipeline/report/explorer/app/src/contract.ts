@@ -62,6 +62,7 @@ export interface Measure {
   margin: number | null;
   group_unmasked: number | null;
   group_constant: number | null;
+  queries: number | null;
 }
 /**
  * A part of the test pairs.
@@ -203,14 +204,15 @@ export interface Pairs {
  * Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
  *
  * `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
- * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
- * how many hundredths nDCG@10 changes, rounded away from 0.
+ * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, `group_query_changes`, of a ranker: int8
+ * [head, query] and [group, query], by how many hundredths nDCG@10 changes, rounded away from 0.
  */
 export interface Predictions {
   heads: string;
   groups: string;
   group_pairs: number[];
   query_changes: string | null;
+  group_query_changes: string | null;
 }
 /**
  * What masking each head adds to the logits of the group pairs, for estimates of groups that are not measured.

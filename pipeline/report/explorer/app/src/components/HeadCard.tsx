@@ -103,6 +103,7 @@ function Effects({ model, head }: { model: Model; head: number }) {
               <th scope="row">
                 {measure.label}
                 {!measure.is_distance && <span class="note"> ({format.level(measure, measure.unmasked)} unmasked)</span>}
+                {measure.queries !== null && <span class="note"> mean of {measure.queries} queries</span>}
               </th>
               <Cell>
                 <Change measure={measure} estimate={effects[place].change} />
