@@ -466,7 +466,7 @@ def test_queries_of_a_rankers_group_fall_and_rise_measured_or_estimated(visited:
         page = visited.open(explorer, f"#group={group}&scope=group")
         change = gains(inputs, masked) - gains(inputs, unmasked)
         falls, rises = (int((sign * change > 1e-9).sum()) for sign in (-1, 1))
-        assert falls and rises
+        assert min(falls, rises) > 0
         shown = page.locator("#tally b").all_inner_texts()
         assert [int(count) for count in shown[1:]] == [falls, rises]
         for choice, mark, count in (("worse", "▼ worse", falls), ("better", "▲ better", rises)):
