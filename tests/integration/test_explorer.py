@@ -394,6 +394,47 @@ def test_a_slice_is_a_link_where_pairs_can_be_found_by_it(visited: Visits, explo
     assert links(fewer) == sum(part.column == "grade" for part in explorer.slices)
 
 
+def test_where_no_head_can_go_the_page_says_so_and_why(visited: Visits, inputs: ExplorerInputs):
+    pruning = inputs.results.pruning
+    panel = visited.open(build_explorer(inputs, shown=0, mib=2)).locator("section", has_text="What can go")
+    assert "1 of 8 heads and 2 blocks of feed-forward neurons can go" in panel.last.inner_text()
+    decision = pruning.decision.replace({"decision": {"remove": "uncertain"}})
+    results = replace(inputs.results, pruning=replace(pruning, decision=decision))
+    explorer = build_explorer(replace(inputs, results=results), shown=0, mib=2)
+    page = visited.open(explorer)
+    said = page.locator("section", has=page.locator("#pruning-title")).inner_text()
+    assert "No head can go: none is shown to be dispensable by a margin of 0.02 accuracy" in said
+    assert "those that go" not in page.locator("body").text_content()
+
+
+def test_a_group_is_said_to_have_collapsed_where_the_report_says_so(visited: Visits, inputs: ExplorerInputs):
+    results = inputs.results
+    share = results.measures.collapse_by.to_constant
+    groups = results.tables.groups
+    for way, has_collapsed in ((0.95, True), (0.85, False)):
+        fallen = groups.assign(**{share: np.where(groups["group"] == "term_match", way, 0.1)})
+        run = replace(results, tables=replace(results.tables, groups=fallen))
+        explorer = build_explorer(replace(inputs, results=run), shown=0, mib=2)
+        said = "Collapsed: by qwk it is 90% or more of the way to the constant grader, which knows how common"
+        assert (said in visited.open(explorer, "#group=0.0,0.1").locator("#group-effect").inner_text()) == has_collapsed
+        assert "Collapsed" not in visited.open(explorer, "#group=0.2,0.3").locator("#group-effect").inner_text()
+
+
+def test_the_legend_tells_what_is_hatched_and_which_function_counts(visited: Visits, explorer: Explorer):
+    def first_is_inert(values: dict[str, Any]) -> None:
+        for number, head in enumerate(values["heads"]):
+            head["is_inert"] = number == 0
+
+    page = visited.open(changed(explorer, first_is_inert))
+    legend = page.locator("section", has=page.locator("#grid-title")).locator("p.note").first
+    assert page.locator(".cell.inert").count() == 1
+    assert "Hatched: inert" in legend.inner_text()
+    page.locator("#colour-by").select_option("function")
+    assert page.locator(".cell.inert").count() == 0
+    assert "Hatched" not in legend.inner_text()
+    assert "Only a head's first function counts here" in legend.inner_text()
+
+
 def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
     page = visited.open(explorer)
     for decision in ("remove", "uncertain", "protected", "keep"):

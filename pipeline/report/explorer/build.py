@@ -13,6 +13,7 @@ from pipeline.report.explorer.badges import badge_meanings
 from pipeline.report.explorer.contract import VERSION, AttentionMap, ClsAttention, Explorer, Pairs, Run
 from pipeline.report.explorer.page import page_size
 from pipeline.report.explorer.predictions import Sweep
+from pipeline.report.pruning import summary
 from pipeline.report.results import Results
 from pipeline.stats.measure_sets import RANKER
 
@@ -79,6 +80,7 @@ def build_explorer(inputs: ExplorerInputs, shown: int, mib: float) -> Explorer:
         edges=heads.edge_records(results.edges, results.shape[1]),
         groups=groups,
         pairs=_pairs(pairs, sweep["pairs"], results),
+        pruning=summary(results),
         predictions=predictions.packed_predictions(predicted, of_groups, group_pairs, changes),
         logit_changes=predictions.logit_changes(sweep, masks, group_pairs),
         maps=_maps(inputs, pairs, predicted, shown),
@@ -113,6 +115,7 @@ def _run(results: Results, pairs: int) -> Run:
         pairs=pairs,
         group_pairs=results.pairs,
         warnings=results.warnings,
+        collapse=f"by {results.words.collapse} it is {results.collapsed_from}",
         beats_constant=results.beats_constant,
     )
 

@@ -44,6 +44,7 @@ class Run(Contract):
     pairs: int  # test pairs on which single heads are masked
     group_pairs: int  # test pairs on which groups are masked
     warnings: list[str] = []  # sentences on why the results may say little
+    collapse: str  # what it is to have collapsed
     beats_constant: bool = True  # whether it surely is better, unmasked, than the constant model
 
 
@@ -162,6 +163,7 @@ class Group(Contract):
     name: str
     heads: list[HeadNumber]
     effects: list[GroupEffect]  # in the order of `measures`
+    has_collapsed: bool
     slices: list[Estimate]  # changes of the headline measure, in the order of `group_slices`; none of most groups
     random: RandomGroups | None
 
@@ -246,6 +248,7 @@ class Explorer(Contract):
     edges: list[Edge]
     groups: list[Group]
     pairs: Pairs
+    pruning: str  # what can go, in a sentence or two
     predictions: Predictions
     logit_changes: LogitChanges
     maps: list[AttentionMap]

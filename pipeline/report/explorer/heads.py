@@ -192,6 +192,7 @@ def group_records(results: Results) -> list[Group]:
         tuple(results.slices[results.slices["measure"] == results.headline.name].groupby(["group_type", "group"]))
     )
     masked = results.groups[results.groups["heads_masked"] > 0]
+    masked = masked.assign(has_collapsed=results.collapsed(masked))
     has_slices = pd.MultiIndex.from_frame(masked[["group_type", "group"]]).isin(by_group)
     masked = pd.concat([masked[has_slices], masked[~has_slices]]).drop_duplicates("members")
     return [_group(row, results, by_group.get((row["group_type"], row["group"])), order) for row in rows_of(masked)]
@@ -214,6 +215,7 @@ def _group(
             GroupEffect(masked=number(row[measure.name]), change=estimate(row, measure.change))
             for measure in results.measures.tested
         ],
+        has_collapsed=bool(row["has_collapsed"]),
         slices=[] if slices is None else _in_order(slices, order),
         random=None
         if random is None

@@ -24,6 +24,7 @@ export interface Explorer {
   edges: Edge[];
   groups: Group[];
   pairs: Pairs;
+  pruning: string;
   predictions: Predictions;
   logit_changes: LogitChanges;
   maps: AttentionMap[];
@@ -46,6 +47,7 @@ export interface Run {
   pairs: number;
   group_pairs: number;
   warnings?: string[];
+  collapse: string;
   beats_constant?: boolean;
 }
 /**
@@ -163,6 +165,7 @@ export interface Group {
   name: string;
   heads: number[];
   effects: GroupEffect[];
+  has_collapsed: boolean;
   slices: [number | null, number | null, number | null][];
   random: RandomGroups | null;
 }

@@ -101,6 +101,7 @@ function Measured({ model, group }: { model: Model; group: Group }) {
     <div id="group-effect" data-kind="measured">
       <p>
         <b>Measured: {headline.label} {change(headline, model.changeOf(group)[0])}</b> ({group.name}).
+        {group.has_collapsed && ` Collapsed: ${model.data.run.collapse}.`}
       </p>
       <div class="scroll-x">
         <table id="group-effects">

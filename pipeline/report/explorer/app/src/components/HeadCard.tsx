@@ -136,7 +136,8 @@ function Scores({ model, scores }: { model: Model; scores: Score[] }) {
         </tbody>
       </table>
       <Note>
-        ● a function of this head: surely above its control. Terms, pieces and words count for tokens that have such a one,
+        ● a function of this head: surely above its control by more than attention.label_threshold, and the head is not idle.
+        Terms, pieces and words count for tokens that have such a one,
         the others for all.
       </Note>
     </div>
