@@ -141,8 +141,8 @@ def why_no_head_slices(changes: pd.DataFrame, measure: Measure, words: Wording) 
     if not changes["is_sure"].any():
         return f"No figure: no single head surely changes {measure.label} on a slice."
     return (
-        f"No figure of these changes: it draws them as shares of the way to the {words.constant}, and by {measure.label} "
-        "the unmasked model is no better than that."
+        f"No figure of these changes: it draws them as shares of the way to the {words.constant}, and by "
+        f"{measure.label} the unmasked model is no better than that."
     )
 
 

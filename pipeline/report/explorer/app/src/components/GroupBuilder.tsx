@@ -175,7 +175,7 @@ function Command({ model, group, what }: { model: Model; group: number[]; what: 
     <>
       <label class="copied">
         To measure {what}:
-        <input id="command" readOnly value={command} onFocus={(event) => event.currentTarget.select()} />
+        <textarea id="command" readOnly rows={2} value={command} onFocus={(event) => event.currentTarget.select()} />
       </label>
       <Exports files={[{ name: "measure.sh", kind: "text/plain", text: () => `${command}\n` }]} />
     </>

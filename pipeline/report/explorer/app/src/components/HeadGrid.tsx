@@ -195,8 +195,8 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
         ) : null;
       })}
       {colouring.id === "function" && "Only a head's first function counts here, every one in the report. "}
-      Framed: needed. {colouring.scale !== "kind" && heads.some((head) => head.is_inert) && "Hatched: inert. "}Orange ring: in your group. Click: look; Shift+click or g: add to the group; arrow
-      keys: move.
+      Framed: needed. {colouring.scale !== "kind" && heads.some((head) => head.is_inert) && "Hatched: inert. "}Orange ring: in your group. Click: look.{" "}
+      <span class="keys">Shift+click or g: add to the group; arrow keys: move.</span>
     </Note>
   );
 }
