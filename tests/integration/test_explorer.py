@@ -539,6 +539,93 @@ def test_a_group_without_slices_says_how_to_get_them(visited: Visits, explorer: 
     assert measured.locator("#command").input_value().endswith("groups.mine=[[0,0],[0,1]]'")
 
 
+def cut_words(page: Page, selector: str) -> list[str]:
+    """Words of the elements' texts that are broken over lines."""
+    return page.evaluate(
+        """selector => [...document.querySelectorAll(selector)].flatMap(holder => {
+            const walker = document.createTreeWalker(holder, NodeFilter.SHOW_TEXT), cut = [];
+            for (let node = walker.nextNode(); node; node = walker.nextNode())
+                for (const word of node.data.matchAll(/\\w+/g)) {
+                    const range = document.createRange();
+                    range.setStart(node, word.index);
+                    range.setEnd(node, word.index + word[0].length);
+                    if (range.getClientRects().length > 1) cut.push(word[0]);
+                }
+            return cut;
+        })""",
+        selector,
+    )
+
+
+def test_a_phone_breaks_no_word_and_is_told_of_no_keys(browser: Browser, visited: Visits, explorer: Explorer):
+    wide = visited.open(explorer)
+    assert wide.get_by_text("Shift+click or g").is_visible()
+    phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = phone.new_page()
+    page.goto(f"{(visited.folder / 'explorer.html').as_uri()}#group=0.0,0.1")
+    page.wait_for_selector('[role="grid"]')
+    assert not page.get_by_text("Shift+click or g").is_visible()
+    assert cut_words(page, "#effects tbody th, #group-effects tbody th, #scores tbody th") == []
+    phone.close()
+
+
+def test_numbers_of_five_characters_fit_a_cell(browser: Browser, explorer: Explorer, tmp_path: Path):
+    def needed_of_a_size(values: dict[str, Any]) -> None:
+        for head in values["heads"]:
+            head["verdict"] = "needed"
+            for effect in head["effects"]:
+                effect["change"] = [-0.169, -0.2, -0.1]
+
+    file = tmp_path / "explorer.html"
+    file.write_text(render_page(changed(explorer, needed_of_a_size)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 600})
+    page.goto(file.as_uri())
+    page.wait_for_selector(".cell")
+    text = page.evaluate(
+        """() => { const range = document.createRange(), cell = document.querySelector(".cell");
+        range.selectNodeContents(cell); return [cell.innerText, range.getBoundingClientRect().width]; }"""
+    )
+    assert text[0] == "-16.9"
+    assert text[1] < 28  # of twelve cells of 31.5 pixels beside a scroll bar, within frames of 2 on either side
+    page.close()
+
+
+def test_a_chosen_head_of_the_group_has_both_rings(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#head=0.1&group=0.0,0.1")
+    colours = page.evaluate(
+        """() => { const [chosen, grouped] = [1, 0].map(head => document.querySelector(`[data-head="${head}"]`));
+        document.activeElement.blur();
+        return [getComputedStyle(chosen).outlineColor, getComputedStyle(chosen, "::after").borderTopColor,
+                getComputedStyle(grouped).outlineColor]; }"""
+    )
+    assert colours == ["rgb(11, 87, 164)", "rgb(224, 135, 0)", "rgb(224, 135, 0)"]
+
+
+def test_the_command_and_the_example_of_a_search_are_seen_whole(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#group=0.0,0.1,0.2,0.3,1.0,1.1,1.2")
+    size = page.evaluate(
+        """() => { const box = document.querySelector("#command");
+        return [box.scrollHeight - box.clientHeight, box.scrollWidth - box.clientWidth]; }"""
+    )
+    assert max(size) <= 0
+    needed = page.evaluate(
+        """() => { const search = document.querySelector("#search");
+        const pen = document.createElement("canvas").getContext("2d");
+        pen.font = getComputedStyle(search).font; return pen.measureText(search.placeholder).width; }"""
+    )
+    assert needed + 30 < page.locator("#search").bounding_box()["width"]  # with the button that empties it
+
+
+def test_a_list_shows_that_more_follows(visited: Visits):
+    inputs = explorer_inputs(pairs=400)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2), "#shown=all")
+    styles = page.locator(".scroll.tall").evaluate(
+        "list => { const style = getComputedStyle(list); return [style.backgroundImage, style.backgroundAttachment]; }"
+    )
+    assert styles[0].count("linear-gradient") == 2
+    assert styles[1] == "local, scroll"  # the cover moves with the content, the shadow stays
+
+
 @pytest.mark.slow
 def test_a_click_among_384_heads_is_seen_at_once(visited: Visits):
     inputs = explorer_inputs(
