@@ -60,6 +60,7 @@ def decide(
     failed = judged[len(passing)] if len(passing) < len(judged) else None
     removed = passing[-1].rung.removed if passing else ()
     status = NOTHING if not passing else CONFIRMED if confirmable else NOT_CONFIRMED
+    others = "those that go" if removed else "those tried first, which may not go either"
 
     def reason(unit: Unit) -> tuple[str, str]:
         if unit in protected:
@@ -71,7 +72,7 @@ def decide(
         if failed is not None and unit in failed.rung.removed:
             wrong = next(part for part in failed.parts if not (part.passed if confirmable else part.within))
             return UNCERTAIN, f"with {_count(failed.rung)} gone {_outcome(wrong, measure, 'beyond')}"
-        return KEEP, "changes the predictions more than those that go"
+        return KEEP, f"changes the predictions more than {others}"
 
     return Decision(status, removed, [HeadDecision(*head, *reason(Unit(HEAD, *head))) for head in heads])
 

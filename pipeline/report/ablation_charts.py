@@ -37,11 +37,7 @@ def _marks(results: Results) -> str:
 
 def _collapsed(results: Results) -> str:
     """What it is to have collapsed."""
-    words = results.words
-    return (
-        f"collapsed: by {words.collapse} they are {select.COLLAPSED:.0%} or more of the way to the {words.constant}, "
-        f"which {words.knows}"
-    )
+    return f"collapsed: by {results.words.collapse} they are {results.collapsed_from}"
 
 
 @dataclass(frozen=True)

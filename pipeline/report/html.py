@@ -13,6 +13,7 @@ from pipeline.findings.verdict import VERDICTS, Finding
 from pipeline.report import canvas, pruning, tables
 from pipeline.report.canvas import RenderedFigure
 from pipeline.report.results import Results
+from pipeline.report.subgroup_charts import why_no_head_slices
 from pipeline.report.tables import Table
 from pipeline.report.text import visible
 from pipeline.stats.measure_sets import RANKER
@@ -52,6 +53,7 @@ def render_page(
         .render(
             words=results.words,
             identity=results.identity,
+            no_slices=why_no_head_slices(results.tables.head_slices, results.primary, results.words),
             needed_heads=tables.needed_summary(results),
             shown_in=SHOWN_IN,
             is_ranker=results.measures is RANKER,

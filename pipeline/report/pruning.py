@@ -1,13 +1,14 @@
 """Which heads can go: the decision on every head as a figure, the sizes tried and the controls as tables."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import Normalize
 
 from pipeline.core.counts import counted
 from pipeline.report import heatmaps
 from pipeline.report.canvas import FigureText, RenderedFigure, blank_figure, panel, render_figure
 from pipeline.report.colours import SCORES
-from pipeline.report.results import Results
+from pipeline.report.results import PruningResults, Results
 from pipeline.report.tables import Table
 from pipeline.tables.pruning import KEEP, PROTECTED, REMOVE, UNCERTAIN, WHOLE
 
@@ -46,15 +47,19 @@ def summary(results: Results) -> str:
     """The decision in a sentence or two."""
     pruning = results.pruning
     gone = int((pruning.decision["decision"] == REMOVE).sum())
-    said = f"a margin of {pruning.margin:g} {pruning.measure.label}"
     if pruning.ladder.empty:
-        return "No head may go: all are protected."
+        return "No head can go: all are protected."
+    rungs = pruning.ladder.groupby("rung", sort=True)
     if not gone:
-        least = pruning.ladder.sort_values("rung", kind="stable").iloc[0]["heads_removed"]
+        parts = next(parts for _, parts in rungs)
+        least = counted(parts["heads_removed"].iloc[0], "head")
         return (
-            f"No head is shown to be dispensable by {said}: the smallest size tried, {counted(least, 'head')}, fails."
+            f"No head can go: none is shown to be dispensable by {_margins(parts, pruning)}. The smallest size tried, "
+            f"{least}, fails."
         )
     blocks, share = int(pruning.metrics["blocks_removed"]), float(pruning.metrics["parameters_removed"])
+    chosen = next((parts for _, parts in rungs if parts["heads_removed"].iloc[0] == gone), pruning.ladder.head(0))
+    said = _margins(chosen, pruning)
     size = f"{gone} of {len(pruning.decision)} heads and {blocks} blocks of feed-forward neurons"
     known = "confirmed" if pruning.metrics["confirmed"] else "not confirmed"
     needed, pairs = int(pruning.metrics["pairs_needed"]), int(pruning.metrics["pairs"])
@@ -67,6 +72,26 @@ def summary(results: Results) -> str:
         epochs = f"{pruning.epochs} epoch{'s' if pruning.epochs > 1 else ''}"
         trained = f"Every size was trained again for {epochs}, and so was the whole model that it is compared with."
     return f"{size} can go, {gain}: {known} by {said}{enough}. {changed}. {trained}"
+
+
+def _margins(parts: pd.DataFrame, pruning: PruningResults) -> str:
+    """The margins of a size, rows of the ladder, and the slice that comes nearest to its own or passes it most."""
+    said = f"a margin of {pruning.margin:g} {pruning.measure.label}"
+    worst = _worst_slice(parts, pruning)
+    if worst is None:
+        return said
+    return (
+        f"{said} on all pairs and of {worst['margin']:g} on a slice (the worst, {worst['slice']}: {worst['value']}, "
+        f"{worst['worst']:+.3f})"
+    )
+
+
+def _worst_slice(parts: pd.DataFrame, pruning: PruningResults) -> pd.Series | None:
+    """The slice of a size that has least of its margin left; None where none is guarded."""
+    slices = parts[parts["slice"] != WHOLE[0]]
+    if slices.empty:
+        return None
+    return slices.loc[(slices["margin"] - pruning.measure.harm(slices["worst"])).idxmin()]
 
 
 def served(results: Results) -> str:
@@ -94,12 +119,9 @@ def ladder_table(results: Results) -> Table:
     pruning, rows = results.pruning, []
     for _, parts in pruning.ladder.groupby("rung", sort=True):
         whole = parts[parts["slice"] == WHOLE[0]].iloc[0]
-        slices = parts[parts["slice"] != WHOLE[0]]
-        worst = ["none is guarded", ""]
-        if len(slices):
-            beyond = slices["margin"] - pruning.measure.harm(slices["worst"])
-            slice_row = slices.loc[beyond.idxmin()]
-            worst = [f"{slice_row['slice']}: {slice_row['value']}", f"{slice_row['worst']:+.3f}"]
+        row, worst = _worst_slice(parts, pruning), ["none is guarded", ""]
+        if row is not None:
+            worst = [f"{row['slice']}: {row['value']}", f"{row['worst']:+.3f}"]
         outcome = "passes" if parts["passed"].all() else "fails"
         rows.append(
             [

@@ -154,6 +154,12 @@ class Results:
         return select.collapsed(rows, self.measures.collapse_by) & self.beats_constant
 
     @property
+    def collapsed_from(self) -> str:
+        """How far a model is that has collapsed."""
+        words = self.words
+        return f"{select.COLLAPSED:.0%} or more of the way to the {words.constant}, which {words.knows}"
+
+    @property
     def nothing_to_lose(self) -> str:
         """A sentence on why no masked model is said to have collapsed, "" where some may have."""
         if self.beats_constant:

@@ -136,6 +136,16 @@ def head_slice_chart(changes: pd.DataFrame, measure: Measure, sliced: Sliced) ->
     return render_figure(figure, _head_slice_text(changes, shown, len(heads), measure, sliced))
 
 
+def why_no_head_slices(changes: pd.DataFrame, measure: Measure, words: Wording) -> str:
+    """A sentence on why there is no `head_slice_chart`, of the same rows."""
+    if not changes["is_sure"].any():
+        return f"No figure: no single head surely changes {measure.label} on a slice."
+    return (
+        f"No figure of these changes: it draws them as shares of the way to the {words.constant}, and by "
+        f"{measure.label} the unmasked model is no better than that."
+    )
+
+
 def head_matrix(shown: pd.DataFrame, measure: Measure) -> Matrix:
     """Matrix of the heads' shares of the way, from rows of `most_affected`."""
     return Matrix.of(shown, "name", "to_constant", SHARES_OF_WAY, f"{measure.label}, % of the way")

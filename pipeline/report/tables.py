@@ -91,8 +91,9 @@ def needed_summary(results: Results) -> str:
     names = [Head.of_row(row).short for row in select.records(needed.head(SHOWN))]
     more = f" and {len(needed) - SHOWN} more" if len(needed) > SHOWN else ""
     cost = percent(float(needed.iloc[0][results.headline.change]))
+    verb = "is" if len(needed) == 1 else "are"
     return (
-        f"{len(needed)} of {len(heads)} heads are needed, by {measure.label}: {', '.join(names)}{more} (layer.head, "
+        f"{len(needed)} of {len(heads)} heads {verb} needed, by {measure.label}: {', '.join(names)}{more} (layer.head, "
         f"from 0). Without {names[0]}, {results.headline.label} changes by {cost}."
     )
 

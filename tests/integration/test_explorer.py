@@ -394,6 +394,47 @@ def test_a_slice_is_a_link_where_pairs_can_be_found_by_it(visited: Visits, explo
     assert links(fewer) == sum(part.column == "grade" for part in explorer.slices)
 
 
+def test_where_no_head_can_go_the_page_says_so_and_why(visited: Visits, inputs: ExplorerInputs):
+    pruning = inputs.results.pruning
+    panel = visited.open(build_explorer(inputs, shown=0, mib=2)).locator("section", has_text="What can go")
+    assert "1 of 8 heads and 2 blocks of feed-forward neurons can go" in panel.last.inner_text()
+    decision = pruning.decision.replace({"decision": {"remove": "uncertain"}})
+    results = replace(inputs.results, pruning=replace(pruning, decision=decision))
+    explorer = build_explorer(replace(inputs, results=results), shown=0, mib=2)
+    page = visited.open(explorer)
+    said = page.locator("section", has=page.locator("#pruning-title")).inner_text()
+    assert "No head can go: none is shown to be dispensable by a margin of 0.02 accuracy" in said
+    assert "those that go" not in page.locator("body").text_content()
+
+
+def test_a_group_is_said_to_have_collapsed_where_the_report_says_so(visited: Visits, inputs: ExplorerInputs):
+    results = inputs.results
+    share = results.measures.collapse_by.to_constant
+    groups = results.tables.groups
+    for way, has_collapsed in ((0.95, True), (0.85, False)):
+        fallen = groups.assign(**{share: np.where(groups["group"] == "term_match", way, 0.1)})
+        run = replace(results, tables=replace(results.tables, groups=fallen))
+        explorer = build_explorer(replace(inputs, results=run), shown=0, mib=2)
+        said = "Collapsed: by qwk it is 90% or more of the way to the constant grader, which knows how common"
+        assert (said in visited.open(explorer, "#group=0.0,0.1").locator("#group-effect").inner_text()) == has_collapsed
+        assert "Collapsed" not in visited.open(explorer, "#group=0.2,0.3").locator("#group-effect").inner_text()
+
+
+def test_the_legend_tells_what_is_hatched_and_which_function_counts(visited: Visits, explorer: Explorer):
+    def first_is_inert(values: dict[str, Any]) -> None:
+        for number, head in enumerate(values["heads"]):
+            head["is_inert"] = number == 0
+
+    page = visited.open(changed(explorer, first_is_inert))
+    legend = page.locator("section", has=page.locator("#grid-title")).locator("p.note").first
+    assert page.locator(".cell.inert").count() == 1
+    assert "Hatched: inert" in legend.inner_text()
+    page.locator("#colour-by").select_option("function")
+    assert page.locator(".cell.inert").count() == 0
+    assert "Hatched" not in legend.inner_text()
+    assert "Only a head's first function counts here" in legend.inner_text()
+
+
 def test_the_decision_is_listed_as_decided(visited: Visits, explorer: Explorer):
     page = visited.open(explorer)
     for decision in ("remove", "uncertain", "protected", "keep"):
@@ -442,6 +483,147 @@ def test_a_ranker_shows_queries_in_both_orders(visited: Visits):
             assert [row[column].lstrip("◆▲▼ ") for row in rows] == expected
     page.locator('[data-head="0"]').click()
     assert page.locator("#tally b").first.inner_text() == "0"
+
+
+def gains(inputs: ExplorerInputs, logits: np.ndarray) -> pd.Series:
+    """nDCG of each query of four titles, from its definition."""
+    frame = inputs.test.assign(score=logits[:, 0], gain=2.0 ** inputs.test["grade"] - 1)
+    discounts = 1 / np.log2(np.arange(2, 6))
+
+    def of_query(titles: pd.DataFrame) -> float:
+        orders = [titles.sort_values(by, ascending=False)["gain"].to_numpy() for by in ("score", "gain")]
+        return float(orders[0] @ discounts / (orders[1] @ discounts))
+
+    return pd.Series({query: of_query(titles) for query, titles in frame.groupby("query_id")})
+
+
+def test_queries_of_a_rankers_group_fall_and_rise_measured_or_estimated(visited: Visits):
+    inputs = explorer_inputs(of=RANKER, pairs=80)
+    explorer = build_explorer(inputs, shown=0, mib=2)
+    heads, groups = inputs.head_sweep, inputs.group_sweep
+    unmasked = heads["unmasked_logits"]
+    estimated = unmasked + (heads["masked_logits"][[0, 1, 2]] - unmasked).sum(axis=0)
+    for group, masked in (("0.0,0.1", groups["masked_logits"][0]), ("0.0,0.1,0.2", estimated)):
+        page = visited.open(explorer, f"#group={group}&scope=group")
+        change = gains(inputs, masked) - gains(inputs, unmasked)
+        falls, rises = (int((sign * change > 1e-9).sum()) for sign in (-1, 1))
+        assert min(falls, rises) > 0
+        shown = page.locator("#tally b").all_inner_texts()
+        assert [int(count) for count in shown[1:]] == [falls, rises]
+        for choice, mark, count in (("worse", "▼ worse", falls), ("better", "▲ better", rises)):
+            page.get_by_label(choice, exact=True).check()
+            captions = page.locator("table.query caption").all_inner_texts()
+            assert len(captions) == min(count, 20)
+            assert all(mark in caption for caption in captions)
+
+
+def test_a_ranker_says_how_many_queries_a_measure_is_the_mean_of(visited: Visits):
+    inputs = explorer_inputs(of=RANKER)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2))
+    assert "mean of 6 queries" in page.locator('#effects [data-measure="top_title_changed"]').inner_text()
+    assert "queries" not in page.locator('#effects [data-measure="score_margin"]').inner_text()
+
+
+def test_a_group_without_slices_says_how_to_get_them(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#group=0.0,0.2&scope=group")
+    assert "groups of params.yaml (group_ablation.groups)" in page.locator(".breaks").inner_text()
+    assert page.locator("#command").input_value().endswith("groups.mine=[[0,0],[0,2]]'")
+
+    def without_slices(values: dict[str, Any]) -> None:
+        for group in values["groups"]:
+            group["slices"] = []
+
+    measured = visited.open(changed(explorer, without_slices), "#group=0.0,0.1&scope=group")
+    assert measured.locator("#group-effect").get_attribute("data-kind") == "measured"
+    assert "To measure its slices" in measured.locator("main").inner_text()
+    assert measured.locator("#command").input_value().endswith("groups.mine=[[0,0],[0,1]]'")
+
+
+def cut_words(page: Page, selector: str) -> list[str]:
+    """Words of the elements' texts that are broken over lines."""
+    return page.evaluate(
+        """selector => [...document.querySelectorAll(selector)].flatMap(holder => {
+            const walker = document.createTreeWalker(holder, NodeFilter.SHOW_TEXT), cut = [];
+            for (let node = walker.nextNode(); node; node = walker.nextNode())
+                for (const word of node.data.matchAll(/\\w+/g)) {
+                    const range = document.createRange();
+                    range.setStart(node, word.index);
+                    range.setEnd(node, word.index + word[0].length);
+                    if (range.getClientRects().length > 1) cut.push(word[0]);
+                }
+            return cut;
+        })""",
+        selector,
+    )
+
+
+def test_a_phone_breaks_no_word_and_is_told_of_no_keys(browser: Browser, visited: Visits, explorer: Explorer):
+    wide = visited.open(explorer)
+    assert wide.get_by_text("Shift+click or g").is_visible()
+    phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = phone.new_page()
+    page.goto(f"{(visited.folder / 'explorer.html').as_uri()}#group=0.0,0.1")
+    page.wait_for_selector('[role="grid"]')
+    assert not page.get_by_text("Shift+click or g").is_visible()
+    assert cut_words(page, "#effects tbody th, #group-effects tbody th, #scores tbody th") == []
+    phone.close()
+
+
+def test_numbers_of_five_characters_fit_a_cell(browser: Browser, explorer: Explorer, tmp_path: Path):
+    def needed_of_a_size(values: dict[str, Any]) -> None:
+        for head in values["heads"]:
+            head["verdict"] = "needed"
+            for effect in head["effects"]:
+                effect["change"] = [-0.169, -0.2, -0.1]
+
+    file = tmp_path / "explorer.html"
+    file.write_text(render_page(changed(explorer, needed_of_a_size)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 600})
+    page.goto(file.as_uri())
+    page.wait_for_selector(".cell")
+    text = page.evaluate(
+        """() => { const range = document.createRange(), cell = document.querySelector(".cell");
+        range.selectNodeContents(cell); return [cell.innerText, range.getBoundingClientRect().width]; }"""
+    )
+    assert text[0] == "-16.9"
+    assert text[1] < 28  # of twelve cells of 31.5 pixels beside a scroll bar, within frames of 2 on either side
+    page.close()
+
+
+def test_a_chosen_head_of_the_group_has_both_rings(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#head=0.1&group=0.0,0.1")
+    colours = page.evaluate(
+        """() => { const [chosen, grouped] = [1, 0].map(head => document.querySelector(`[data-head="${head}"]`));
+        document.activeElement.blur();
+        return [getComputedStyle(chosen).outlineColor, getComputedStyle(chosen, "::after").borderTopColor,
+                getComputedStyle(grouped).outlineColor]; }"""
+    )
+    assert colours == ["rgb(11, 87, 164)", "rgb(224, 135, 0)", "rgb(224, 135, 0)"]
+
+
+def test_the_command_and_the_example_of_a_search_are_seen_whole(visited: Visits, explorer: Explorer):
+    page = visited.open(explorer, "#group=0.0,0.1,0.2,0.3,1.0,1.1,1.2")
+    size = page.evaluate(
+        """() => { const box = document.querySelector("#command");
+        return [box.scrollHeight - box.clientHeight, box.scrollWidth - box.clientWidth]; }"""
+    )
+    assert max(size) <= 0
+    needed = page.evaluate(
+        """() => { const search = document.querySelector("#search");
+        const pen = document.createElement("canvas").getContext("2d");
+        pen.font = getComputedStyle(search).font; return pen.measureText(search.placeholder).width; }"""
+    )
+    assert needed + 30 < page.locator("#search").bounding_box()["width"]  # with the button that empties it
+
+
+def test_a_list_shows_that_more_follows(visited: Visits):
+    inputs = explorer_inputs(pairs=400)
+    page = visited.open(build_explorer(inputs, shown=0, mib=2), "#shown=all")
+    styles = page.locator(".scroll.tall").evaluate(
+        "list => { const style = getComputedStyle(list); return [style.backgroundImage, style.backgroundAttachment]; }"
+    )
+    assert styles[0].count("linear-gradient") == 2
+    assert styles[1] == "local, scroll"  # the cover moves with the content, the shadow stays
 
 
 @pytest.mark.slow

@@ -21,7 +21,16 @@ from playwright.sync_api import Browser
 
 from pipeline.core import formats, paths
 from pipeline.findings.article import CLAIMS
-from pipeline.report import ablation_charts, attention_maps, canvas, head_heatmaps, html, model_charts, tables
+from pipeline.report import (
+    ablation_charts,
+    attention_maps,
+    canvas,
+    head_heatmaps,
+    html,
+    model_charts,
+    subgroup_charts,
+    tables,
+)
 from pipeline.report.results import Results
 from pipeline.stats.grading_measures import ACCURACY
 from pipeline.stats.measure_sets import GRADER, RANKER, MeasureSet
@@ -331,6 +340,9 @@ def test_the_needed_heads_in_a_sentence_and_none():
     said = tables.needed_summary(results)
     assert said.startswith(f"{len(needed)} of 8 heads are needed, by log loss: 1.1")
     assert said.endswith("Without 1.1, accuracy changes by -5.2%.")
+    one = results.heads["verdict"].where(results.heads.index == needed.index[0], "small")
+    single = replace(results, tables=replace(results.tables, heads=results.heads.assign(verdict=one)))
+    assert tables.needed_summary(single).startswith("1 of 8 heads is needed, by log loss: ")
     none = replace(results, tables=replace(results.tables, heads=results.heads.assign(verdict="small")))
     assert tables.needed_summary(none) == "No head is shown to be needed, by log loss."
 
@@ -377,6 +389,19 @@ def of_a_model_that_knows_nothing(layers: int = 2, heads: int = 4) -> Results:
             group_scales=scales,
         ),
     )
+
+
+def test_it_says_why_there_is_no_figure_of_heads_on_slices():
+    some = frames.results(2, 4)
+    none_sure = some.tables.head_slices.assign(is_sure=False)
+    no_way = of_a_model_that_knows_nothing().tables.head_slices
+    for slices, why in (
+        (none_sure, "no single head surely changes log loss on a slice"),
+        (no_way, "as shares of the way to the constant grader, and by log loss the unmasked model is no better"),
+    ):
+        sliced = subgroup_charts.Sliced("9 pairs", some.words)
+        assert subgroup_charts.head_slice_chart(slices, some.primary, sliced) is None
+        assert why in subgroup_charts.why_no_head_slices(slices, some.primary, some.words)
 
 
 @pytest.mark.parametrize(

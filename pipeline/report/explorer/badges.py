@@ -36,10 +36,13 @@ def _decisions(results: Results) -> dict[str, str]:
     pruning = results.pruning
     label, margin = pruning.measure.label, f"{pruning.margin:g}"
     unconfirmed = "" if pruning.metrics.get("confirmed") else ", which too few pairs confirm"
+    go = (pruning.decision["decision"] == REMOVE).any()
+    others = "those that go" if go else "those tried first; no head can go"
+    turn = "would go next" if go else "was tried first"
     meanings = {
         REMOVE: f"can go with all others so marked: {label} then gets worse by {margin} at most{unconfirmed}",
-        KEEP: "masked, it changes the predictions more than those that go",
+        KEEP: f"masked, it changes the predictions more than {others}",
         PROTECTED: "may not go, by your settings (pruning.protect)",
-        UNCERTAIN: f"would go next, but then {label} is not shown to get worse by {margin} at most",
+        UNCERTAIN: f"{turn}, but then {label} is not shown to get worse by {margin} at most",
     }
     return {f"pruning: {decision}": meaning for decision, meaning in meanings.items()}

@@ -13,6 +13,7 @@ from pipeline.report.explorer.badges import badge_meanings
 from pipeline.report.explorer.contract import VERSION, AttentionMap, ClsAttention, Explorer, Pairs, Run
 from pipeline.report.explorer.page import page_size
 from pipeline.report.explorer.predictions import Sweep
+from pipeline.report.pruning import summary
 from pipeline.report.results import Results
 from pipeline.stats.measure_sets import RANKER
 
@@ -54,15 +55,23 @@ def build_explorer(inputs: ExplorerInputs, shown: int, mib: float) -> Explorer:
     query_ids, masks = pairs["query_id"].to_numpy(), predictions.head_order(sweep)
     predicted = predictions.all_predictions(sweep, masks, query_ids)
     groups = heads.group_records(results)
-    of_groups, group_pairs = _group_predictions(inputs, [group.heads for group in groups], query_ids)
+    group_sweep, group_pairs = _groups_on_heads_pairs(inputs)
+    group_masks = predictions.group_order(group_sweep, [group.heads for group in groups])
+    of_groups = predictions.all_predictions(group_sweep, group_masks, query_ids[group_pairs])
+    gold = pairs["grade"].to_numpy()
     changes = None
     if results.measures is RANKER:
-        gold = pairs["grade"].to_numpy()
-        changes = predictions.query_changes(sweep, masks, gold, query_ids, results.headline)
+        of_heads = predictions.query_changes(sweep, masks, gold, query_ids, results.headline)
+        graded = gold[group_pairs], query_ids[group_pairs]
+        few = predictions.query_changes(group_sweep, group_masks, *graded, results.headline)
+        changes = of_heads, _of_all_queries(few, query_ids, group_pairs)
     everything = Explorer(
         version=VERSION,
         run=_run(results, len(pairs)),
-        measures=heads.measures_of(results),
+        measures=[
+            heads.measure_record(results, measure, predictions.queries_counted(sweep, gold, query_ids, measure))
+            for measure in results.measures.tested
+        ],
         words=badge_meanings(results),
         functions=list(FUNCTIONS),
         slices=heads.slices_of(results.tables.head_slices),
@@ -71,6 +80,7 @@ def build_explorer(inputs: ExplorerInputs, shown: int, mib: float) -> Explorer:
         edges=heads.edge_records(results.edges, results.shape[1]),
         groups=groups,
         pairs=_pairs(pairs, sweep["pairs"], results),
+        pruning=summary(results),
         predictions=predictions.packed_predictions(predicted, of_groups, group_pairs, changes),
         logit_changes=predictions.logit_changes(sweep, masks, group_pairs),
         maps=_maps(inputs, pairs, predicted, shown),
@@ -105,6 +115,7 @@ def _run(results: Results, pairs: int) -> Run:
         pairs=pairs,
         group_pairs=results.pairs,
         warnings=results.warnings,
+        collapse=f"by {results.words.collapse} it is {results.collapsed_from}",
         beats_constant=results.beats_constant,
     )
 
@@ -124,25 +135,26 @@ def _pairs(pairs: pd.DataFrame, rows: np.ndarray, results: Results) -> Pairs:
     )
 
 
-def _group_predictions(
-    inputs: ExplorerInputs, groups: list[list[int]], query_ids: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions under every group's mask on the pairs that single heads were masked on too, and those pairs.
-
-    Returns:
-        uint8 [1 + group, pair], and the pairs' positions among the heads' pairs.
-    """
+def _groups_on_heads_pairs(inputs: ExplorerInputs) -> tuple[Sweep, np.ndarray]:
+    """The sweep of groups on the pairs that single heads were masked on too, and their positions among those."""
     sweep = inputs.group_sweep
     _, of_groups, of_heads = np.intersect1d(sweep["pairs"], inputs.head_sweep["pairs"], return_indices=True)
     order = np.argsort(of_heads, kind="stable")
-    kept, place = of_groups[order], of_heads[order]
-    masks = predictions.group_order(sweep, groups)
+    kept = of_groups[order]
     same = {
         **sweep,
         "unmasked_logits": sweep["unmasked_logits"][kept],
         "masked_logits": sweep["masked_logits"][:, kept],
     }
-    return predictions.all_predictions(same, masks, query_ids[place]), place
+    return same, of_heads[order]
+
+
+def _of_all_queries(changes: np.ndarray, query_ids: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Changes [mask, query] of the queries of some pairs as those of all queries, 0 of the others."""
+    queries = np.unique(query_ids)
+    every = np.zeros((len(changes), len(queries)))
+    every[:, np.searchsorted(queries, np.unique(query_ids[pairs]))] = changes
+    return every
 
 
 def _maps(inputs: ExplorerInputs, pairs: pd.DataFrame, predicted: np.ndarray, shown: int) -> list[AttentionMap]:

@@ -44,6 +44,7 @@ class Run(Contract):
     pairs: int  # test pairs on which single heads are masked
     group_pairs: int  # test pairs on which groups are masked
     warnings: list[str] = []  # sentences on why the results may say little
+    collapse: str  # what it is to have collapsed
     beats_constant: bool = True  # whether it surely is better, unmasked, than the constant model
 
 
@@ -60,6 +61,7 @@ class Measure(Contract):
     margin: Number  # size of a change that matters
     group_unmasked: Number  # unmasked, on the pairs on which groups are masked
     group_constant: Number  # of the constant model, on those
+    queries: int | None  # that it is the mean over, of single heads' pairs; None where it is of pairs
 
 
 class Effect(Contract):
@@ -161,6 +163,7 @@ class Group(Contract):
     name: str
     heads: list[HeadNumber]
     effects: list[GroupEffect]  # in the order of `measures`
+    has_collapsed: bool
     slices: list[Estimate]  # changes of the headline measure, in the order of `group_slices`; none of most groups
     random: RandomGroups | None
 
@@ -180,14 +183,15 @@ class Predictions(Contract):
     """Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
 
     `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
-    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
-    how many hundredths nDCG@10 changes, rounded away from 0.
+    pair], `group_pairs` the positions of those in `pairs`. `query_changes`, `group_query_changes`, of a ranker: int8
+    [head, query] and [group, query], by how many hundredths nDCG@10 changes, rounded away from 0.
     """
 
     heads: Packed
     groups: Packed
     group_pairs: list[int]
     query_changes: Packed | None
+    group_query_changes: Packed | None
 
 
 class LogitChanges(Contract):
@@ -244,6 +248,7 @@ class Explorer(Contract):
     edges: list[Edge]
     groups: list[Group]
     pairs: Pairs
+    pruning: str  # what can go, in a sentence or two
     predictions: Predictions
     logit_changes: LogitChanges
     maps: list[AttentionMap]

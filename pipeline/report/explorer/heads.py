@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.attention.head_functions import FUNCTIONS
 from pipeline.core.heads import Head as HeadName
-from pipeline.findings.select import controls, layer_matched
+from pipeline.findings import select
 from pipeline.report.explorer.cells import UNDEFINED, estimate, number, rows_of
 from pipeline.report.explorer.contract import (
     AlikeHead,
@@ -33,25 +33,23 @@ MOST_EDGES, MOST_ALIKE = 5, 3  # of a head: edges to later heads, from earlier h
 HEAD = ["layer", "head"]
 
 
-def measures_of(results: Results) -> list[Measure]:
-    """The measures that single heads are tested by, with their scale on the heads' pairs."""
-    scales = results.tables.head_scales.set_index("measure")
-    of_groups = results.tables.group_scales.set_index("measure")
-    return [
-        Measure(
-            name=measure.name,
-            label=measure.label,
-            unit=measure.unit,
-            better=measure.better,
-            is_relative=measure.is_relative,
-            is_distance=measure.is_distance,
-            unmasked=number(scales.loc[measure.name, "unmasked"]),
-            margin=number(scales.loc[measure.name, "margin"]),
-            group_unmasked=number(of_groups.loc[measure.name, "unmasked"]),
-            group_constant=number(of_groups.loc[measure.name, "constant"]),
-        )
-        for measure in results.measures.tested
-    ]
+def measure_record(results: Results, measure: stats.Measure, queries: int | None) -> Measure:
+    """A measure that single heads are tested by, with its scale; `queries` that it is the mean over."""
+    scale = select.scale(results.tables.head_scales, measure)
+    of_groups = select.scale(results.tables.group_scales, measure)
+    return Measure(
+        name=measure.name,
+        label=measure.label,
+        unit=measure.unit,
+        better=measure.better,
+        is_relative=measure.is_relative,
+        is_distance=measure.is_distance,
+        unmasked=number(scale["unmasked"]),
+        margin=number(scale["margin"]),
+        group_unmasked=number(of_groups["unmasked"]),
+        group_constant=number(of_groups["constant"]),
+        queries=queries,
+    )
 
 
 def slices_of(frame: pd.DataFrame) -> list[Slice]:
@@ -194,6 +192,7 @@ def group_records(results: Results) -> list[Group]:
         tuple(results.slices[results.slices["measure"] == results.headline.name].groupby(["group_type", "group"]))
     )
     masked = results.groups[results.groups["heads_masked"] > 0]
+    masked = masked.assign(has_collapsed=results.collapsed(masked))
     has_slices = pd.MultiIndex.from_frame(masked[["group_type", "group"]]).isin(by_group)
     masked = pd.concat([masked[has_slices], masked[~has_slices]]).drop_duplicates("members")
     return [_group(row, results, by_group.get((row["group_type"], row["group"])), order) for row in rows_of(masked)]
@@ -203,7 +202,11 @@ def _group(
     row: Mapping[str, Any], results: Results, slices: pd.DataFrame | None, order: Sequence[tuple[str, str]]
 ) -> Group:
     is_function = row["group_type"] == "function"
-    random = layer_matched(controls(results.tables.controls, row["group"], results.headline)) if is_function else None
+    random = (
+        select.layer_matched(select.controls(results.tables.controls, row["group"], results.headline))
+        if is_function
+        else None
+    )
     return Group(
         type=row["group_type"],
         name=_group_name(row),
@@ -212,6 +215,7 @@ def _group(
             GroupEffect(masked=number(row[measure.name]), change=estimate(row, measure.change))
             for measure in results.measures.tested
         ],
+        has_collapsed=bool(row["has_collapsed"]),
         slices=[] if slices is None else _in_order(slices, order),
         random=None
         if random is None

@@ -1,6 +1,6 @@
 """Predictions under every mask as the explorer lists them: grades or ranks, and the queries that suffer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -51,19 +51,34 @@ def predicted(logits: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
 def query_changes(
     sweep: Sweep, masks: np.ndarray, gold: np.ndarray, query_ids: np.ndarray, gain: Measure
 ) -> np.ndarray:
-    """Change of each query's nDCG@10 under each of the masks, in hundredths, rounded away from 0.
+    """Change of each query's nDCG@10 under each of the masks, float64 [mask, query by rising id].
+
+    Those below and above 0 are the `queries_worse` and `queries_better` of the tables.
 
     Args:
         masks: by number in the sweep. gold, query_ids: [pair]. gain: the measure of queries.
-
-    Returns:
-        int8 [mask, query by rising id].
     """
-    evaluated = EvaluationSet(gold, sweep["unmasked_logits"], QuerySample(query_ids, resamples=0, seed=0))
     rows = np.concatenate([sweep["unmasked_logits"][None], sweep["masked_logits"][masks]])
-    gains = gain.statistics(rows, evaluated)[..., 0]
-    changes = (100 * (gains[1:] - gains[0])).round(9)  # of equal gains, sums differ in their last bits
-    return (np.sign(changes) * np.ceil(np.abs(changes))).astype(np.int8)
+    gains = gain.statistics(rows, _evaluated(sweep, gold, query_ids))[..., 0]
+    return gains[1:] - gains[0]
+
+
+def hundredths(changes: np.ndarray) -> np.ndarray:
+    """Changes in hundredths as int8, rounded away from 0: what is not 0 stays so."""
+    sizes = np.ceil(np.abs(100 * changes).round(9))
+    return (np.sign(changes) * np.maximum(sizes, 1)).astype(np.int8)
+
+
+def queries_counted(sweep: Sweep, gold: np.ndarray, query_ids: np.ndarray, measure: Measure) -> int | None:
+    """Queries that a measure is the mean over: those that define it; None of one that is of pairs."""
+    if measure.per != "query":
+        return None
+    unmasked = sweep["unmasked_logits"][None]
+    return int(measure.statistics(unmasked, _evaluated(sweep, gold, query_ids))[0, :, 1].sum())
+
+
+def _evaluated(sweep: Sweep, gold: np.ndarray, query_ids: np.ndarray) -> EvaluationSet:
+    return EvaluationSet(gold, sweep["unmasked_logits"], QuerySample(query_ids, resamples=0, seed=0))
 
 
 def all_predictions(sweep: Sweep, masks: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
@@ -73,14 +88,21 @@ def all_predictions(sweep: Sweep, masks: np.ndarray, query_ids: np.ndarray) -> n
 
 
 def packed_predictions(
-    heads: np.ndarray, groups: np.ndarray, group_pairs: np.ndarray, changes: np.ndarray | None
+    heads: np.ndarray, groups: np.ndarray, group_pairs: np.ndarray, changes: Sequence[np.ndarray] | None
 ) -> Predictions:
-    """Predictions [1 + mask, pair] of heads and groups; `group_pairs`: the groups' pairs among those of the heads."""
+    """Predictions [1 + mask, pair] of heads and groups.
+
+    Args:
+        group_pairs: the groups' pairs among those of the heads.
+        changes: `query_changes` of heads and of groups, [mask, query].
+    """
+    of_heads, of_groups = (pack(hundredths(one)) for one in changes) if changes else (None, None)
     return Predictions(
         heads=pack(heads),
         groups=pack(groups),
         group_pairs=group_pairs.tolist(),
-        query_changes=None if changes is None else pack(changes),
+        query_changes=of_heads,
+        group_query_changes=of_groups,
     )
 
 

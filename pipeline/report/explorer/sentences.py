@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.attention.head_labels import IDLE
 from pipeline.core.heads import Head
 from pipeline.report.explorer.cells import rows_of
 from pipeline.stats.measure_sets import RANKER, MeasureSet
@@ -44,7 +45,19 @@ def _looks_at(labels: pd.DataFrame) -> str:
         f"{LOOKS_AT[row['function']]} ({_share(row['score'])}, control {_share(row['control'])})"
         for row in rows_of(sure.head(MOST_FUNCTIONS))
     ]
-    return f"looks at {' and at '.join(named)}" if named else "looks at nothing that is scored here"
+    return f"looks at {' and at '.join(named)}" if named else _looks_idly(labels)
+
+
+def _looks_idly(labels: pd.DataFrame) -> str:
+    """What a head without a label attends to for sure, and why that is no function of it."""
+    idle = labels[(labels["difference_low"] > 0) & (labels["relative_write_low"] <= IDLE)]
+    if idle.empty:
+        return "looks at nothing that is scored here"
+    row = rows_of(idle.sort_values("difference_low", ascending=False, kind="stable"))[0]
+    return (
+        f"has no function: it looks at {LOOKS_AT[row['function']]} ({_share(row['score'])}, control "
+        f"{_share(row['control'])}), but hardly writes anything of it"
+    )
 
 
 def _without(row: Mapping[str, Any], measures: MeasureSet, primary: Measure) -> str:

@@ -45,12 +45,14 @@ def test_where_all_sizes_pass_the_last_one_goes():
     decision, heads = decisions([judged(SMALL, [GOOD]), judged(LARGE, [GOOD])])
     assert decision.removed == tuple(LARGE)
     assert heads == ["remove", "keep", "remove", "keep"]
+    assert decision.heads[1].reason == "changes the predictions more than those that go"
 
 
 def test_nothing_goes_where_the_first_size_fails():
     decision, heads = decisions([judged(SMALL, [BAD])])
     assert (decision.status, decision.removed) == (NOTHING, ())
     assert heads == ["keep", "keep", "uncertain", "keep"]
+    assert decision.heads[0].reason == "changes the predictions more than those tried first, which may not go either"
 
 
 def test_a_sample_that_cannot_confirm_decides_by_the_changes_and_says_so():

@@ -22,27 +22,40 @@ def test_what_can_go_is_told_with_its_margin():
     said = pruning.summary(results())
     assert said == (
         "1 of 72 heads and 2 blocks of feed-forward neurons can go, 5% of the parameters of all heads and neurons: "
-        "confirmed by a margin of 0.02 accuracy. Changed predictions: 3.0%. Nothing was trained again."
+        "confirmed by a margin of 0.02 accuracy on all pairs and of 0.1 on a slice (the worst, kind: hard, -0.009). "
+        "Changed predictions: 3.0%. Nothing was trained again."
     )
-    assert "a margin of 0.02 nDCG@10. Top title changed: 3.0%." in pruning.summary(results(RANKER))
+    said = pruning.summary(results(RANKER))
+    assert "a margin of 0.02 nDCG@10 on all pairs and of 0.1 on a slice (the worst, kind: hard, -0.009)." in said
+    assert "Top title changed: 3.0%." in said
 
 
 def test_too_few_pairs_are_told():
     metrics = results().pruning.metrics | {"confirmed": 0, "pairs_needed": 3210}
     said = pruning.summary(results(metrics=metrics))
-    assert "not confirmed by a margin of 0.02 accuracy; 1,500 test pairs are too few, which takes about 3,210" in said
+    assert "not confirmed by a margin of 0.02 accuracy on all pairs" in said
+    assert "-0.009); 1,500 test pairs are too few, which takes about 3,210" in said
 
 
 def test_nothing_can_go_is_told_with_the_smallest_size():
     decision = results().pruning.decision.assign(decision="keep")
     said = pruning.summary(results(decision=decision))
-    assert said.startswith("No head is shown to be dispensable by a margin of 0.02 accuracy: the smallest size tried")
+    assert said == (
+        "No head can go: none is shown to be dispensable by a margin of 0.02 accuracy on all pairs and of 0.1 on a "
+        "slice (the worst, kind: hard, -0.009). The smallest size tried, 1 head, fails."
+    )
+
+
+def test_without_slices_one_margin_is_named():
+    ladder = results().pruning.ladder
+    said = pruning.summary(results(ladder=ladder[ladder["slice"] == "all"]))
+    assert "confirmed by a margin of 0.02 accuracy. Changed" in said
 
 
 def test_where_all_is_protected_there_is_no_size():
     whole = results()
     none = {"ladder": whole.pruning.ladder[:0], "decision": whole.pruning.decision.assign(decision="protected")}
-    assert pruning.summary(results(**none)) == "No head may go: all are protected."
+    assert pruning.summary(results(**none)) == "No head can go: all are protected."
     assert pruning.ladder_table(results(**none)).rows == []
 
 

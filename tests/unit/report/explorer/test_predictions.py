@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.report.explorer import predictions
-from pipeline.stats.ranking_measures import NDCG_AT_10
+from pipeline.stats.bootstrap import QuerySample
+from pipeline.stats.measure_sets import RANKER
+from pipeline.stats.measures import EvaluationSet
+from pipeline.stats.ranking_measures import NDCG_AT_10, SCORE_MARGIN, TOP_TITLE_CHANGED
 
 
 def test_a_grader_predicts_its_highest_logit():
@@ -38,4 +41,30 @@ def test_queries_that_fall_and_rise_are_told():
     unmasked = np.array([2.0, 1, 1, 2, 2, 1])[:, None]
     sweep = {"unmasked_logits": unmasked, "masked_logits": np.array([[1.0, 2, 2, 1, 3, 1]])[..., None]}
     changes = predictions.query_changes(sweep, np.array([0]), gold, queries, NDCG_AT_10)
-    assert changes.tolist() == [[-37, 37, 0]]  # 1 / log2(3) = 0.631 where the only good title is the second
+    np.testing.assert_allclose(changes, [[np.log(2) / np.log(3) - 1, 1 - np.log(2) / np.log(3), 0]], atol=1e-12)
+    assert predictions.hundredths(changes).tolist() == [[-37, 37, 0]]
+
+
+def test_as_many_queries_fall_and_rise_as_the_tables_count():
+    """Titles of equal grade change places: sums of the same gains differ in their last bits, in the tables too."""
+    random = np.random.default_rng(3)
+    gold, queries = np.tile([3, 1, 1, 2, 1], 60), np.repeat(np.arange(60), 5)
+    unmasked = gold + np.tile([0, 0.1, 0.2, 0, 0.3], 60)
+    masked = gold + random.permuted(np.tile([0.1, 0.2, 0.3, 0.4, 0.5], (60, 1)), axis=1).ravel()
+    sweep = {"unmasked_logits": unmasked[:, None], "masked_logits": masked[None, :, None]}
+    changes = predictions.query_changes(sweep, np.array([0]), gold, queries, NDCG_AT_10)
+    evaluated = EvaluationSet(gold, sweep["unmasked_logits"], QuerySample(queries, resamples=0, seed=0))
+    counted = RANKER.tallies(sweep["masked_logits"], evaluated)
+    shown = predictions.hundredths(changes)
+    assert [(shown < 0).sum(), (shown > 0).sum()] == [counted["queries_worse"][0], counted["queries_better"][0]]
+
+
+def test_a_measure_is_the_mean_over_the_queries_that_define_it():
+    """Query 3 has one title, query 5 two on top, query 8 no title above the lowest grade; query 9 has all."""
+    gold, queries = np.array([1, 1, 0, 0, 0, 1, 0]), np.array([3, 5, 5, 8, 8, 9, 9])
+    sweep = {"unmasked_logits": np.array([2.0, 1, 1, 1, 2, 2, 1])[:, None]}
+    counted = {
+        measure.name: predictions.queries_counted(sweep, gold, queries, measure)
+        for measure in (NDCG_AT_10, TOP_TITLE_CHANGED, SCORE_MARGIN)
+    }
+    assert counted == {"ndcg_at_10": 2, "top_title_changed": 2, "score_margin": None}

@@ -22,7 +22,9 @@ LABELS = pd.DataFrame(
         "function": ["cls", "term_match", "self"],
         "score": [0.351, 0.808, 0.2],
         "control": [0.06, 0.02, 0.06],
+        "difference_low": [0.25, 0.75, 0.1],
         "written_difference_low": [0.2, 0.7, 0.1],
+        "relative_write_low": [1.0, 1.0, 1.0],
         "is_labelled": [True, True, False],
     }
 )
@@ -40,6 +42,13 @@ def test_it_says_what_a_head_looks_at_what_goes_without_it_and_where_it_matters(
     assert head_sentence(ROW, LABELS, SLICES, GRADER, LOG_LOSS) == (
         "Layer 2 head 9 looks at the same term in the other text (81%, control 2%) and at [CLS] (35%, control 6%); "
         "without it 8.6% fewer pairs are graded right; it matters most where phenomenon is word_order."
+    )
+
+
+def test_what_an_idle_head_looks_at_is_said_to_be_no_function_of_it():
+    labels = LABELS.assign(is_labelled=False, relative_write_low=[0.09, 0.5, 0.02])
+    assert head_sentence(ROW, labels, SLICES, GRADER, LOG_LOSS).startswith(
+        "Layer 2 head 9 has no function: it looks at [CLS] (35%, control 6%), but hardly writes anything of it; without"
     )
 
 

@@ -14,7 +14,7 @@ export interface Breaking {
   pairs: number[]; // positions in the explorer's pairs
   before: ArrayLike<number>; // of each of `pairs`
   after: ArrayLike<number>;
-  fates: ((place: number) => number) | null; // of rankers: whether nDCG@10 of a pair's query falls (-1) or rises (1)
+  fates(place: number): number; // of rankers: below 0 where nDCG@10 of a pair's query falls, above 0 where it rises
 }
 
 const STATES: Breaking["states"] = ["with it", "without"];
@@ -25,7 +25,6 @@ export function breaking(model: Model, estimates: GroupEstimates, view: View): B
 
 function ofHead(model: Model, head: number): Breaking {
   const { query, queries, gold } = model.data.pairs;
-  const changes = model.queryChanges;
   const name = `head ${model.short(head)}`;
   return {
     id: "",
@@ -35,7 +34,7 @@ function ofHead(model: Model, head: number): Breaking {
     pairs: gold.map((_, pair) => pair),
     before: model.predictions(null),
     after: model.predictions(head),
-    fates: changes && ((pair) => changes[head * queries.length + query[pair]]),
+    fates: (pair) => model.queryChanges[head * queries.length + query[pair]],
   };
 }
 
@@ -43,6 +42,8 @@ function ofGroup(model: Model, estimates: GroupEstimates, heads: number[]): Brea
   const pairs = model.data.predictions.group_pairs;
   const measured = estimates.measured(heads);
   const row = (number: number) => model.groupPredicted.subarray(number * pairs.length, (number + 1) * pairs.length);
+  const { query, queries } = model.data.pairs;
+  const place = measured ? model.data.groups.indexOf(measured) : -1;
   const name = measured ? `the group ${measured.name}` : "the group";
   return {
     id: "",
@@ -51,8 +52,8 @@ function ofGroup(model: Model, estimates: GroupEstimates, heads: number[]): Brea
     states: STATES,
     pairs,
     before: row(0),
-    after: measured ? row(1 + model.data.groups.indexOf(measured)) : estimates.predictions(heads),
-    fates: null,
+    after: measured ? row(1 + place) : estimates.predictions(heads),
+    fates: measured ? (pair) => model.groupQueryChanges[place * queries.length + query[pairs[pair]]] : estimates.fates(heads),
   };
 }
 
@@ -66,7 +67,7 @@ export function betweenRuns({ first, second, before, after, query_changes: chang
     pairs: run ? second : first,
     before,
     after,
-    fates: changes && ((place) => changes[place]),
+    fates: (place) => changes?.[place] ?? 0,
   };
 }
 

@@ -24,6 +24,7 @@ export interface Explorer {
   edges: Edge[];
   groups: Group[];
   pairs: Pairs;
+  pruning: string;
   predictions: Predictions;
   logit_changes: LogitChanges;
   maps: AttentionMap[];
@@ -46,6 +47,7 @@ export interface Run {
   pairs: number;
   group_pairs: number;
   warnings?: string[];
+  collapse: string;
   beats_constant?: boolean;
 }
 /**
@@ -62,6 +64,7 @@ export interface Measure {
   margin: number | null;
   group_unmasked: number | null;
   group_constant: number | null;
+  queries: number | null;
 }
 /**
  * A part of the test pairs.
@@ -162,6 +165,7 @@ export interface Group {
   name: string;
   heads: number[];
   effects: GroupEffect[];
+  has_collapsed: boolean;
   slices: [number | null, number | null, number | null][];
   random: RandomGroups | null;
 }
@@ -203,14 +207,15 @@ export interface Pairs {
  * Predicted grade of every pair, or its rank by score in its query from 1 (255: that or more).
  *
  * `heads`: uint8 [1 + head, pair], unmasked first, then with each head masked. `groups`: uint8 [1 + group, group
- * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, of a ranker: int8 [head, query], by
- * how many hundredths nDCG@10 changes, rounded away from 0.
+ * pair], `group_pairs` the positions of those in `pairs`. `query_changes`, `group_query_changes`, of a ranker: int8
+ * [head, query] and [group, query], by how many hundredths nDCG@10 changes, rounded away from 0.
  */
 export interface Predictions {
   heads: string;
   groups: string;
   group_pairs: number[];
   query_changes: string | null;
+  group_query_changes: string | null;
 }
 /**
  * What masking each head adds to the logits of the group pairs, for estimates of groups that are not measured.

@@ -37,6 +37,16 @@ export class GroupEstimates {
     return this.masked(heads) / this.unmasked - 1;
   }
 
+  // Of rankers, what nDCG@10 of a group pair's query changes by.
+  fates(heads: number[]): (place: number) => number {
+    const { pairs, predictions } = this.#model.data;
+    const [before, after] = [[], heads].map((masked) => (this.#model.isRanker ? this.#gains(this.#outputs(masked)) : null));
+    return (place) => {
+      const query = pairs.query[predictions.group_pairs[place]];
+      return (after?.get(query) ?? 0) - (before?.get(query) ?? 0);
+    };
+  }
+
   // How far such estimates are off on the measured groups of about as many heads, random and chosen ones apart.
   errors(size: number): EstimateError[] {
     const near = this.#model.data.groups.filter(
@@ -103,7 +113,7 @@ export class GroupEstimates {
 
   #ranks(scores: Float64Array): Uint8Array {
     const ranks = new Uint8Array(scores.length);
-    for (const titles of this.#titlesByQuery()) {
+    for (const titles of this.#titlesByQuery().values()) {
       const order = [...titles].sort((a, b) => scores[b] - scores[a] || a - b);
       order.forEach((title, place) => (ranks[title] = Math.min(255, place + 1)));
     }
@@ -111,7 +121,7 @@ export class GroupEstimates {
   }
 
   #value(outputs: Float64Array): number {
-    return this.#model.isRanker ? this.#gain(this.#ranks(outputs)) : this.#accuracy(this.#grades(outputs));
+    return this.#model.isRanker ? mean([...this.#gains(outputs).values()]) : this.#accuracy(this.#grades(outputs));
   }
 
   #accuracy(grades: Uint8Array): number {
@@ -121,30 +131,35 @@ export class GroupEstimates {
     return right / grades.length;
   }
 
-  // nDCG@10, mean over the queries in which some title is better than another of grade 0.
-  #gain(ranks: Uint8Array): number {
+  // nDCG@10 of the queries in which some title is better than another of grade 0.
+  #gains(outputs: Float64Array): Map<number, number> {
     const { pairs, predictions } = this.#model.data;
-    const gains: number[] = [];
-    for (const titles of this.#titlesByQuery()) {
+    const ranks = this.#ranks(outputs);
+    const gains = new Map<number, number>();
+    for (const [query, titles] of this.#titlesByQuery()) {
       const gain = titles.map((title) => 2 ** pairs.gold[predictions.group_pairs[title]] - 1);
       const ideal = discounted([...gain].sort((a, b) => b - a));
       if (titles.length < 2 || ideal === 0) continue;
       const ranked: number[] = [];
       titles.forEach((title, place) => (ranked[ranks[title] - 1] = gain[place]));
-      gains.push(discounted(ranked) / ideal);
+      gains.set(query, discounted(ranked) / ideal);
     }
-    return gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
+    return gains;
   }
 
-  #titlesByQuery(): number[][] {
+  #titlesByQuery(): Map<number, number[]> {
     const { pairs, predictions } = this.#model.data;
     const titles = new Map<number, number[]>();
     predictions.group_pairs.forEach((pair, place) => {
       const query = pairs.query[pair];
       titles.set(query, [...(titles.get(query) ?? []), place]);
     });
-    return [...titles.values()];
+    return titles;
   }
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function discounted(gains: number[]): number {

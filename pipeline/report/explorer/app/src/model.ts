@@ -21,7 +21,8 @@ export class Model {
     readonly data: Explorer,
     readonly predicted: Uint8Array, // [1 + head, pair]
     readonly groupPredicted: Uint8Array, // [1 + group, group pair]
-    readonly queryChanges: Int8Array | null, // [head, query]
+    readonly queryChanges: Int8Array, // [head, query], none of graders
+    readonly groupQueryChanges: Int8Array, // [group, query]
     readonly logits: LogitSteps,
   ) {
     this.heads = data.run.layers * data.run.heads;
@@ -32,8 +33,10 @@ export class Model {
     const [heads, groups, unmasked, changes] = await Promise.all(
       [predictions.heads, predictions.groups, logits.unmasked, logits.changes].map(unpack),
     );
-    const queries = predictions.query_changes === null ? null : new Int8Array((await unpack(predictions.query_changes)).buffer);
-    return new Model(data, heads, groups, queries, {
+    const [ofHeads, ofGroups] = await Promise.all(
+      [predictions.query_changes, predictions.group_query_changes].map(async (packed) => new Int8Array(packed ? await unpack(packed) : [])),
+    );
+    return new Model(data, heads, groups, ofHeads, ofGroups, {
       unmasked: new Float32Array(unmasked.buffer),
       changes: new Int8Array(changes.buffer),
     });

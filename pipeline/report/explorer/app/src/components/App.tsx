@@ -151,7 +151,7 @@ function BrokenSlices({ model, estimates, view, onView }: BreaksProps) {
     return <Slices caption={`Change of ${model.primary.label} on parts of the test pairs`} measure={model.primary} slices={data.slices} changes={slices} sure={sure} {...shared} />;
   }
   const measured = estimates.measured(view.group);
-  if (!measured?.slices.length) return <Note>Slices are measured for functions and for your own groups.</Note>;
+  if (!measured?.slices.length) return <Note>Slices are measured for functions and for groups of params.yaml (group_ablation.groups). The command under “Mask a group” adds this one.</Note>;
   const sure = measured.slices.flatMap(([, low, high], place) => (low !== null && high !== null && low * high > 0 ? [place] : []));
   return <Slices caption={`Change of ${model.headline.label} on parts of the test pairs`} measure={model.headline} slices={data.group_slices} changes={measured.slices} sure={sure} {...shared} />;
 }

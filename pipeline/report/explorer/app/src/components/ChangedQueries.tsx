@@ -17,7 +17,7 @@ export function ChangedQueries(props: ChangedProps) {
   broken.pairs.forEach((pair, place) => {
     const query = pairs.query[pair];
     titles.set(query, [...titlesOf(query), { pair, before: broken.before[place], after: broken.after[place] }]);
-    fates.set(query, broken.fates?.(place) ?? 0);
+    fates.set(query, broken.fates(place));
   });
   function titlesOf(query: number): Row[] {
     return titles.get(query) ?? [];
@@ -38,13 +38,8 @@ export function ChangedQueries(props: ChangedProps) {
     queries.map((query) => <QueryOrder key={query} {...{ model, onMap, query }} states={broken.states} titles={titlesOf(query)} fate={fate(query)} />);
   return (
     <ChangedList {...props} {...{ found, listed }} thing="query" plural="queries" what="query and titles" page={20} rows={(queries) => queries.flatMap(titlesOf)}>
-      the order of <b>{every.filter(changed).length}</b> of {every.length} queries changes
-      {broken.fates && (
-        <>
-          ; nDCG@10 of <b class="worse">{count(-1)}</b> falls, of <b class="better">{count(1)}</b> rises
-        </>
-      )}
-      .
+      the order of <b>{every.filter(changed).length}</b> of {every.length} queries changes; nDCG@10 of{" "}
+      <b class="worse">{count(-1)}</b> falls, of <b class="better">{count(1)}</b> rises.
     </ChangedList>
   );
 }

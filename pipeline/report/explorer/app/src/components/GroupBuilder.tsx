@@ -61,6 +61,7 @@ export function GroupBuilder({ model, estimates, group, building, onBuilding, on
             {!run.beats_constant && `${NOTHING_TO_LOSE} A fall to its level is then no collapse: there is nothing to lose.`}
           </Note>
           {measured ? <Measured model={model} group={measured} /> : <Estimated model={model} estimates={estimates} group={group} />}
+          {!measured?.slices.length && <Command model={model} group={group} what={measured ? "its slices" : "it"} />}
         </>
       )}
     </Panel>
@@ -100,6 +101,7 @@ function Measured({ model, group }: { model: Model; group: Group }) {
     <div id="group-effect" data-kind="measured">
       <p>
         <b>Measured: {headline.label} {change(headline, model.changeOf(group)[0])}</b> ({group.name}).
+        {group.has_collapsed && ` Collapsed: ${model.data.run.collapse}.`}
       </p>
       <div class="scroll-x">
         <table id="group-effects">
@@ -134,7 +136,6 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
   const { headline } = model;
   const errors = estimates.errors(group.length);
   const nearest = estimates.nearest(group);
-  const command = measuringCommand(model, group);
   return (
     <div id="group-effect" data-kind="estimate">
       <p>
@@ -155,11 +156,6 @@ function Estimated({ model, estimates, group }: { model: Model; estimates: Group
           ? `How far may it be off? This run measured groups of about as many heads, for which there is such an estimate too. ${errors.map(errorText).join(" ")}`
           : "No measured group of about as many heads tells how far it is off."}
       </Note>
-      <label class="copied">
-        To measure it:
-        <input id="command" readOnly value={command} onFocus={(event) => event.currentTarget.select()} />
-      </label>
-      <Exports files={[{ name: "measure.sh", kind: "text/plain", text: () => `${command}\n` }]} />
     </div>
   );
 }
@@ -171,6 +167,19 @@ function errorText({ kind, sizes, half, most }: EstimateError): string {
   return count === 1
     ? `Of the one ${which}, estimated and measured change differ by ${points(most)}.`
     : `Of ${count} ${which}, estimated and measured change differ by ${points(half)} or less for half, and by ${points(most)} or less for ${count > 10 ? "nine in ten" : "all"}.`;
+}
+
+function Command({ model, group, what }: { model: Model; group: number[]; what: string }) {
+  const command = measuringCommand(model, group);
+  return (
+    <>
+      <label class="copied">
+        To measure {what}:
+        <textarea id="command" readOnly rows={2} value={command} onFocus={(event) => event.currentTarget.select()} />
+      </label>
+      <Exports files={[{ name: "measure.sh", kind: "text/plain", text: () => `${command}\n` }]} />
+    </>
+  );
 }
 
 function measuringCommand(model: Model, group: number[]): string {

@@ -103,6 +103,7 @@ function Effects({ model, head }: { model: Model; head: number }) {
               <th scope="row">
                 {measure.label}
                 {!measure.is_distance && <span class="note"> ({format.level(measure, measure.unmasked)} unmasked)</span>}
+                {measure.queries !== null && <span class="note"> mean of {measure.queries} queries</span>}
               </th>
               <Cell>
                 <Change measure={measure} estimate={effects[place].change} />
@@ -135,7 +136,8 @@ function Scores({ model, scores }: { model: Model; scores: Score[] }) {
         </tbody>
       </table>
       <Note>
-        ● a function of this head: surely above its control. Terms, pieces and words count for tokens that have such a one,
+        ● a function of this head: surely above its control by more than attention.label_threshold, and the head is not idle.
+        Terms, pieces and words count for tokens that have such a one,
         the others for all.
       </Note>
     </div>

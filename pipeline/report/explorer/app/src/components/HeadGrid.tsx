@@ -1,4 +1,4 @@
-// All heads at once: a row a layer, coloured by a choice of measures; needed ones framed, inert ones hatched.
+// All heads at once: a row a layer, coloured by a choice of measures; needed ones framed, inert ones hatched but for kinds.
 
 import { useMemo, useRef } from "preact/hooks";
 import type { Colouring } from "../colourings";
@@ -157,7 +157,7 @@ interface CellProps {
 
 function HeadCell({ number, head, colouring, selected, grouped, onClick }: CellProps) {
   const colour = cellColour(colouring, head);
-  const marks = [head.verdict === "needed" && "needed", head.is_inert && "inert", grouped && "grouped"].filter(Boolean);
+  const marks = [head.verdict === "needed" && "needed", head.is_inert && colouring.scale !== "kind" && "inert", grouped && "grouped"].filter(Boolean);
   const state = `Shown: ${colouring.text(head)}. Verdict: ${head.verdict}${head.is_inert ? ", inert" : ""}${grouped ? ", in the group" : ""}.`;
   return (
     <div
@@ -194,8 +194,9 @@ function Legend({ colouring, heads }: { colouring: Colouring; heads: Head[] }) {
           </span>
         ) : null;
       })}
-      Framed: needed. Hatched: inert. Orange ring: in your group. Click: look; Shift+click or g: add to the group; arrow
-      keys: move.
+      {colouring.id === "function" && "Only a head's first function counts here, every one in the report. "}
+      Framed: needed. {colouring.scale !== "kind" && heads.some((head) => head.is_inert) && "Hatched: inert. "}Orange ring: in your group. Click: look.{" "}
+      <span class="keys">Shift+click or g: add to the group; arrow keys: move.</span>
     </Note>
   );
 }

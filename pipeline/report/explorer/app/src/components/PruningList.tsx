@@ -25,6 +25,7 @@ export function PruningList({ model, onSelect }: Props) {
     model.data.heads.map((_, head) => head).filter((head) => model.data.heads[head].decision?.decision === kind);
   return (
     <Panel id="pruning" title="What can go">
+      <p>{model.data.pruning}</p>
       {kinds.map((kind) => {
         const heads = decided(kind);
         return (
