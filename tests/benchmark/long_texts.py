@@ -11,7 +11,7 @@ from pipeline.models.tokenization import QUERY, SPECIAL, TITLE, EncodedPairs
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
 
-PAIRS, REPETITIONS = 64, 3
+PAIRS, REPETITIONS = 32, 3
 LENGTHS = {100: 20.0, 320: 90.0}  # mean tokens: standard deviation
 LONGEST, QUERY_TOKENS = 512, 10
 FIRST_WORD = 1000  # ids below are special or single characters

@@ -53,7 +53,7 @@ def _masked_together(count: int) -> tuple[Workload, object]:
 
 
 def _interventions(count: int) -> tuple[Workload, object]:
-    workload = embedded(8)
+    workload = embedded(4)
     return workload, random_masks(count, 5, *workload.shape)
 
 
