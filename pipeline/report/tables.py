@@ -389,7 +389,7 @@ def relay_heads(results: Results) -> Table:
 def joint_mediation(results: Results) -> Table:
     """Joint mediation of the term-match heads' effect on the margin."""
     joint, headline = results.tables.joint_mediation, results.headline
-    shares = [] if joint["mediated"].isna().all() else ["mediated", "restored"]
+    shares = [] if joint.empty or joint["mediated"].isna().all() else ["mediated", "restored"]
     rows = [
         [
             f"{row['outputs']}, {'all rows' if row['rows'] == ALL_ROWS else '[CLS] rows'}",

@@ -20,7 +20,7 @@ from pipeline.rerun import previous
 from pipeline.stages import publish
 from pipeline.tracking import provenance
 from pipeline.tracking.mlflow_writer import STAGE_FINGERPRINT_TAG
-from tests.support.shell import REPOSITORY
+from tests.support.shell import HEADS_HEADER, REPOSITORY
 
 EXPERIMENT = "head-analysis"
 
@@ -67,9 +67,8 @@ def run_stage(name: str, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 
 def write_heads() -> None:
     paths.HEADS.parent.mkdir(parents=True, exist_ok=True)
-    paths.HEADS.write_text(
-        "layer,head,relative_accuracy_change,log_loss_to_constant,verdict\n0,0,0,0,no effect\n3,4,-0.055,0.1,needed\n"
-    )
+    rows = ["0,0,0,0,0,0,no effect", "3,4,-0.055,-0.07,-0.04,0.1,needed"]
+    paths.HEADS.write_text("\n".join([HEADS_HEADER, *rows]))
 
 
 def test_the_parent_run_holds_what_the_stages_found(project, monkeypatch):

@@ -120,7 +120,8 @@ def awaited(what: Callable[[], Any], patience: float = PATIENCE) -> Any:
     raise TimeoutError(f"nothing after {patience} s")
 
 
-HEADS_HEADER = "layer,head,relative_accuracy_change,log_loss_to_constant,verdict"
+CHANGE = "relative_accuracy_change"
+HEADS_HEADER = f"layer,head,{CHANGE},{CHANGE}_low,{CHANGE}_high,log_loss_to_constant,verdict"
 GIVEN = Path("given.json")  # what the stage is to find: see `give`
 BIG = Path("data/big.bin")  # the one output that dvc caches and pushes
 STARTED, ENDED, GO = "started", "ended", "go"  # files by which a waiting stage and a test find each other
@@ -173,7 +174,7 @@ def create_stand_in(folder: Path) -> None:
 def give(folder: Path, do="write", accuracy=0.8, needed=((0, 0),), verdict="agrees") -> None:
     """Choose what the next run finds: two layers of two heads, one finding."""
     heads = [
-        f"{layer},{head},-0.1,0.1,{'needed' if (layer, head) in needed else 'no effect'}"
+        f"{layer},{head},-0.1,-0.2,0.0,0.1,{'needed' if (layer, head) in needed else 'no effect'}"
         for layer in range(2)
         for head in range(2)
     ]

@@ -8,6 +8,7 @@ import pytest
 from pipeline.compare.run_results import RESULT_FILES
 from pipeline.core import paths
 from pipeline.rerun.previous import PUBLISHED, NothingToCompare, keep_published, previous_run, published_folder
+from tests.support.shell import HEADS_HEADER
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     paths.PARAMS.write_text("ablation: {primary_measure: qwk}")
-    paths.HEADS.write_text("layer,head,relative_accuracy_change,qwk_to_constant,verdict\n0,0,-0.5,0.5,needed\n")
+    paths.HEADS.write_text(f"{HEADS_HEADER.replace('log_loss', 'qwk')}\n0,0,-0.5,-0.6,-0.4,0.5,needed\n")
     paths.LABELS.write_text("layer,head,function,is_labelled\n0,0,cls,True\n")
     paths.FINDINGS.write_text(json.dumps([{"id": "F3", "verdict": "agrees"}]))
     return tmp_path
