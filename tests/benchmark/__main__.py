@@ -10,13 +10,13 @@ import torch
 from tqdm import tqdm
 
 from pipeline.core.formats import write_json, write_text
-from pipeline.pruning_study.latency import processor_name
+from pipeline.pruning_study.machine import processor_name
 from tests.benchmark import limit, long_texts, scaling
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
 from tests.support.reference import reference_logits
 
-PAIRS, REPETITIONS = 512, 3
+PAIRS, REPETITIONS = 256, 3
 JSON, PAGE, TEMPLATE = Path("reports/benchmarks.json"), Path("docs/benchmarks.md"), Path("tests/benchmark/page.md")
 
 
