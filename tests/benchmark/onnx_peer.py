@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from transformers import PreTrainedModel
 
-from tests.support.reference import output_projections
+from tests.support.reference import masked_heads
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 HEADS = "heads"
@@ -25,23 +25,8 @@ class _MaskedLogits(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, heads: Tensor) -> Tensor:
-        def scaled_by(multipliers: Tensor):
-            def hook(module, arguments):
-                contexts = arguments[0].unflatten(-1, (multipliers.shape[0], -1))
-                return ((contexts * multipliers[:, None]).flatten(-2),)
-
-            return hook
-
-        projections = output_projections(self.model)
-        handles = [
-            projection.register_forward_pre_hook(scaled_by(heads[layer]))
-            for layer, projection in enumerate(projections)
-        ]
-        try:
+        with masked_heads(self.model, heads):
             return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 @lru_cache(maxsize=2)

@@ -30,7 +30,6 @@ MASKS = np.random.default_rng(1).choice([0.0, 1.0], (12, 3, 3)).astype(np.float3
 PAIRS = random_pairs([6, 9, 9, 14, 7, 6, 11, 70] * 4)  # short, and long enough for the fused attention kernel
 MORE_PAIRS = random_pairs([6, 9, 9, 14, 7, 6, 11, 70] * 40)  # so that some calls are close in TF32 too
 FEW, MANY = 100, 1000  # masks
-HEADS = paths.HEADS
 
 
 def classifier(family="bert"):
@@ -97,5 +96,5 @@ def test_the_stage_writes_the_table_of_a_cpu(tmp_path, monkeypatch):
             head_ablation={"max_pairs": 40, "mean_resample_pairs": 10},
         )
         run_stage(head_ablation, params)
-        tables.append(pd.read_csv(HEADS))
+        tables.append(pd.read_csv(paths.HEADS))
     pd.testing.assert_frame_equal(*tables, rtol=1e-4, atol=1e-5)

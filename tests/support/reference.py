@@ -30,7 +30,7 @@ def output_projections(model: PreTrainedModel) -> list[torch.nn.Linear]:
 
 
 @contextmanager
-def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
+def masked_heads(model: PreTrainedModel, mask: np.ndarray | torch.Tensor) -> Iterator[None]:
     """Multiply each head's slice of the input of the output projection by its part of a mask; hooks always go.
 
     mask: [layer, head], or [layer, position, head] for pairs of one length.
@@ -45,7 +45,7 @@ def masked_heads(model: PreTrainedModel, mask: np.ndarray) -> Iterator[None]:
         return hook
 
     handles = [
-        projection.register_forward_pre_hook(scale(torch.from_numpy(np.asarray(row, dtype=np.float32))))
+        projection.register_forward_pre_hook(scale(torch.as_tensor(row, dtype=torch.float32)))
         for projection, row in zip(output_projections(model), mask, strict=True)
     ]
     try:
