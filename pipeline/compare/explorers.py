@@ -22,7 +22,6 @@ from pipeline.report.explorer.contract import (
     Pairs,
 )
 from pipeline.report.explorer.packing import unpack
-from pipeline.stats.measure_sets import RANKER
 
 KEY = ["query", "title", "occurrence"]  # what two runs' pairs are joined by
 NONE = "none"
@@ -155,9 +154,8 @@ def _query_changes(before: np.ndarray, after: np.ndarray, gold: np.ndarray, quer
     """
     unmasked, masked = (-ranks[:, None].astype(np.float32) for ranks in (before, after))
     orders = {"unmasked_logits": unmasked, "masked_logits": masked[None]}
-    changes = predictions.query_changes(orders, np.array([0]), gold, queries, RANKER.headline)[0]
-    changes = predictions.hundredths(changes.round(9))  # of equal gains, sums differ in their last bits
-    return changes[np.unique(queries, return_inverse=True)[1]]
+    changes = predictions.query_changes(orders, np.array([0]), gold, queries)[0]
+    return predictions.hundredths(changes)[np.unique(queries, return_inverse=True)[1]]
 
 
 def _kinds(first: Explorer, second: Explorer) -> str:

@@ -94,12 +94,8 @@ def _grade_temperature(evaluated: EvaluationSet) -> float:
 
 
 def _query_counts(logits: np.ndarray, evaluated: EvaluationSet) -> dict[str, np.ndarray]:
-    rows = np.concatenate([evaluated.unmasked_logits[None], logits])
-    gains = ranking.NDCG_AT_10.statistics(rows, evaluated)[..., 0]
-    return {
-        "queries_worse": (gains[1:] < gains[0]).sum(axis=1),
-        "queries_better": (gains[1:] > gains[0]).sum(axis=1),
-    }
+    changes = ranking.gain_changes(logits, evaluated)
+    return {"queries_worse": (changes < 0).sum(axis=1), "queries_better": (changes > 0).sum(axis=1)}
 
 
 GRADER = MeasureSet(

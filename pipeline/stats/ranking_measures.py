@@ -33,6 +33,7 @@ from pipeline.stats.measures import (
 from pipeline.stats.metrics import CUTOFF, ndcg_by_query
 
 RESOLUTION = 1e-5  # of the largest score or their standard deviation: float32 scores differ as much with their batch
+LEAST_CHANGE = 1e-9  # of nDCG; what is smaller is rounding
 BLOCK = 2**22  # differences of scores held at a time
 
 
@@ -175,6 +176,16 @@ def _divergences(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
 def _exact_top_changes(logits: np.ndarray, evaluated: EvaluationSet) -> Ends:
     changes = _top_changes(logits, evaluated)
     return share_interval(np.nansum(changes, axis=1), np.isfinite(changes[:1]).sum())
+
+
+def gain_changes(logits: np.ndarray, evaluated: EvaluationSet) -> np.ndarray:
+    """Change of each query's nDCG@10 from the unmasked one, [mask, query]; NaN where it is not defined.
+
+    0 where titles of one grade changed places: sums of the same gains may differ in their last bits.
+    """
+    gains = _gains(np.concatenate([evaluated.unmasked_logits[None], logits]), evaluated)
+    changes = gains[1:] - gains[0]
+    return np.where(np.abs(changes) < LEAST_CHANGE, 0, changes)
 
 
 NDCG_AT_10 = Measure(

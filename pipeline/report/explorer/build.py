@@ -61,9 +61,9 @@ def build_explorer(inputs: ExplorerInputs, shown: int, mib: float) -> Explorer:
     gold = pairs["grade"].to_numpy()
     changes = None
     if results.measures is RANKER:
-        of_heads = predictions.query_changes(sweep, masks, gold, query_ids, results.headline)
+        of_heads = predictions.query_changes(sweep, masks, gold, query_ids)
         graded = gold[group_pairs], query_ids[group_pairs]
-        few = predictions.query_changes(group_sweep, group_masks, *graded, results.headline)
+        few = predictions.query_changes(group_sweep, group_masks, *graded)
         changes = of_heads, _of_all_queries(few, query_ids, group_pairs)
     everything = Explorer(
         version=VERSION,

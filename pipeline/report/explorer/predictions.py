@@ -8,6 +8,7 @@ from pipeline.report.explorer.contract import LogitChanges, Predictions
 from pipeline.report.explorer.packing import pack, quantise_steps
 from pipeline.stats.bootstrap import QuerySample, titles_by_query
 from pipeline.stats.measures import EvaluationSet, Measure
+from pipeline.stats.ranking_measures import gain_changes
 
 Sweep = Mapping[str, np.ndarray]  # arrays of `tables.measures.mask_logits`
 MOST_RANKED = 255  # ranks from this one on are shown as this
@@ -48,19 +49,15 @@ def predicted(logits: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
     return ranks.clip(max=MOST_RANKED).astype(np.uint8)
 
 
-def query_changes(
-    sweep: Sweep, masks: np.ndarray, gold: np.ndarray, query_ids: np.ndarray, gain: Measure
-) -> np.ndarray:
+def query_changes(sweep: Sweep, masks: np.ndarray, gold: np.ndarray, query_ids: np.ndarray) -> np.ndarray:
     """Change of each query's nDCG@10 under each of the masks, float64 [mask, query by rising id].
 
-    Those below and above 0 are the `queries_worse` and `queries_better` of the tables.
+    Those below and above 0 are the `queries_worse` and `queries_better` of the tables. Where nDCG is not defined, 0.
 
     Args:
-        masks: by number in the sweep. gold, query_ids: [pair]. gain: the measure of queries.
+        masks: by number in the sweep. gold, query_ids: [pair].
     """
-    rows = np.concatenate([sweep["unmasked_logits"][None], sweep["masked_logits"][masks]])
-    gains = gain.statistics(rows, _evaluated(sweep, gold, query_ids))[..., 0]
-    return gains[1:] - gains[0]
+    return np.nan_to_num(gain_changes(sweep["masked_logits"][masks], _evaluated(sweep, gold, query_ids)))
 
 
 def hundredths(changes: np.ndarray) -> np.ndarray:

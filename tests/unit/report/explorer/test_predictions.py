@@ -40,23 +40,25 @@ def test_queries_that_fall_and_rise_are_told():
     gold, queries = np.array([1, 0, 1, 0, 1, 0]), np.array([3, 3, 5, 5, 8, 8])
     unmasked = np.array([2.0, 1, 1, 2, 2, 1])[:, None]
     sweep = {"unmasked_logits": unmasked, "masked_logits": np.array([[1.0, 2, 2, 1, 3, 1]])[..., None]}
-    changes = predictions.query_changes(sweep, np.array([0]), gold, queries, NDCG_AT_10)
+    changes = predictions.query_changes(sweep, np.array([0]), gold, queries)
     np.testing.assert_allclose(changes, [[np.log(2) / np.log(3) - 1, 1 - np.log(2) / np.log(3), 0]], atol=1e-12)
     assert predictions.hundredths(changes).tolist() == [[-37, 37, 0]]
 
 
-def test_as_many_queries_fall_and_rise_as_the_tables_count():
-    """Titles of equal grade change places: sums of the same gains differ in their last bits, in the tables too."""
+def test_titles_of_one_grade_that_change_places_make_no_query_worse_or_better():
+    """Sums of the same gains differ in their last bits; only the queries turned by hand count, in tables and page."""
     random = np.random.default_rng(3)
     gold, queries = np.tile([3, 1, 1, 2, 1], 60), np.repeat(np.arange(60), 5)
     unmasked = gold + np.tile([0, 0.1, 0.2, 0, 0.3], 60)
     masked = gold + random.permuted(np.tile([0.1, 0.2, 0.3, 0.4, 0.5], (60, 1)), axis=1).ravel()
+    masked[0] = -1  # of query 0 the best title
+    unmasked[5] = unmasked[10] = -1  # of queries 1 and 2
     sweep = {"unmasked_logits": unmasked[:, None], "masked_logits": masked[None, :, None]}
-    changes = predictions.query_changes(sweep, np.array([0]), gold, queries, NDCG_AT_10)
     evaluated = EvaluationSet(gold, sweep["unmasked_logits"], QuerySample(queries, resamples=0, seed=0))
     counted = RANKER.tallies(sweep["masked_logits"], evaluated)
-    shown = predictions.hundredths(changes)
-    assert [(shown < 0).sum(), (shown > 0).sum()] == [counted["queries_worse"][0], counted["queries_better"][0]]
+    assert {name: counts.tolist() for name, counts in counted.items()} == {"queries_worse": [1], "queries_better": [2]}
+    changes = predictions.query_changes(sweep, np.array([0]), gold, queries)
+    assert np.sign(predictions.hundredths(changes)).tolist() == [[-1, 1, 1] + [0] * 57]
 
 
 def test_a_measure_is_the_mean_over_the_queries_that_define_it():
