@@ -1,9 +1,8 @@
-"""The ablation engine: exact evaluation of many masks, as a prefix tree whose common first layers are computed once."""
+"""The ablation engine: exact evaluation of many masks on many pairs, in units that walk a prefix tree of the masks."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,7 +11,9 @@ from tqdm import tqdm
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.precision import Precision
+from pipeline.ablation.prefix_tree import build_prefix_tree
 from pipeline.ablation.sweep_cache import SweepCache
+from pipeline.ablation.tree_walk import TreeWalk, overlook
 from pipeline.ablation.work_units import (
     Observer,
     Replacement,
@@ -24,224 +25,6 @@ from pipeline.ablation.work_units import (
 )
 from pipeline.ablation.workers import THIS_PROCESS, Arrays, Workers
 from pipeline.models.tokenization import EncodedPairs
-
-
-@dataclass(frozen=True)
-class PrefixNode:
-    """Node of the prefix tree: a treatment of a layer's heads, after those of the layers below.
-
-    Attributes:
-        heads: the heads that it touches, [touched].
-        removed: share of each touched head's output that it takes away, 1 - multiplier, float32 [touched].
-        sources: which of the replacement's sources gives that share; -1 for none, the zero vector; [touched].
-        cls_only: whether only the head's [CLS] row is treated, bool [touched].
-        states: treatments of the layer's neurons, after that of its heads.
-    """
-
-    heads: np.ndarray
-    removed: np.ndarray
-    sources: np.ndarray
-    cls_only: np.ndarray
-    states: list["StateNode"]
-
-    @property
-    def spares_tokens(self) -> bool:
-        """Whether it touches heads, and all of them at [CLS] alone."""
-        return len(self.heads) > 0 and bool(self.cls_only.all())
-
-
-@dataclass(frozen=True)
-class StateNode:
-    """Node of the prefix tree: a treatment of a layer's neurons, and so one state behind the layer.
-
-    Attributes:
-        members: numbers of the rows that share it, [member].
-        removed: neurons whose outputs are 0, int64 [removed].
-        children: treatments of the next layer's heads; none behind the last.
-    """
-
-    members: np.ndarray
-    removed: np.ndarray
-    children: list[PrefixNode]
-
-    def restricted(self, numbers: np.ndarray) -> "StateNode":
-        """The part that leads to some rows, by their new `numbers`, int [row]; -1 for a row that is left out."""
-        members = numbers[self.members]
-        children = []
-        for child in self.children:
-            states = [state.restricted(numbers) for state in child.states if (numbers[state.members] >= 0).any()]
-            if states:
-                children.append(replace(child, states=states))
-        return StateNode(members[members >= 0], self.removed, children)
-
-
-@lru_cache(maxsize=1)  # a sweep's units follow each other
-def build_prefix_tree(treatments: Treatments) -> StateNode:
-    """Build the prefix tree of rows, each a treatment of all heads and neurons; the root is before the first layer."""
-    members = np.arange(len(treatments))
-    return StateNode(members, np.empty(0, dtype=np.int64), _children(treatments, treatments.ranks(), members, 0))
-
-
-def _children(treatments: Treatments, ranks: np.ndarray, members: np.ndarray, layer: int) -> list[PrefixNode]:
-    if layer == treatments.multipliers.shape[1]:
-        return []
-    nodes = []
-    for alike in _alike(ranks[layer, 0], members):
-        member = alike[0]
-        heads = np.flatnonzero(treatments.multipliers[member, layer] != 1)
-        states = [
-            StateNode(
-                members=same,
-                removed=np.flatnonzero(~treatments.neurons[same[0], layer]),
-                children=_children(treatments, ranks, same, layer + 1),
-            )
-            for same in _alike(ranks[layer, 1], alike)
-        ]
-        nodes.append(
-            PrefixNode(
-                heads=heads,
-                removed=1 - treatments.multipliers[member, layer, heads],
-                sources=treatments.sources[member, layer, heads],
-                cls_only=treatments.cls_only[member, layer, heads],
-                states=states,
-            )
-        )
-    return nodes
-
-
-def _alike(ranks: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
-    """Members [member] parted by their ranks [row], in the ranks' order."""
-    if len(members) == 1:
-        return [members]
-    members = members[np.argsort(ranks[members], kind="stable")]
-    return np.split(members, np.flatnonzero(np.diff(ranks[members])) + 1)
-
-
-_See = Callable[[int, list[np.ndarray], Tensor], None]
-
-
-def _overlook(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
-    """See nothing."""
-
-
-@dataclass(frozen=True)
-class _TreeWalk:
-    """Evaluation of a prefix tree on one chunk of pairs.
-
-    Attributes:
-        encoder: its layers are walked.
-        replacements: per layer, contexts [source, pair, position, head, head_dim]; unread without sources.
-        stack: states in one matrix product.
-        observed: layers whose [CLS] attention is shown to `see`.
-        see: called with (layer, the members of each state, rows [state, pair, head, key]).
-    """
-
-    encoder: AblatableEncoder
-    replacements: Sequence[Tensor]
-    stack: int
-    observed: Sequence[int]
-    see: _See
-
-    def leaves(
-        self, states: Tensor, nodes: list[StateNode], layer: int = 0
-    ) -> Iterator[tuple[list[np.ndarray], Tensor]]:
-        """Leaves of a depth-first evaluation from stacked states: their members and states [state, pair, position, d].
-
-        Args:
-            states: the input of `layer`, [state, pair, position, d].
-            nodes: the node that each state belongs to.
-        """
-        block, is_last = self.encoder.layers[layer], layer == len(self.encoder.layers) - 1
-        cls_suffices = is_last and self.encoder.reads_cls_alone
-        if cls_suffices or layer in self.observed:
-            rows = block.first_rows(states)
-            self.see(layer, [node.members for node in nodes], rows)
-        context = block.read_first(states, rows) if cls_suffices else block.attend(states)
-        projected = block.project(context, states[:, :, : context.shape[2]])
-        family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
-        for successors_of, spared in ((self._successors, False), (self._cls_successors, True)):
-            alike = [(parent, child) for parent, child in family if child.spares_tokens == spared]
-            for start in range(0, len(alike), self.stack):
-                piece = alike[start : start + self.stack]
-                for children, successors in successors_of(layer, context, projected, piece):
-                    if is_last:
-                        yield [child.members for child in children], successors
-                    else:
-                        yield from self.leaves(successors, children, layer + 1)
-
-    def _successors(
-        self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
-    ) -> Iterator[tuple[list[StateNode], Tensor]]:
-        """The children's state nodes and states [node, pair, position, d], at most `stack` at a time."""
-        block, treated = self.encoder.layers[layer], self._treated(layer, context, projected, piece)
-        nodes = [(number, state) for number, (_, child) in enumerate(piece) for state in child.states]
-        if not any(len(state.removed) for _, state in nodes):
-            yield [state for _, state in nodes], block.behind_heads(treated)
-            return
-        for start in range(0, len(nodes), self.stack):
-            part = nodes[start : start + self.stack]
-            numbers, index = torch.tensor([number for number, _ in part], device=treated.device).unique(
-                return_inverse=True
-            )
-            states = [state for _, state in part]
-            yield states, block.behind_neurons(treated[numbers], index, [state.removed for state in states])
-
-    def _cls_successors(
-        self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
-    ) -> Iterator[tuple[list[StateNode], Tensor]]:
-        """`_successors` of children that spare the tokens: everywhere but at [CLS] they have their parent's states."""
-        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
-        present, index = parents.unique(return_inverse=True)
-        block = self.encoder.layers[layer]
-        states = block.behind_heads(projected[present])[index]
-        at_cls = self._treated(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
-        states[:, :, :1] = block.behind_heads(at_cls)
-        yield [state for _, child in piece for state in child.states], states
-
-    def _treated(self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]) -> Tensor:
-        """Projected contexts of the children [child, pair, position, d].
-
-        What children's heads lose is taken out of their parents' projected contexts, rank head_dim for each head, in
-        one product for all children that lose as many.
-        """
-        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
-        treated = projected[parents]
-        touched = np.array([len(child.heads) for _, child in piece])
-        for count in np.unique(touched[touched > 0]):
-            numbers = np.flatnonzero(touched == count)
-            children, alike = [piece[number][1] for number in numbers], torch.from_numpy(numbers).to(parents)
-            heads = _stacked([child.heads for child in children], parents.device)
-            lost = self._loss(layer, context, parents[alike], heads, children)
-            if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
-                self.encoder.layers[layer].take_out(treated[numbers[0] : numbers[-1] + 1], lost, heads)
-            else:
-                part = treated[alike]
-                self.encoder.layers[layer].take_out(part, lost, heads)
-                treated[alike] = part
-        return treated
-
-    def _loss(
-        self, layer: int, context: Tensor, parents: Tensor, heads: Tensor, children: Sequence[PrefixNode]
-    ) -> Tensor:
-        """Part of the contexts of their heads that children remove, [child, touched, pair, position, head_dim].
-
-        Args:
-            parents: [child].
-            heads: that the children touch, as many each, [child, touched].
-        """
-        lost = context[parents[:, None], :, :, heads]
-        sources = _stacked([child.sources for child in children], lost.device)
-        if (sources >= 0).any():
-            given = self.replacements[layer][sources.clamp(min=0), :, : lost.shape[3], heads]
-            lost -= given * (sources >= 0)[..., None, None, None]
-        cls_only = _stacked([child.cls_only for child in children], lost.device)
-        if cls_only.any():
-            lost[:, :, :, 1:] *= ~cls_only[..., None, None, None]
-        return lost * _stacked([child.removed for child in children], lost.device).to(lost)[..., None, None, None]
-
-
-def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device)
 
 
 @dataclass(frozen=True)
@@ -387,7 +170,7 @@ class AblationEngine:
                 pairs = called[chunk]
                 trees = [tree.restricted(numbers[:, pair]) for pair in pairs]
                 states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
-                walk = _TreeWalk(self.encoder, [], self._stack(states), [], _overlook)
+                walk = TreeWalk(self.encoder, [], self._stack(states), [], overlook)
                 with self.precision.products():
                     for members, leaves in walk.leaves(states, trees):
                         for calls_of_state, values in zip(members, self._classify(leaves), strict=True):
@@ -433,7 +216,7 @@ class AblationEngine:
 
         root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))[None]
         with self.precision.products():
-            walk = _TreeWalk(
+            walk = TreeWalk(
                 encoder=self.encoder,
                 replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),
                 stack=self._stack(root),

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ablation.aligned_donors import AlignedResampleAblation, draw_aligned_donors
-from pipeline.ablation.engine import build_prefix_tree
 from pipeline.ablation.patching import ActivationPatch, mean_head_outputs
+from pipeline.ablation.prefix_tree import build_prefix_tree
 from pipeline.ablation.work_units import Sweep, Treatments
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
 from tests.support.reference import reference_logits
