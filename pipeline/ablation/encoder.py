@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pipeline.ablation.linear import Activation, LayerNorm, Linear, pack_linear
+from pipeline.ablation.linear import ONE_PASS, Activation, LayerNorm, Linear, NormalisedLinear, pack_linear
 from pipeline.ablation.precision import FLOAT32, Precision
 from pipeline.ablation.self_attention import SelfAttention, fused_from
 from pipeline.models.checkpoint_config import check_family
@@ -25,6 +25,7 @@ class FeedForward(Protocol):
         contract: the projection of the neurons' outputs.
         neurons: its weight by neuron, [neuron, d].
         weights_of_neuron: vectors of d weights that belong to one neuron.
+        expansion: the product that the neurons start with, behind the normalisation; None where images do not pay.
     """
 
     @property
@@ -36,8 +37,15 @@ class FeedForward(Protocol):
     @property
     def weights_of_neuron(self) -> int: ...
 
+    @property
+    def expansion(self) -> NormalisedLinear | None: ...
+
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and the residual [..., d]."""
+        ...
+
+    def fire_from(self, image: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """`fire` from the image of `projected` by `expansion`, which is overwritten."""
         ...
 
     def finish(self, x: Tensor) -> Tensor:
@@ -51,6 +59,8 @@ class NormsBehind:
 
     attention_norm: Activation
     expand: Linear
+    expansion: NormalisedLinear | None
+    activation: Activation
     contract: Linear
     neurons: Tensor
     output_norm: Activation
@@ -59,6 +69,12 @@ class NormsBehind:
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.attention_norm(projected)
         return self.expand(x), x
+
+    def fire_from(self, image: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.attention_norm, LayerNorm), "only it has images"
+        assert self.expansion is not None, "images are its own"
+        x, scale = self.attention_norm.with_scale(projected)
+        return self.activation(self.expansion.finish(image, scale)), x
 
     def finish(self, x: Tensor) -> Tensor:
         return self.output_norm(x)
@@ -71,6 +87,8 @@ class NormsBefore:
     norm: Activation
     expand: Linear
     gate: Linear
+    expansion: NormalisedLinear | None
+    activation: Activation
     contract: Linear
     neurons: Tensor
     weights_of_neuron = 3
@@ -78,6 +96,13 @@ class NormsBefore:
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(projected)
         return self.gate.multiply(x, self.expand(x)), projected
+
+    def fire_from(self, image: Tensor, projected: Tensor) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.norm, LayerNorm), "only it has images"
+        assert self.expansion is not None, "images are its own"
+        _, scale = self.norm.with_scale(projected)
+        expanded, gate = self.expansion.finish(image, scale).chunk(2, dim=-1)
+        return self.activation(expanded).mul_(gate), projected
 
     def finish(self, x: Tensor) -> Tensor:
         return x
@@ -117,17 +142,6 @@ class EncoderLayer:
         """Compute the output projection of contexts [..., head, head_dim], plus the layer's input [..., d]."""
         return self.output.add(context.flatten(-2), residual)
 
-    def take_out(self, projected: Tensor, lost: Tensor, heads: Tensor) -> None:
-        """Subtract, in place, contexts of some heads from `projected` [child, ..., d].
-
-        Args:
-            lost: the contexts, [child, touched, ..., head_dim].
-            heads: of each child, int64 [child, touched].
-        """
-        weights = self.output_heads[heads].flatten(1, 2)  # [child, touched * head_dim, d]
-        rows = lost.flatten(2, -2).transpose(1, 2).flatten(2)  # [child, row, touched * head_dim]
-        projected.view(len(heads), -1, projected.shape[-1]).baddbmm_(rows, weights, alpha=-1)
-
     def fire(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the neurons' outputs [..., neuron] of `project`'s result [..., d], and their sum, for `finish`."""
         fired, residual = self.feed_forward.fire(projected)
@@ -137,6 +151,11 @@ class EncoderLayer:
         """Compute the layer's output [..., d] from `project`'s result [..., d]."""
         _, total = self.fire(projected)
         return self.feed_forward.finish(total)
+
+    def behind_image(self, image: Tensor, projected: Tensor) -> Tensor:
+        """`behind_heads` from the image of `projected` too, which is overwritten."""
+        fired, residual = self.feed_forward.fire_from(image, projected)
+        return self.feed_forward.finish(self.feed_forward.contract.add(fired, residual))
 
     def behind_neurons(self, projected: Tensor, parents: Tensor, removed: Sequence[np.ndarray]) -> Tensor:
         """Compute outputs without some neurons, [variant, ..., d], from `project`'s result [parent, ..., d].
@@ -218,6 +237,18 @@ class AblatableEncoder:
         return self.embed(ids, types)
 
 
+def take_out(written: Tensor, lost: Tensor, weights: Tensor) -> None:
+    """Subtract, in place, what some heads' contexts write.
+
+    Args:
+        written: [child, ..., out].
+        lost: the contexts, [child, touched, ..., head_dim].
+        weights: by which they are written, of each child's heads, [child, touched, head_dim, out].
+    """
+    rows = lost.flatten(2, -2).transpose(1, 2).flatten(2)  # [child, row, touched * head_dim]
+    written.view(len(lost), -1, written.shape[-1]).baddbmm_(rows, weights.flatten(1, 2), alpha=-1)
+
+
 def _first(states: Tensor) -> Tensor:
     return states[:, 0]
 
@@ -232,12 +263,13 @@ def _encoder_layer(
     dtype, heads, hidden_act = precision.dtype, model.config.num_attention_heads, family.hidden_act(model.config)
     norm = modules.attention_norm if family.norms_before else nn.Identity()
     feed_forward = _norms_before if family.norms_before else _norms_behind
+    output_heads = modules.output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1))
     return EncoderLayer(
         norm=_norm(norm, dtype),
         attention=_self_attention(modules, positions, heads, precision),
         output=_linear(modules.output, dtype),
-        output_heads=modules.output.weight.detach().to(dtype).t().contiguous().unflatten(0, (heads, -1)),
-        feed_forward=feed_forward(modules, hidden_act, dtype),
+        output_heads=output_heads,
+        feed_forward=feed_forward(modules, hidden_act, precision, output_heads),
     )
 
 
@@ -261,26 +293,42 @@ def _self_attention(
     )
 
 
-def _norms_behind(modules: LayerModules, hidden_act: str, dtype: torch.dtype) -> NormsBehind:
+def _norms_behind(modules: LayerModules, hidden_act: str, precision: Precision, output_heads: Tensor) -> NormsBehind:
+    dtype, norm = precision.dtype, _norm(modules.attention_norm, precision.dtype)
     return NormsBehind(
-        attention_norm=_norm(modules.attention_norm, dtype),
+        attention_norm=norm,
         expand=_linear(modules.expand, dtype, hidden_act=hidden_act, activation=modules.activation),
+        expansion=_expansion(norm, modules.expand, precision, output_heads),
+        activation=ONE_PASS.get(hidden_act, modules.activation),
         contract=_linear(modules.contract, dtype),
         neurons=_cast(modules.contract.weight, dtype).t(),
         output_norm=_norm(modules.feed_forward_norm, dtype),
     )
 
 
-def _norms_before(modules: LayerModules, hidden_act: str, dtype: torch.dtype) -> NormsBefore:
+def _norms_before(modules: LayerModules, hidden_act: str, precision: Precision, output_heads: Tensor) -> NormsBefore:
+    dtype, norm = precision.dtype, _norm(modules.feed_forward_norm, precision.dtype)
     weights, biases = modules.expand_and_gate()
     (expand, gate), (expand_bias, gate_bias) = ([_cast(part, dtype) for part in parts] for parts in (weights, biases))
     return NormsBefore(
-        norm=_norm(modules.feed_forward_norm, dtype),
+        norm=norm,
         expand=pack_linear(expand, expand_bias, hidden_act, modules.activation),
         gate=pack_linear(gate, gate_bias),
+        expansion=_expansion(norm, modules.expand, precision, output_heads),
+        activation=ONE_PASS.get(hidden_act, modules.activation),
         contract=_linear(modules.contract, dtype),
         neurons=_cast(modules.contract.weight, dtype).t(),
     )
+
+
+def _expansion(
+    norm: Activation, expand: nn.Linear, precision: Precision, output_heads: Tensor
+) -> NormalisedLinear | None:
+    """The expanding product with images. They pay in float32: rounded products cost less than the passes over them."""
+    if precision != FLOAT32 or not isinstance(norm, LayerNorm):
+        return None
+    weight, bias = (_cast(part, precision.dtype) for part in (expand.weight, expand.bias))
+    return NormalisedLinear(norm, weight, bias, output_heads)
 
 
 def _linear(module: nn.Linear, dtype: torch.dtype, **activation) -> Linear:

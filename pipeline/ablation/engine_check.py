@@ -25,7 +25,7 @@ def check_engine(engine: AblationEngine, model: PreTrainedModel, encoded: Encode
     differences = np.abs(engine.unmasked(few).unmasked_logits - expected).max(axis=1)
     allowed = precision.error_bound * max(expected.std(), np.abs(expected).max())
     wrong = ~(differences <= allowed)
-    if wrong.any() and precision is not FLOAT32:
+    if wrong.any() and precision != FLOAT32:
         raise InputError(
             f"ablation.precision is {precision.name!r}: with no head masked the logits of {model.name_or_path} are up "
             f"to {differences.max():.2g} from the framework's, where rounding explains {allowed:.2g}; set it to "

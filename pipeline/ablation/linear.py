@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,13 @@ FUSED = {
     "gelu_new": ("gelu", "tanh"),
     "gelu_pytorch_tanh": ("gelu", "tanh"),
     "relu": ("relu", ""),
+}
+# The same as functions of one pass, where transformers' own take several.
+ONE_PASS: dict[str, Activation] = {
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
 }
 
 
@@ -99,3 +107,39 @@ class LayerNorm:
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+    def with_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The result, and the scale of each row, 1 / its standard deviation, [..., 1]."""
+        normalised, _, scale = torch.native_layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return normalised, scale
+
+
+class NormalisedLinear:
+    """Linear layer behind a layer normalisation, ``norm(x) @ weight.T + bias``, as ``scale * image(x) + shift``.
+
+    The normalisation takes off the mean of a row, which is linear, and then scales the row: what a head takes out of x,
+    of rank head_dim, is taken out of the image by a product of that rank, and only the scale is computed anew.
+
+    Args:
+        norm: over the input's axis.
+        weight: [out, in].
+        bias: [out]; None for none.
+        heads: weights by which heads write to x, [head, head_dim, in].
+
+    Attributes:
+        image: x [..., in] -> [..., out].
+        heads: the images of these weights, [head, head_dim, out].
+        shift: [out].
+    """
+
+    def __init__(self, norm: LayerNorm, weight: Tensor, bias: Tensor | None, heads: Tensor):
+        scaled = weight * norm.weight
+        centred = scaled - scaled.mean(dim=1, keepdim=True)
+        self.image, self.heads = pack_linear(centred, None), heads @ centred.t()
+        self.shift = torch.zeros_like(weight[:, 0]) if bias is None else bias
+        if norm.bias is not None:
+            self.shift = self.shift + weight @ norm.bias
+
+    def finish(self, image: Tensor, scale: Tensor) -> Tensor:
+        """The layer's result, in the place of the image [..., out], from the scale of each row [..., 1]."""
+        return image.mul_(scale).add_(self.shift)

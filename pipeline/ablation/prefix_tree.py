@@ -31,6 +31,15 @@ class PrefixNode:
         """Whether it touches heads, and all of them at [CLS] alone."""
         return len(self.heads) > 0 and bool(self.cls_only.all())
 
+    @property
+    def removes_neurons(self) -> bool:
+        """Whether neurons leave too; else it has one state."""
+        return any(len(state.removed) for state in self.states)
+
+    def spare(self) -> "PrefixNode":
+        """The same treatment of heads for no row, and so of one state."""
+        return replace(self, states=[self.states[0].spare()])
+
 
 @dataclass(frozen=True)
 class StateNode:
@@ -45,6 +54,10 @@ class StateNode:
     members: np.ndarray
     removed: np.ndarray
     children: list[PrefixNode]
+
+    def spare(self) -> "StateNode":
+        """The same treatment of neurons for no row."""
+        return StateNode(self.members[:0], self.removed, [])
 
     def restricted(self, numbers: np.ndarray) -> "StateNode":
         """The part that leads to some rows, by their new `numbers`, int [row]; -1 for a row that is left out."""

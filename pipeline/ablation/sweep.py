@@ -15,6 +15,7 @@ from pipeline.ablation.engine_check import check_engine
 from pipeline.ablation.local_workers import LocalBackend
 from pipeline.ablation.precision import FLOAT32, PRECISIONS, Precision
 from pipeline.ablation.ray_workers import RayBackend
+from pipeline.ablation.stack_size import stack_tokens
 from pipeline.ablation.work_units import Observer
 from pipeline.ablation.workers import THIS_PROCESS, ThisProcess, WorkerPool, Workers
 from pipeline.attention.head_functions import Tokens, pair_tokens
@@ -101,11 +102,16 @@ class AblationTarget:
         return [cls_attention.token_kinds(tokens) for tokens in self.tokens]
 
     @property
+    def batch_tokens(self) -> int:
+        """Tokens in one matrix product."""
+        return stack_tokens(self.settings.batch_tokens, self.tuned.encoder)
+
+    @property
     def engine(self) -> AblationEngine:
         """Engine in float32, without a cache."""
         return AblationEngine(
             encoder=self.tuned.encoder,
-            batch_tokens=self.settings.batch_tokens,
+            batch_tokens=self.batch_tokens,
             workers=self.tuned.workers,
             unit_interventions=self.settings.unit_interventions,
         )
@@ -126,13 +132,13 @@ class AblationTarget:
         observed = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
         key = sweep_cache.sweep_key(
             model,
-            f"{settings.precision} {settings.batch_tokens} {settings.unit_interventions} "
+            f"{settings.precision} {self.batch_tokens} {settings.unit_interventions} "
             f"{settings.threads or torch.get_num_threads()} {model.device.type} {observed}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
             *(() if neurons is None else (neurons,)),
         )
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
-            if self.tuned.precision is not FLOAT32 and neurons is None:
+            if self.tuned.precision != FLOAT32 and neurons is None:
                 rounded = replace(self.rounded_engine, cache=cache)
                 decisions = Decisions(self.measures, self.sample.query_ids)
                 result = rounded_sweep(self.engine, rounded, self.encoded, masks, decisions, observer)
@@ -199,7 +205,7 @@ def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int 
     sample = QuerySample(rows["query_id"].to_numpy(), params.run.bootstrap_resamples, params.run.seed)
     target = AblationTarget(tuned, encoded, pairs, rows, sample, measure_set(params.is_ranker), params.ablation)
     check_engine(target.engine, tuned.model, encoded)
-    if tuned.precision is not FLOAT32:
+    if tuned.precision != FLOAT32:
         check_engine(target.rounded_engine, tuned.model, encoded)
     return target
 

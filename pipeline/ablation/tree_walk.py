@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.ablation.encoder import AblatableEncoder, take_out
+from pipeline.ablation.linear import NormalisedLinear
 from pipeline.ablation.prefix_tree import PrefixNode, StateNode
 
 See = Callable[[int, list[np.ndarray], Tensor], None]
@@ -15,6 +17,53 @@ See = Callable[[int, list[np.ndarray], Tensor], None]
 
 def overlook(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
     """See nothing."""
+
+
+_Family = list[tuple[int, PrefixNode]]  # children, each with the number of its parent
+
+# What a child costs by way of its parent's image, which costs 1 itself, as would the child's expanding product: passes
+# over what it holds, and a product for each head that it touches. Measured on two cores.
+IMAGE_PASSES, IMAGE_HEAD = 0.2, 0.11
+
+
+def images_pay(family: _Family) -> bool:
+    """Whether children cost less by way of their parents' images."""
+    parents = {parent for parent, _ in family}
+    return len(parents) + sum(IMAGE_PASSES + IMAGE_HEAD * len(child.heads) for _, child in family) < len(family)
+
+
+class _Parents:
+    """A stack in a layer, which the children's states are made of.
+
+    Attributes:
+        context: of the heads, [parent, pair, position, head, head_dim].
+        projected: the contexts behind the output projection, plus the layer's input, [parent, pair, position, d].
+        expansion: of the layer.
+    """
+
+    def __init__(self, expansion: NormalisedLinear | None, context: Tensor, projected: Tensor):
+        self.context, self.projected, self.expansion = context, projected, expansion
+        # A parent and its image, for the next piece, which may begin with its children.
+        self._last = -1, projected[:0]
+
+    def cls(self) -> Self:
+        """The same at [CLS] alone."""
+        return type(self)(self.expansion, self.context[:, :, :1], self.projected[:, :, :1].contiguous())
+
+    def images(self, places: Tensor) -> Tensor:
+        """Images of children's parents by number, which rises from piece to piece; [child, pair, position, image]."""
+        assert self.expansion is not None, "there are no images"
+        present, index = places.unique(return_inverse=True)
+        number, image = self._last
+        parts = [image] if number == present[0] else []
+        missing = present[len(parts) :]
+        if len(missing):
+            filled = torch.cat([missing, missing[-1:].expand(filled_size(len(missing)) - len(missing))])
+            parts.append(self.expansion.image(self.projected[filled]))
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts)
+        last = len(present) - 1
+        self._last = int(present[last]), rows[last : last + 1].clone()
+        return rows[index]
 
 
 @dataclass(frozen=True)
@@ -51,78 +100,99 @@ class TreeWalk:
             self.see(layer, [node.members for node in nodes], rows)
         context = block.read_first(states, rows) if cls_suffices else block.attend(states)
         projected = block.project(context, states[:, :, : context.shape[2]])
-        family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
-        for successors_of, spared in ((self._successors, False), (self._cls_successors, True)):
-            alike = [(parent, child) for parent, child in family if child.spares_tokens == spared]
-            for start in range(0, len(alike), self.stack):
-                piece = alike[start : start + self.stack]
-                for children, successors in successors_of(layer, context, projected, piece):
-                    if is_last:
-                        yield [child.members for child in children], successors
-                    else:
-                        yield from self.leaves(successors, children, layer + 1)
+        parents = _Parents(block.feed_forward.expansion, context, projected)
+        for children, successors in self._successors(layer, nodes, parents):
+            if is_last:
+                yield [child.members for child in children], successors
+            else:
+                yield from self.leaves(successors, children, layer + 1)
 
     def _successors(
-        self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
+        self, layer: int, nodes: list[StateNode], parents: _Parents
     ) -> Iterator[tuple[list[StateNode], Tensor]]:
-        """The children's state nodes and states [node, pair, position, d], at most `stack` at a time."""
-        block, treated = self.encoder.layers[layer], self._treated(layer, context, projected, piece)
+        """The nodes behind the layer and their states [node, pair, position, d], at most `stack` at a time."""
+        family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
+        spared = [(parent, child) for parent, child in family if child.spares_tokens]
+        others = [(parent, child) for parent, child in family if not (child.spares_tokens or child.removes_neurons)]
+        behind = self._behind_images if parents.expansion and images_pay(others) else self._behind_heads
+        # Not a tensor of these is held while the layers above are walked, but for what is handed over.
+        for states_behind, alike in ((behind, others), (self._behind_cls, spared)):
+            for piece in pieces(alike, self.stack):
+                yield [child.states[0] for _, child in piece], states_behind(layer, parents, piece)
+        for piece in pieces([(parent, child) for parent, child in family if child.removes_neurons], self.stack):
+            yield from self._behind_neurons(layer, parents, piece)
+
+    def _behind_heads(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
+        """States of children [child, pair, position, d]."""
+        return self.encoder.layers[layer].behind_heads(self._projected(layer, parents, piece))
+
+    def _behind_images(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
+        """`_behind_heads` by way of the parents' expanding product, less what the children's heads wrote to it."""
+        block, expansion = self.encoder.layers[layer], parents.expansion
+        assert expansion is not None, "there are no images"
+        places = _places(piece, parents.projected.device)
+        treated, image = parents.projected[places], parents.images(places)
+        self._take_out(layer, parents.context, piece, [(treated, block.output_heads), (image, expansion.heads)])
+        return block.behind_image(image, treated)
+
+    def _behind_cls(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
+        """`_behind_heads` of children that spare the tokens: but for [CLS] they have their parent's states."""
+        block = self.encoder.layers[layer]
+        present, index = _places(piece, parents.projected.device).unique(return_inverse=True)
+        states = block.behind_heads(parents.projected[present])[index]
+        states[:, :, :1] = block.behind_heads(self._projected(layer, parents.cls(), piece))
+        return states
+
+    def _behind_neurons(
+        self, layer: int, parents: _Parents, piece: _Family
+    ) -> Iterator[tuple[list[StateNode], Tensor]]:
+        """Children's states of all their treatments of neurons."""
+        treated = self._projected(layer, parents, piece)
         nodes = [(number, state) for number, (_, child) in enumerate(piece) for state in child.states]
-        if not any(len(state.removed) for _, state in nodes):
-            yield [state for _, state in nodes], block.behind_heads(treated)
-            return
-        for start in range(0, len(nodes), self.stack):
-            part = nodes[start : start + self.stack]
+        for part in pieces(nodes, self.stack):
             numbers, index = torch.tensor([number for number, _ in part], device=treated.device).unique(
                 return_inverse=True
             )
             states = [state for _, state in part]
-            yield states, block.behind_neurons(treated[numbers], index, [state.removed for state in states])
+            removed = [state.removed for state in states]
+            yield states, self.encoder.layers[layer].behind_neurons(treated[numbers], index, removed)
 
-    def _cls_successors(
-        self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]
-    ) -> Iterator[tuple[list[StateNode], Tensor]]:
-        """`_successors` of children that spare the tokens: everywhere but at [CLS] they have their parent's states."""
-        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
-        present, index = parents.unique(return_inverse=True)
-        block = self.encoder.layers[layer]
-        states = block.behind_heads(projected[present])[index]
-        at_cls = self._treated(layer, context[:, :, :1], projected[:, :, :1].contiguous(), piece)
-        states[:, :, :1] = block.behind_heads(at_cls)
-        yield [state for _, child in piece for state in child.states], states
+    def _projected(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
+        """Projected contexts of children [child, pair, position, d]."""
+        treated = parents.projected[_places(piece, parents.projected.device)]
+        self._take_out(layer, parents.context, piece, [(treated, self.encoder.layers[layer].output_heads)])
+        return treated
 
-    def _treated(self, layer: int, context: Tensor, projected: Tensor, piece: list[tuple[int, PrefixNode]]) -> Tensor:
-        """Projected contexts of the children [child, pair, position, d].
+    def _take_out(self, layer: int, context: Tensor, piece: _Family, written: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Take what children's heads lose out of what was written of their parents' contexts, in place.
 
-        What children's heads lose is taken out of their parents' projected contexts, rank head_dim for each head, in
-        one product for all children that lose as many.
+        Rank head_dim for each head, in one product for all children that lose as many.
+
+        Args:
+            written: [child, pair, position, out], each with the weights that wrote it, [head, head_dim, out].
         """
-        parents = torch.tensor([parent for parent, _ in piece], device=projected.device)
-        treated = projected[parents]
         touched = np.array([len(child.heads) for _, child in piece])
         for count in np.unique(touched[touched > 0]):
             numbers = np.flatnonzero(touched == count)
-            children, alike = [piece[number][1] for number in numbers], torch.from_numpy(numbers).to(parents)
-            heads = _stacked([child.heads for child in children], parents.device)
-            lost = self._loss(layer, context, parents[alike], heads, children)
-            if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
-                self.encoder.layers[layer].take_out(treated[numbers[0] : numbers[-1] + 1], lost, heads)
-            else:
-                part = treated[alike]
-                self.encoder.layers[layer].take_out(part, lost, heads)
-                treated[alike] = part
-        return treated
+            alike = torch.from_numpy(numbers).to(context.device)
+            heads = _stacked([piece[number][1].heads for number in numbers], context.device)
+            lost = self._loss(layer, context, [piece[number] for number in numbers], heads)
+            for target, weights in written:
+                if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
+                    take_out(target[numbers[0] : numbers[-1] + 1], lost, weights[heads])
+                else:
+                    part = target[alike]
+                    take_out(part, lost, weights[heads])
+                    target[alike] = part
 
-    def _loss(
-        self, layer: int, context: Tensor, parents: Tensor, heads: Tensor, children: Sequence[PrefixNode]
-    ) -> Tensor:
+    def _loss(self, layer: int, context: Tensor, family: _Family, heads: Tensor) -> Tensor:
         """Part of the contexts of their heads that children remove, [child, touched, pair, position, head_dim].
 
         Args:
-            parents: [child].
             heads: that the children touch, as many each, [child, touched].
         """
-        lost = context[parents[:, None], :, :, heads]
+        children = [child for _, child in family]
+        lost = context[_places(family, context.device)[:, None], :, :, heads]
         sources = _stacked([child.sources for child in children], lost.device)
         if (sources >= 0).any():
             given = self.replacements[layer][sources.clamp(min=0), :, : lost.shape[3], heads]
@@ -131,6 +201,32 @@ class TreeWalk:
         if cls_only.any():
             lost[:, :, :, 1:] *= ~cls_only[..., None, None, None]
         return lost * _stacked([child.removed for child in children], lost.device).to(lost)[..., None, None, None]
+
+
+def _places(family: _Family, device: torch.device) -> Tensor:
+    """Number of each child's parent, int64 [child]."""
+    return torch.tensor([parent for parent, _ in family], device=device)
+
+
+Node = TypeVar("Node", PrefixNode, StateNode)
+
+
+def pieces(nodes: list[tuple[int, Node]], most: int) -> Iterator[list[tuple[int, Node]]]:
+    """Cut nodes, each with the number of its parent, into pieces of at most `most`, the last filled with spare nodes.
+
+    So that sizes are few: oneDNN keeps a program for every number of rows that it multiplied, and the C library freed
+    memory of every size, and both would grow with the number of interventions.
+    """
+    for start in range(0, len(nodes), most):
+        piece = nodes[start : start + most]
+        parent, node = piece[-1]
+        yield piece + [(parent, node.spare())] * (min(most, filled_size(len(piece))) - len(piece))
+
+
+def filled_size(count: int) -> int:
+    """The least of the sizes 1, 2, 3, 4, 6, 8, 12, ..., two of each doubling, that holds `count`."""
+    step = 1 << max(0, (count - 1).bit_length() - 2)
+    return -(-count // step) * step
 
 
 def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:

@@ -3,17 +3,16 @@
 import weakref
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-import torch
 
 from pipeline.ablation.precision import Precision
 from pipeline.ablation.work_units import WorkUnit
 from pipeline.core.errors import InputError
+from pipeline.models.threads import torch_threads
 
 Arrays = dict[str, np.ndarray]
 MAX_LOSSES = 3  # of workers on one unit, or of workers that start: then the sweep is given up
@@ -55,20 +54,6 @@ class ThisProcess:
 
 
 THIS_PROCESS = ThisProcess()
-
-
-@contextmanager
-def torch_threads(threads: int | None) -> Iterator[None]:
-    """Threads of torch within a block; None: as many as before."""
-    if threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

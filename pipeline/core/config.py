@@ -193,7 +193,7 @@ class Attention(Section):
 
 
 class Ablation(Section):
-    batch_tokens: Annotated[int, Field(ge=64)]
+    batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"]
     precision: Literal["float32", "tf32", "bfloat16"]
     primary_measure: Literal[
         "default",

@@ -13,7 +13,7 @@ from pipeline.core.errors import InputError
 from pipeline.models import checkpoint_files
 from pipeline.models.checkpoint_config import check_length, read_config
 from pipeline.models.checkpoint_files import note
-from pipeline.models.checkpoint_weights import read_weights
+from pipeline.models.checkpoint_weights import align_weights, read_weights
 from pipeline.models.classifier_labels import (
     check_labels,
     label_names,
@@ -203,6 +203,7 @@ def _ready(
         model.config.pad_token_id = tokenizer.pad_token_id
     with checkpoint_files.quiet_transformers():  # some families know one implementation only
         model.set_attn_implementation(attn_implementation)
+    align_weights(model)
     return model.to(device).eval(), tokenizer  # type: ignore[arg-type]
 
 

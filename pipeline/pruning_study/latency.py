@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.ablation.workers import torch_threads
 from pipeline.export.onnx_model import LOGITS, export_onnx, import_package, input_names
 from pipeline.models.checkpoints import load_tuned
 from pipeline.models.inference import collate
+from pipeline.models.threads import torch_threads
 from pipeline.models.tokenization import EncodedPairs, encode_split
 
 BATCHES, THREADS = (1, 8, 32), (1, 2)  # pairs of a call, threads of the machine

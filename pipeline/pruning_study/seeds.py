@@ -123,7 +123,7 @@ def _pruned(params: Params, folder: Path) -> Result:
     dev = load_target(params, tuned, SPLIT_TABLES[paths.DEV], settings.search_pairs)
     test = load_target(params, tuned, SPLIT_TABLES[paths.TEST])
     measures, measure = dev.measures, dev.measures.guarded(settings.measure)
-    units = prunable_units(tuned.encoder, dev.encoded, params.ablation.batch_tokens, settings.neurons_per_head)
+    units = prunable_units(tuned.encoder, dev.encoded, dev.batch_tokens, settings.neurons_per_head)
     slicings = params.data.slice_columns
     searched, masked = (MaskedPredictions.of_target(target, units, dev.temperature, slicings) for target in (dev, test))
     splits = SPLIT_TABLES[paths.TRAIN].read(), SPLIT_TABLES[paths.DEV].read()

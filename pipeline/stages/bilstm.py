@@ -24,12 +24,14 @@ from pipeline.core import formats, paths
 from pipeline.core.config import Params
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve, Scores
 from pipeline.models.inference import prediction_table
+from pipeline.models.threads import few_threads
 from pipeline.stats.measure_sets import measure_set
 from pipeline.stats.split_metrics import metrics_by_split, split_metrics
 from pipeline.tables.grading import BILSTM_CURVE, BILSTM_PREDICTIONS
 from pipeline.tables.prepare import SPLIT_TABLES
 from pipeline.tracking import Record
 
+THREADS = 2  # at most: on 16 the BiLSTM is slower
 NO_TRAINING_PAIRS = "there are no training pairs"
 
 
@@ -47,7 +49,8 @@ class Results:
 def main(params: Params, record: Record) -> None:
     train, dev, test = (split.read() for split in SPLIT_TABLES.values())
     kind = measure_set(params.is_ranker).kind
-    results = _trained(params, train, dev, test) if len(train) else _untrained(params, test)
+    with few_threads(THREADS):
+        results = _trained(params, train, dev, test) if len(train) else _untrained(params, test)
 
     BILSTM_PREDICTIONS[kind].write(results.predictions)
     formats.write_json(paths.stage_metrics("bilstm"), {**results.metrics, "undefined": results.undefined})

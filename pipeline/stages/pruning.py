@@ -42,7 +42,7 @@ def main(params: Params, record: Record) -> None:
     test = load_target(params, tuned, SPLIT_TABLES[paths.TEST])
     few = load_target(params, tuned, SPLIT_TABLES[paths.TEST], params.group_ablation.max_pairs)
     measures, measure = dev.measures, dev.measures.guarded(settings.measure)
-    units = prunable_units(tuned.encoder, dev.encoded, params.ablation.batch_tokens, settings.neurons_per_head)
+    units = prunable_units(tuned.encoder, dev.encoded, dev.batch_tokens, settings.neurons_per_head)
     protected = protected_units(settings.protect, LABELS.read(), units)
     needed, confirmable = _pairs_needed(params, measure, few, test)
     masked = _masked(params, test, units)

@@ -10,6 +10,7 @@ from captum.attr import LayerFeatureAblation
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.precision import BFLOAT16, FLOAT32, Precision
+from pipeline.ablation.stack_size import stack_tokens
 from pipeline.ablation.sweep import Decisions, rounded_sweep
 from pipeline.core.config import load_params
 from pipeline.models.inference import collate, length_batches
@@ -102,7 +103,8 @@ def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
 
 def _engine(workload: Workload, precision: Precision) -> AblationEngine:
     encoder, settings = AblatableEncoder.from_pretrained_model(workload.model, precision), load_params().ablation
-    return AblationEngine(encoder, settings.batch_tokens, unit_interventions=settings.unit_interventions)
+    tokens = stack_tokens(settings.batch_tokens, encoder)
+    return AblationEngine(encoder, tokens, unit_interventions=settings.unit_interventions)
 
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.

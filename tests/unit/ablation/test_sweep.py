@@ -67,7 +67,7 @@ def test_tf32_rounds_less_than_bfloat16_and_its_close_calls_are_float32s(engines
     assert 0 < again < coarse_again / 2
     result = rounded_sweep(engines[0], tf32_engine, pairs, MASKS, DECISIONS)
     close = top_two_margins(tf32_engine.evaluate(pairs, MASKS).logits) <= 2 * error
-    np.testing.assert_allclose(result.logits[close], exact[close], atol=1e-6)
+    np.testing.assert_allclose(result.logits[close], exact[close], atol=5e-6)
     assert (result.logits.argmax(-1) == exact.argmax(-1)).all()
 
 
@@ -80,7 +80,7 @@ def test_close_calls_are_float32s_and_the_rest_is_near(engines, pairs):
     rounded = engines[1].evaluate(pairs, MASKS).logits
     close = top_two_margins(rounded) <= 2 * error
     assert close.mean() == evaluated_again
-    np.testing.assert_allclose(result.logits[close], exact.logits[close], atol=1e-6)
+    np.testing.assert_allclose(result.logits[close], exact.logits[close], atol=5e-6)
     np.testing.assert_array_equal(result.logits[~close], rounded[~close])
     # A call that stayed rounded was not close, so a prediction changes only where rounding moved it further than
     # it ever did on the unmasked model.

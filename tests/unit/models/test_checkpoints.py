@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -48,6 +49,16 @@ def test_embedded_weights_are_the_package_s_with_a_new_classifier():
     assert tokenizer.tokenize("Playing shoes") == ["playing", "shoes"]
     for name, weight in original.state_dict().items():
         assert torch.equal(model.bert.state_dict()[name], weight), name
+
+
+def test_weights_lie_where_cache_lines_begin_wherever_the_file_has_them(tmp_path):
+    """MKL's last bits follow the place of a weight, so the file's header must not decide it."""
+    save_checkpoint(tmp_path)
+    mapped = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert any(weight.data_ptr() % 64 for weight in mapped.values())
+    model, _ = checkpoints.load_tuned(tmp_path, CPU)
+    assert not any(weight.data_ptr() % 64 for weight in model.parameters())
+    assert all(torch.equal(model.state_dict()[name], weight) for name, weight in mapped.items())
 
 
 def test_embedded_weights_of_another_content_are_refused(tmp_path, monkeypatch):
