@@ -34,6 +34,7 @@ from pipeline.rerun.summary import (
     RerunReport,
     judge_rerun,
 )
+from pipeline.rerun.torn_lock import mend_lock
 from pipeline.stats.measure_sets import measure_set
 from pipeline.tracking.api import roll_back_model
 from pipeline.tracking.execution import milliseconds, tracking_folder
@@ -90,16 +91,17 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
         before = previous_run(measure_set(params.is_ranker).kind)
     except NothingToCompare as error:
         why_none = str(error)
+    mended = [line] if (line := mend_lock()) else []
     if failure := pull(dvc):
         return RerunReport(PULL_FAILED, "the pull failed", output=failure)
     done = dvc.run("repro", *options)
     if done.code:
         failed = f"stage {done.failed_stage}" if done.failed_stage else "dvc"
-        return RerunReport(STAGE_FAILED, f"{failed} failed", [_ran(done)], done.message)
+        return RerunReport(STAGE_FAILED, f"{failed} failed", [_ran(done), *mended], done.message)
     if before is None:
-        return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), why_none])
+        return RerunReport(KEPT, "done, nothing to compare with", [_ran(done), why_none, *mended])
     report = judge_rerun(before, run_in_folder("this run", Path()), params.limits)
-    points = [*report.points, _ran(done)]
+    points = [*report.points, _ran(done), *mended]
     if report.code == LIMIT_BROKEN:
         for stage in [stage for stage in MODELS if stage in done.ran]:
             version = roll_back_model(params.run.experiment, stage, start)
