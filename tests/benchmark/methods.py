@@ -6,6 +6,8 @@ from functools import partial
 import numpy as np
 import torch
 from captum.attr import LayerFeatureAblation
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
@@ -15,6 +17,7 @@ from pipeline.ablation.sweep import Decisions, rounded_sweep
 from pipeline.core.config import load_params
 from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
+from tests.benchmark.nnsight_peer import traced_forward
 from tests.benchmark.onnx_peer import masked_forward
 from tests.benchmark.workload import Workload
 from tests.support.reference import masked_heads
@@ -33,21 +36,28 @@ def by_length(workload: Workload) -> list[np.ndarray]:
     return list(length_batches(workload.pairs.lengths, BATCH_TOKENS))
 
 
-@torch.inference_mode()
+Forward = Callable[[PreTrainedModel, dict[str, Tensor], np.ndarray], np.ndarray]
+
+
 def forward_per_head(
-    workload: Workload, masks: np.ndarray, chunks: Callable[[Workload], Iterable[np.ndarray]], length: int | None
+    workload: Workload, masks: np.ndarray, chunks: Callable[[Workload], Iterable[np.ndarray]], forward: Forward
 ) -> np.ndarray:
-    """The framework's forward with a hook, padded to `length` or, where it is None, to the longest of the batch."""
+    """Logits of one forward for each mask and chunk, padded to the chunk's longest pair."""
     logits = np.empty((len(masks), len(workload.pairs), workload.model.config.num_labels), dtype=np.float32)
     for number, mask in enumerate(masks):
-        with masked_heads(workload.model, mask):
-            for pairs in chunks(workload):
-                inputs = collate(workload.pairs, pairs, 0, workload.model.device)
-                if length is not None:
-                    pad = (0, length - inputs["input_ids"].shape[1])
-                    inputs = {name: torch.nn.functional.pad(values, pad) for name, values in inputs.items()}
-                logits[number, pairs] = workload.model(**inputs).logits.numpy()
+        for pairs in chunks(workload):
+            inputs = collate(workload.pairs, pairs, 0, workload.model.device)
+            logits[number, pairs] = forward(workload.model, inputs, mask)
     return logits
+
+
+@torch.inference_mode()
+def hooked(model: PreTrainedModel, inputs: dict[str, Tensor], mask: np.ndarray, length: int = 0) -> np.ndarray:
+    """The framework's forward with a hook, padded to `length` at least."""
+    pad = (0, max(0, length - inputs["input_ids"].shape[1]))
+    padded = {name: torch.nn.functional.pad(values, pad) for name, values in inputs.items()}
+    with masked_heads(model, mask):
+        return model(**padded).logits.numpy()
 
 
 def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
@@ -81,16 +91,6 @@ def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
     return logits
 
 
-def onnx_sorted(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    """ONNX Runtime, the multipliers an input of the graph, batches sorted by length."""
-    logits = np.empty((len(masks), len(workload.pairs), workload.model.config.num_labels), dtype=np.float32)
-    for number, mask in enumerate(masks):
-        for pairs in by_length(workload):
-            inputs = collate(workload.pairs, pairs, 0, workload.model.device)
-            logits[number, pairs] = masked_forward(workload.model, inputs, mask)
-    return logits
-
-
 def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
     return _engine(workload, FLOAT32).evaluate(workload.pairs, masks).masked_logits
 
@@ -109,10 +109,11 @@ def _engine(workload: Workload, precision: Precision) -> AblationEngine:
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.
 METHODS: dict[str, tuple[Method, int | None]] = {
-    "padded_128": (partial(forward_per_head, chunks=in_order, length=128), 1),
-    "padded_batch": (partial(forward_per_head, chunks=in_order, length=None), 2),
-    "sorted": (partial(forward_per_head, chunks=by_length, length=None), 3),
-    "onnx_sorted": (onnx_sorted, 3),
+    "padded_128": (partial(forward_per_head, chunks=in_order, forward=partial(hooked, length=128)), 1),
+    "padded_batch": (partial(forward_per_head, chunks=in_order, forward=hooked), 2),
+    "sorted": (partial(forward_per_head, chunks=by_length, forward=hooked), 3),
+    "nnsight_sorted": (partial(forward_per_head, chunks=by_length, forward=traced_forward), 3),
+    "onnx_sorted": (partial(forward_per_head, chunks=by_length, forward=masked_forward), 3),
     "captum": (captum, 12),
     "engine_fp32": (engine, None),
     "engine_bf16": (engine_bf16, None),
