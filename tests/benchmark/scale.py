@@ -39,7 +39,8 @@ class Size:
     def worker_bytes(self) -> int:
         """Of the weights in a worker in float32: as the checkpoint has them, and packed."""
         checkpoint = 4 * self.hidden**2 + 2 * self.hidden * self.inner
-        packed = checkpoint + 3 * self.hidden**2  # query, key and the heads' projection once more
+        again = 3 * self.hidden**2 + 2 * self.hidden * self.inner  # query, key, the heads' projection; images
+        packed = checkpoint + again
         return FLOAT * (self.layers * (checkpoint + packed) + self.vocabulary * self.hidden)
 
     @property

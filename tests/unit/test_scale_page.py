@@ -16,4 +16,4 @@ def test_sizes_worked_by_hand():
     assert base.attention_bytes == 145 * 11 * 12 * 7 * 4
     layer = 4 * 768**2 + 2 * 768 * 3072  # of BERT-base: 85 million in twelve, biases left out
     assert 12 * layer == pytest.approx(85e6, rel=0.01)
-    assert base.worker_bytes == 4 * (12 * (2 * layer + 3 * 768**2) + 30_522 * 768)
+    assert base.worker_bytes == 4 * (12 * (2 * layer + 3 * 768**2 + 2 * 768 * 3072) + 30_522 * 768)
