@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from pipeline.core.formats import write_json, write_text
 from pipeline.pruning_study.machine import processor_name
-from tests.benchmark import limit, long_texts, scaling
+from tests.benchmark import gpu, limit, long_texts, scaling
+from tests.benchmark.markdown import table
 from tests.benchmark.methods import METHODS
 from tests.benchmark.workload import Workload, embedded, single_heads
 from tests.support.reference import reference_logits
@@ -31,6 +32,14 @@ def main() -> None:
     write_text(PAGE, page(workload, rows, rates, tables))
 
 
+def gpu_section() -> str:
+    """What was measured on this machine's GPU; where there is none, what the committed page says."""
+    if torch.cuda.is_available():
+        return gpu.section(torch.device("cuda"))
+    return PAGE.read_text(encoding="utf-8").partition(GPU_HEADING)[2].strip()
+
+
+GPU_HEADING = "## On a GPU"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Series = dict[str, list[float]]  # a value a repetition, by name
 
@@ -91,18 +100,12 @@ def page(workload: Workload, rows: list[dict], rates: Series, tables: dict[str, 
         "rates": ", ".join(f"{name} {statistics.median(each) / 1e9:.0f} GFLOP/s" for name, each in rates.items()),
         "methods": table(pd.DataFrame(rows)),
         **{name: table(frame) for name, frame in tables.items()},
+        "gpu": gpu_section(),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     for name, value in filled.items():
         text = text.replace(f"{{{{ {name} }}}}", value)
     return text
-
-
-def table(frame: pd.DataFrame) -> str:
-    """A Markdown table, numbers to three significant digits."""
-    cells = frame.map(lambda value: f"{value:.3g}" if isinstance(value, float) else str(value))
-    lines = [list(frame.columns), ["---"] * frame.shape[1], *cells.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

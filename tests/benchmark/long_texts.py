@@ -35,16 +35,21 @@ def table(pairs: int = PAIRS, repetitions: int = REPETITIONS) -> pd.DataFrame:
 
 
 def passages(pairs: int, mean: float, deviation: float) -> Workload:
-    """The default model and pairs of a short query and a passage of random words, at most LONGEST tokens."""
-    rng = np.random.default_rng(0)
+    """The default model and pairs of a short query and a passage of random words."""
     model = embedded(2).model
+    return Workload(model, random_pairs(pairs, mean, deviation, model.config.vocab_size))
+
+
+def random_pairs(pairs: int, mean: float, deviation: float, vocabulary: int) -> EncodedPairs:
+    """Pairs of a query of QUERY_TOKENS and a title of random words, at most LONGEST tokens together."""
+    rng = np.random.default_rng(0)
     lengths = rng.normal(mean, deviation, pairs).round().clip(2 * QUERY_TOKENS, LONGEST).astype(int)
     segment = np.concatenate([_segments(length) for length in lengths])
-    ids = rng.integers(FIRST_WORD, model.config.vocab_size, len(segment))
+    ids = rng.integers(FIRST_WORD, vocabulary, len(segment))
     none = np.zeros((len(segment), 2), dtype=np.int32)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     types = (segment == TITLE).astype(np.int64)
-    return Workload(model, EncodedPairs(ids, types, segment, none, starts, np.zeros(pairs, dtype=bool)))
+    return EncodedPairs(ids, types, segment, none, starts, np.zeros(pairs, dtype=bool))
 
 
 def _segments(length: int) -> np.ndarray:

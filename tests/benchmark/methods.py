@@ -57,7 +57,7 @@ def hooked(model: PreTrainedModel, inputs: dict[str, Tensor], mask: np.ndarray, 
     pad = (0, max(0, length - inputs["input_ids"].shape[1]))
     padded = {name: torch.nn.functional.pad(values, pad) for name, values in inputs.items()}
     with masked_heads(model, mask):
-        return model(**padded).logits.numpy()
+        return model(**padded).logits.cpu().numpy()
 
 
 def captum(workload: Workload, masks: np.ndarray) -> np.ndarray:
@@ -95,10 +95,11 @@ def engine(workload: Workload, masks: np.ndarray) -> np.ndarray:
     return _engine(workload, FLOAT32).evaluate(workload.pairs, masks).masked_logits
 
 
-def engine_bf16(workload: Workload, masks: np.ndarray) -> np.ndarray:
-    exact, rounded = (_engine(workload, precision) for precision in (FLOAT32, BFLOAT16))
+def rounded(workload: Workload, masks: np.ndarray, precision: Precision) -> np.ndarray:
+    """The engine in less than float32, its close calls exact again."""
+    engines = (_engine(workload, chosen) for chosen in (FLOAT32, precision))
     decisions = Decisions(GRADER, np.arange(len(workload.pairs)))
-    return rounded_sweep(exact, rounded, workload.pairs, masks, decisions).masked_logits
+    return rounded_sweep(*engines, workload.pairs, masks, decisions).masked_logits
 
 
 def _engine(workload: Workload, precision: Precision) -> AblationEngine:
@@ -116,5 +117,5 @@ METHODS: dict[str, tuple[Method, int | None]] = {
     "onnx_sorted": (partial(forward_per_head, chunks=by_length, forward=masked_forward), 3),
     "captum": (captum, 12),
     "engine_fp32": (engine, None),
-    "engine_bf16": (engine_bf16, None),
+    "engine_bf16": (partial(rounded, precision=BFLOAT16), None),
 }
