@@ -50,8 +50,8 @@ check-repro: setup  ## run the pipeline twice from nothing, compare every byte (
 test: setup  ## the test suite, in two processes (WORKERS=N: in N)
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-test-slow: setup  ## the long tests
-	python -m pytest -m slow
+test-slow: setup  ## the long tests, in two processes (WORKERS=N: in N): half an hour and more
+	OMP_NUM_THREADS=1 python -m pytest -m slow -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-gpu: setup  ## the tests that need a GPU, beside a CPU: tables, precisions, memory; skipped where there is none
 	python -m pytest -rs tests/gpu
