@@ -9,7 +9,9 @@ import torch
 from pipeline.core.errors import InputError
 
 AMPERE = (8, 0)  # compute capability of the first GPUs whose products take TF32
-FLOAT32_BOUND = 1e-5  # of the logits' size: float32 rounds to 6e-8, and every layer adds to that
+# Of the logits' size: float32 rounds to 6e-8, and every layer adds to that. Of fine-tuned models 1.2e-5 has been seen,
+# two kernels that sum in another order; a part that is computed in another way shows at 1e-2 and above.
+FLOAT32_BOUND, LEAST_BOUND = 1e-5, 1e-4
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Precision:
     @property
     def error_bound(self) -> float:
         """Largest difference of a logit from the framework's that rounding explains, over the logits' size."""
-        return FLOAT32_BOUND * self.rounding / FLOAT32.rounding
+        return max(LEAST_BOUND, FLOAT32_BOUND * self.rounding / FLOAT32.rounding)
 
     @contextmanager
     def products(self) -> Iterator[None]:

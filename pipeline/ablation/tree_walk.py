@@ -50,20 +50,20 @@ class _Parents:
         """The same at [CLS] alone."""
         return type(self)(self.expansion, self.context[:, :, :1], self.projected[:, :, :1].contiguous())
 
-    def images(self, places: Tensor) -> Tensor:
-        """Images of children's parents by number, which rises from piece to piece; [child, pair, position, image]."""
+    def images(self, piece: _Family) -> Tensor:
+        """Image of each child's parent [child, pair, position, image]; parents rise from piece to piece."""
         assert self.expansion is not None, "there are no images"
-        present, index = places.unique(return_inverse=True)
+        present, index = np.unique([parent for parent, _ in piece], return_inverse=True)
         number, image = self._last
         parts = [image] if number == present[0] else []
-        missing = present[len(parts) :]
-        if len(missing):
-            filled = torch.cat([missing, missing[-1:].expand(filled_size(len(missing)) - len(missing))])
+        missing = present[len(parts) :].tolist()
+        if missing:
+            filled = missing + missing[-1:] * (filled_size(len(missing)) - len(missing))
             parts.append(self.expansion.image(self.projected[filled]))
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         last = len(present) - 1
         self._last = int(present[last]), rows[last : last + 1].clone()
-        return rows[index]
+        return rows[torch.from_numpy(index).to(rows.device)]
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,7 @@ class TreeWalk:
         """`_behind_heads` by way of the parents' expanding product, less what the children's heads wrote to it."""
         block, expansion = self.encoder.layers[layer], parents.expansion
         assert expansion is not None, "there are no images"
-        places = _places(piece, parents.projected.device)
-        treated, image = parents.projected[places], parents.images(places)
+        treated, image = parents.projected[_places(piece, parents.projected.device)], parents.images(piece)
         self._take_out(layer, parents.context, piece, [(treated, block.output_heads), (image, expansion.heads)])
         return block.behind_image(image, treated)
 

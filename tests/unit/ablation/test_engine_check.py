@@ -1,3 +1,6 @@
+from contextlib import nullcontext
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +27,17 @@ def test_an_engine_of_other_weights_is_stopped():
         model.bert.encoder.layer[1].output.dense.weight[3, 5] += 0.01
     with pytest.raises(InputError, match=r"'bert'.*from the framework's.*tokens differ.*name another checkpoint"):
         check_engine(engine, model, PAIRS)
+
+
+@pytest.mark.parametrize(("difference", "passes"), [(3e-5, True), (3e-4, False)])
+def test_what_kernels_round_otherwise_passes_and_ten_times_that_does_not(difference, passes):
+    """On an AMD EPYC oneDNN's logits of the fine-tuned default are up to 1.2e-5 of their size from MKL's."""
+    model = random_classifier("bert", max_position_embeddings=80)
+    engine = ablation_engine(model, 500)
+    size, classify = np.abs(engine.unmasked(PAIRS).unmasked_logits).max(), engine.encoder.classify
+    moved = replace(engine.encoder, classify=lambda states: classify(states) + difference * size)
+    with nullcontext() if passes else pytest.raises(InputError, match="from the framework's"):
+        check_engine(replace(engine, encoder=moved), model, PAIRS)
 
 
 @pytest.mark.parametrize("precision", [TF32, BFLOAT16])
