@@ -15,8 +15,8 @@ LOCK = Path("dvc.lock")
 def mend_lock() -> str:
     """Put git's last dvc.lock in the place of one that dvc cannot read; where there is none, remove it.
 
-    Stages that ended since are in dvc's run cache, which brings their outputs back without running them. What was there
-    is kept below `.tracking/`, since it may be a merge's conflict as well.
+    Stages that ended since that commit run again. What was there is kept below `.tracking/`, since it may be a merge's
+    conflict as well.
 
     Returns:
         What was done, a line; "" where dvc reads the file, or cannot read the project at all (dvc repro reports that).
@@ -39,7 +39,7 @@ def mend_lock() -> str:
     kept.parent.mkdir(parents=True, exist_ok=True)
     LOCK.rename(kept)
     if committed is None:
-        return f"dvc could not read {LOCK} (now {kept}), and git has none: stages come from the run cache or run"
+        return f"dvc could not read {LOCK} (now {kept}), and git has none: every stage runs again"
     write_text(LOCK, committed)
     return f"dvc could not read {LOCK} (now {kept}): git's last one is in its place"
 
