@@ -219,7 +219,8 @@ def asleep(folder: str, model_folder: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_workers_end_with_the_process_that_started_them(tmp_path, model_folder, number):
-    script = (
+    script = (  # a shell starts what runs in the background with SIGINT ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from pipeline.core.process import raise_on_sigterm; from tests.unit.ablation import test_worker_processes;"
         f"raise_on_sigterm(); test_worker_processes.asleep({str(tmp_path)!r}, {str(model_folder)!r})"
     )
