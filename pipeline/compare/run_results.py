@@ -218,8 +218,14 @@ def run_at_revision(name: str) -> RunResults | None:
     Raises:
         InputError: the revision lacks a file of a finished run.
     """
+    read = revision_files(name)
+    return read_run(name, read) if read else None
+
+
+def revision_files(name: str) -> ReadFile | None:
+    """Reader of the project's files at a git revision or of a DVC experiment; None where it names neither."""
     found = _commit(name)
-    return read_run(name, _revision_files(*found)) if found else None
+    return _revision_files(*found) if found else None
 
 
 def _commit(name: str) -> tuple[str, Path] | None:

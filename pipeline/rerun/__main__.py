@@ -93,7 +93,7 @@ def _rerun(dvc: Dvc, options: list[str]) -> RerunReport:
         why_none = str(error)
     mended = [line] if (line := mend_lock()) else []
     if failure := pull(dvc):
-        return RerunReport(PULL_FAILED, "the pull failed", output=failure)
+        return RerunReport(PULL_FAILED, "the pull failed", mended, failure)
     done = dvc.run("repro", *options)
     if done.code:
         failed = f"stage {done.failed_stage}" if done.failed_stage else "dvc"

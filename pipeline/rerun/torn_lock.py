@@ -1,15 +1,9 @@
 """A dvc.lock that a kill tore: dvc writes it in place, and reads it no more where it was stopped half-way."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+from pipeline.compare.run_results import revision_files
 from pipeline.core.formats import write_text
+from pipeline.core.paths import DVC_LOCK
 from pipeline.tracking.execution import tracking_folder
-
-if TYPE_CHECKING:
-    from dvc.repo import Repo
-
-LOCK = Path("dvc.lock")
 
 
 def mend_lock() -> str:
@@ -28,28 +22,19 @@ def mend_lock() -> str:
 
     try:
         with Repo() as repo:
-            try:
-                Lockfile(repo, str(LOCK.resolve())).load()
-                return ""
-            except DvcException:
-                committed = _at_head(repo)
+            lock = Lockfile(repo, str(DVC_LOCK.resolve()))
     except (DvcException, SCMError):
         return ""
+    try:
+        lock.load()
+        return ""
+    except DvcException:
+        read = revision_files("HEAD")
+        committed = read(DVC_LOCK) if read else None
     kept = tracking_folder() / "dvc.lock.unreadable"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    LOCK.rename(kept)
+    DVC_LOCK.rename(kept)
     if committed is None:
-        return f"dvc could not read {LOCK} (now {kept}), and git has none: every stage runs again"
-    write_text(LOCK, committed)
-    return f"dvc could not read {LOCK} (now {kept}): git's last one is in its place"
-
-
-def _at_head(repo: "Repo") -> str | None:
-    """The file's text in git's last commit; None where there is no commit, no such file in it, or no git."""
-    from scmrepo.exceptions import SCMError
-
-    try:
-        with repo.scm.get_fs("HEAD").open(LOCK.as_posix(), "rb") as file:
-            return file.read().decode()
-    except (SCMError, OSError, AttributeError):
-        return None
+        return f"dvc could not read {DVC_LOCK} (now {kept}), and git has none: every stage runs again"
+    write_text(DVC_LOCK, committed.decode())
+    return f"dvc could not read {DVC_LOCK} (now {kept}): git's last one is in its place"

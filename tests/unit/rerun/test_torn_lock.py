@@ -1,11 +1,13 @@
 """A dvc.lock cut off anywhere: dvc reads what the rerun leaves in its place, and nothing is lost."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pipeline.rerun.torn_lock import LOCK, mend_lock
+from pipeline.core.paths import DVC_LOCK as LOCK
+from pipeline.rerun.torn_lock import mend_lock
 from tests.support import shell
 
 KEPT = Path(".tracking/dvc.lock.unreadable")
@@ -74,3 +76,17 @@ def test_the_rerun_tells_it_and_runs_nothing(project, entered):
     assert code == 0
     assert "dvc could not read dvc.lock" in out
     assert LOCK.read_text() == entered
+
+
+def test_of_a_project_below_the_root_of_its_repository_the_committed_lock_comes_back(project, entered, monkeypatch):
+    shell.commit(project)
+    above = project.parent / "repository"
+    below = above / "project"
+    shutil.copytree(project, below, ignore=shutil.ignore_patterns(".git"))
+    shell.run_command(above, "git", "init", "--quiet")
+    shell.commit(above)
+    monkeypatch.chdir(below)
+    monkeypatch.setenv("DVC_ROOT", str(below))
+    (below / LOCK).write_text(entered[: entered.index("2.0") + 2])
+    assert "git's last one" in mend_lock()
+    assert (below / LOCK).read_text() == entered
