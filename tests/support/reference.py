@@ -131,3 +131,11 @@ def at_positions(mask: np.ndarray, cls_only: np.ndarray, positions: int) -> np.n
     spread = np.repeat(np.asarray(mask, dtype=np.float32)[:, None], positions, axis=1)
     spread[:, 1:] = np.where(cls_only[:, None], 1, spread[:, 1:])
     return spread
+
+
+TOLERANCE = 1e-5
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    """Within TOLERANCE of the logits' size: of the framework's own, float32 rounds away as much."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * max(1, np.abs(expected).max()))

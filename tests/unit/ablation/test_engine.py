@@ -11,14 +11,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from pipeline.core.errors import InputError
 from pipeline.models.families import FAMILIES
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
-from tests.support.reference import at_positions, masked_heads, reference_logits
-
-TOLERANCE = 1e-5
-
-
-def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
-    """Within TOLERANCE of the logits' size: of the framework's own, float32 rounds away as much."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * max(1, np.abs(expected).max()))
+from tests.support.reference import TOLERANCE, assert_close, at_positions, masked_heads, reference_logits
 
 
 def ablate(model, pairs, masks: np.ndarray, batch_tokens: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from pipeline.ablation.tree_walk import filled_size, images_pay, pieces
 from pipeline.ablation.work_units import Treatments
 from pipeline.models.families import FAMILIES
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
-from tests.support.reference import reference_logits
+from tests.support.reference import assert_close, reference_logits
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -68,8 +68,7 @@ def test_children_by_way_of_images_equal_the_frameworks_forward(family, batch_to
     found = ablation_engine(model, batch_tokens).evaluate(pairs, masks).masked_logits
     assert calls
     for mask, logits in zip(masks, found, strict=True):
-        expected = reference_logits(model, pairs, mask)
-        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
+        assert_close(logits, reference_logits(model, pairs, mask))
 
 
 def test_a_parent_is_expanded_once_for_all_pieces_of_its_children(monkeypatch):
