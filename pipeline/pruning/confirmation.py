@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 from pipeline.pruning.predictions import Part, Predictions, difference
 from pipeline.pruning.search import Rung
@@ -17,6 +18,7 @@ from pipeline.stats.measures import EvaluationSet, Measure, measure_changes
 from pipeline.tables.pruning import WHOLE
 
 MIN_QUERIES = 30  # of a slice that is guarded: the interval of fewer says little
+BEYOND = 0.025  # chance of what lies beyond the tested end of an interval
 POWER = 1.96 + 1.28  # standard errors between no change and the margin, for 90% power
 
 
@@ -93,18 +95,29 @@ def confirm(
 def non_inferiority(
     measure: Measure, logits: np.ndarray, parts: Iterable[Part], margin: float, slices_margin: float
 ) -> list[NonInferiority]:
-    """Test a smaller model's logits [pair, output] on all pairs, and on each slice of MIN_QUERIES queries or more.
+    """Test a smaller model's logits [pair, output] on all pairs, and on each slice of `guarded_from` queries or more.
 
     Args:
         measure: taken as a difference even where its changes are relative.
         parts: `Predictions.parts`, with the whole model's logits.
         margin: in the measure's unit. slices_margin: likewise, of each slice.
     """
+    queries = guarded_from(slices_margin)
     return [
         _tested(measure, logits[pairs], evaluated, margin if part == WHOLE else slices_margin, part)
         for part, pairs, evaluated in parts
-        if part == WHOLE or evaluated.sample.queries >= MIN_QUERIES
+        if part == WHOLE or evaluated.sample.queries >= queries
     ]
+
+
+def guarded_from(margin: float) -> int:
+    """Queries of a slice from which it is guarded: as many that it can lose one of them and still hold its margin.
+
+    If a share of n queries as large as the margin were lost, a sample would lose at most one in fewer than 2.5% of
+    cases (Clopper & Pearson 1934, Biometrika 26). A smaller slice would forbid whatever costs a single query.
+    """
+    numbers = np.arange(2, int(6 / margin) + 3)  # one lost of 5.6 / margin is enough, as margins become small
+    return max(MIN_QUERIES, int(numbers[np.argmax(binom.cdf(1, numbers, margin) < BEYOND)]))
 
 
 def _tested(

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
-from pipeline.pruning.confirmation import MIN_QUERIES, non_inferiority, pairs_needed
+from pipeline.pruning.confirmation import guarded_from, non_inferiority, pairs_needed
 from pipeline.pruning.predictions import Part
 from pipeline.stats.bootstrap import QuerySample
 from pipeline.stats.grading_measures import ACCURACY, LOG_LOSS
@@ -56,10 +56,11 @@ def test_a_model_as_good_passes_where_the_sample_suffices_and_not_where_it_does_
 
 
 def test_each_slice_of_enough_queries_is_tested_with_a_margin_of_its_own():
-    evaluated, logits = graded(100, np.random.default_rng(0), 0.02, 0.0)
-    hard = np.arange(len(logits)) < MIN_QUERIES * PER_QUERY
+    evaluated, logits = graded(120, np.random.default_rng(0), 0.02, 0.0)
+    enough = guarded_from(0.1)
+    hard = np.arange(len(logits)) < enough * PER_QUERY
     logits[hard] = 4.0 * np.eye(2)[1 - evaluated.grades[hard]]
-    few = np.arange(len(logits)) < (MIN_QUERIES - 1) * PER_QUERY
+    few = np.arange(len(logits)) < (enough - 1) * PER_QUERY
     slices = parts(evaluated, hard=hard, easy=~hard, few=few)
     whole, on_hard, on_easy = non_inferiority(ACCURACY, logits, slices, 0.5, 0.1)
     assert (whole.part, on_hard.part, on_easy.part) == (("all", "all"), ("kind", "hard"), ("kind", "easy"))
@@ -68,6 +69,14 @@ def test_each_slice_of_enough_queries_is_tested_with_a_margin_of_its_own():
     assert not on_hard.passed
     assert not on_hard.within
     assert (whole.margin, on_hard.margin) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(("margin", "queries"), [(0.1, 54), (0.05, 110), (0.15, 35), (0.3, 30), (2.0, 30)])
+def test_a_slice_is_guarded_where_it_can_lose_a_query(margin, queries):
+    """The exact binomial bound of one in n, and of one in n - 1, on both sides of the margin; 30 at least."""
+    assert guarded_from(margin) == queries
+    if queries > 30:
+        assert beta.ppf(0.975, 2, queries - 1) < margin < beta.ppf(0.975, 2, queries - 2)
 
 
 def test_a_loss_is_worse_where_it_is_higher():
