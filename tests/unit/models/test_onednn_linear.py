@@ -47,6 +47,21 @@ def test_a_gradient_that_is_not_contiguous():
     torch.testing.assert_close(linear.bias.grad, double.bias.grad.float(), rtol=1e-5, atol=1e-4)
 
 
+def test_inputs_whose_rows_lie_apart():
+    """A pooler reads the first token of each pair, [pair, hidden] with the stride of a whole pair."""
+    torch.manual_seed(0)
+    linear, hidden = torch.nn.Linear(6, 4), torch.randn(3, 5, 6)
+    double = copy.deepcopy(linear).double()
+    expected = gradients(double, hidden.double()[:, 0], torch.ones(3, 4, dtype=torch.float64))
+    first = hidden.requires_grad_()[:, 0]
+    with onednn_linears(linear):
+        output = linear(first)
+        output.sum().backward()
+    actual = [output.detach(), hidden.grad[:, 0], linear.weight.grad, linear.bias.grad]
+    for mine, exact in zip(actual, expected, strict=True):
+        torch.testing.assert_close(mine, exact.float(), rtol=1e-5, atol=1e-5)
+
+
 def test_a_classifier_trains_as_with_the_frameworks_own_and_is_itself_again_afterwards():
     model, own = random_classifier("bert"), random_classifier("bert")
     names = {name: list(vars(module)) for name, module in model.named_modules()}
