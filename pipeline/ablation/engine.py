@@ -34,7 +34,8 @@ class AblationResult:
     Attributes:
         masks: multipliers of the heads' outputs, [mask, layer, head].
         logits: float32 [1 + mask, pair, output].
-        cls_attention: what the observer kept, float32 [1 + mask, pair, layer, ...]; without one it holds no layer.
+        cls_attention: what the observer kept of the rows that it saw, float32 [observed row, pair, layer, ...]; without
+            one it holds no row and no layer.
         precision_report: what a precision other than float32 has to say of its errors, by metric.
     """
 
@@ -89,6 +90,7 @@ class AblationEngine:
         sources: np.ndarray | None = None,
         replacement: Replacement | None = None,
         observer: Observer | None = None,
+        observed: np.ndarray | None = None,
         cls_only: np.ndarray | None = None,
         neurons: np.ndarray | None = None,
         unmasked_logits: np.ndarray | None = None,
@@ -103,6 +105,7 @@ class AblationEngine:
                 -1 for none; left out: 0 everywhere if there is a replacement.
             replacement: see `patching`.
             observer: of [CLS]'s attention.
+            observed: masks that it sees besides the unmasked model, bool [mask]; left out: all.
             cls_only: bool [mask, layer, head]: whether a mask treats the head's output at [CLS] alone, so that its
                 other positions keep theirs; left out: nowhere.
             neurons: feed-forward neurons that a mask keeps, bool [mask, layer, neuron]; the others output 0; left out:
@@ -131,15 +134,20 @@ class AblationEngine:
             cls_only=cls_only & (multipliers != 1),
             neurons=np.concatenate([np.ones((len(unmasked), *neurons.shape[1:]), dtype=bool), neurons]),
         )
-        sweep = Sweep(encoded, treatments, replacement, observer)
-        results = _ResultArrays(len(treatments), len(encoded))
-        size, name = len(treatments) * len(encoded), f"{len(masks)} masks x {len(encoded)} pairs"
-        with tqdm(total=size, desc=name, unit="", unit_scale=True, delay=5, mininterval=5) as progress:
+        seen = np.zeros(len(treatments), dtype=bool)
+        if observer is not None:
+            seen[:] = True if observed is None else np.concatenate([[True], observed])
+        sweep = Sweep(encoded, treatments, replacement, observer, seen)
+        results = _ResultArrays({LOGITS: len(treatments), CLS_ATTENTION: int(seen.sum())}, len(encoded))
+        numbers = {LOGITS: np.arange(len(treatments)), CLS_ATTENTION: np.cumsum(seen) - 1}
+        size, description = len(treatments) * len(encoded), f"{len(masks)} masks x {len(encoded)} pairs"
+        with tqdm(total=size, desc=description, unit="", unit_scale=True, delay=5, mininterval=5) as progress:
             for place, arrays in self._evaluated(sweep):
                 for name, values in arrays.items():
-                    results.array(name, values.shape[2:])[np.ix_(place.rows, place.pairs)] = values
+                    array = results.array(name, values.shape[2:])
+                    array[np.ix_(numbers[name][place.rows], place.pairs)] = values
                 progress.update(len(place.rows) * len(place.pairs))
-        logits = results.array("logits", (self.encoder.outputs,))
+        logits = results.array(LOGITS, (self.encoder.outputs,))
         if unmasked_logits is not None:
             logits = np.concatenate([unmasked_logits[None], logits])
         return AblationResult(masks, logits, results.array(CLS_ATTENTION, (0,)))
@@ -202,8 +210,9 @@ class AblationEngine:
 
     @torch.inference_mode()
     def evaluate_unit(self, unit: WorkUnit) -> Arrays:
-        """Results of a unit, "logits" and what its observer kept, float32 [row, pair, ...]."""
-        results = _ResultArrays(len(unit.treatments), len(unit.encoded))
+        """Results of a unit, LOGITS and what its observer kept, float32 [row, pair, ...]."""
+        rows = len(unit.treatments)
+        results = _ResultArrays({LOGITS: rows, CLS_ATTENTION: rows}, len(unit.encoded))
         observer, replacement = unit.observer, unit.replacement
         layers = [] if observer is None else list(observer.layers)
 
@@ -225,22 +234,22 @@ class AblationEngine:
             )
             for members, states in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
                 for state_members, values in zip(members, self._classify(states), strict=True):
-                    results.array("logits", (self.encoder.outputs,))[state_members] = values
+                    results.array(LOGITS, (self.encoder.outputs,))[state_members] = values
         return results.arrays
 
 
-CLS_ATTENTION = "cls_attention"
+LOGITS, CLS_ATTENTION = "logits", "cls_attention"
 
 
 @dataclass(frozen=True)
 class _ResultArrays:
-    """Named arrays float32 [row, pair, ...], allocated at first use."""
+    """Named arrays float32 [row, pair, ...], allocated at first use; `rows`: of each."""
 
-    rows: int
+    rows: dict[str, int]
     pairs: int
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name not in self.arrays:
-            self.arrays[name] = np.empty((self.rows, self.pairs, *shape), dtype=np.float32)
+            self.arrays[name] = np.empty((self.rows[name], self.pairs, *shape), dtype=np.float32)
         return self.arrays[name]

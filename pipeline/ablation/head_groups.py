@@ -66,12 +66,13 @@ def choose_groups(
     ]
 
 
-def matchers_and_controls(groups: Sequence[Group]) -> list[Group]:
-    """Group of the term-match heads, if any, followed by its layer-matched random groups."""
-    return sorted(
-        (group for group in groups if group.group == MATCHERS and group.group_type in ("function", "layer_matched")),
-        key=lambda group: group.group_type,
-    )
+def matchers_and_controls(groups: Sequence[Group]) -> np.ndarray:
+    """Which groups are that of the term-match heads, if any, and its layer-matched random ones, bool [group].
+
+    In the order of `choose_groups` it comes before them.
+    """
+    chosen = [group.group == MATCHERS and group.group_type in ("function", "layer_matched") for group in groups]
+    return np.array(chosen, dtype=bool)
 
 
 def head_mask(heads: Iterable[Head], layers: int, heads_in_layer: int) -> np.ndarray:

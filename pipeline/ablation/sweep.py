@@ -122,40 +122,47 @@ class AblationTarget:
         return replace(self.engine, encoder=self.tuned.rounded_encoder)
 
     def sweep(
-        self, masks: np.ndarray, stage: str, observer: Observer | None = None, neurons: np.ndarray | None = None
+        self,
+        masks: np.ndarray,
+        stage: str,
+        observer: Observer | None = None,
+        observed: np.ndarray | None = None,
+        neurons: np.ndarray | None = None,
     ) -> AblationResult:
         """Evaluate masks [mask, layer, head] in the chosen precision; a killed sweep resumes.
 
-        neurons: as `AblationEngine.evaluate` takes them; evaluated in float32.
+        observer, observed, neurons: as `AblationEngine.evaluate` takes them; with neurons in float32.
         """
         settings, model = self.settings, self.tuned.model
-        observed = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
+        observations = "" if observer is None else f"{type(observer).__name__} {list(observer.layers)}"
         key = sweep_cache.sweep_key(
             model,
             f"{settings.precision} {self.batch_tokens} {settings.unit_interventions} "
-            f"{settings.threads or torch.get_num_threads()} {model.device.type} {observed}",
+            f"{settings.threads or torch.get_num_threads()} {model.device.type} {observations}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
-            *(() if neurons is None else (neurons,)),
+            *(array for array in (observed, neurons) if array is not None),
         )
         with sweep_cache.disk_cache(paths.SWEEPS / stage, key) as cache:
             if self.tuned.precision != FLOAT32 and neurons is None:
                 rounded = replace(self.rounded_engine, cache=cache)
                 decisions = Decisions(self.measures, self.sample.query_ids)
-                result = rounded_sweep(self.engine, rounded, self.encoded, masks, decisions, observer)
+                result = rounded_sweep(self.engine, rounded, self.encoded, masks, decisions, observer, observed)
                 return audit_rounding(self.engine, rounded, self.encoded, result, decisions, self.sample.seed)
-            return replace(self.engine, cache=cache).evaluate(self.encoded, masks, observer=observer, neurons=neurons)
+            engine = replace(self.engine, cache=cache)
+            return engine.evaluate(self.encoded, masks, observer=observer, observed=observed, neurons=neurons)
 
-    def observed_sweep(self, masks: np.ndarray, stage: str) -> AblationResult:
-        """Evaluate masks and their change of [CLS] attention in every layer but the first.
+    def observed_sweep(self, masks: np.ndarray, stage: str, observed: np.ndarray | None = None) -> AblationResult:
+        """Evaluate masks and, of those `observed` (all if None), the change of [CLS] attention behind the first layer.
 
-        Its cls_attention is [1 + mask, pair, layer - 1, head, quantity]; see `ClsAttentionChange`.
+        Its cls_attention is [1 + observed mask, pair, layer - 1, head, quantity]; see `ClsAttentionChange`.
         """
         layers, heads = self.shape
         if layers == 1:
-            unobserved = np.zeros((1 + len(masks), len(self.encoded), 0, heads, len(cls_attention.QUANTITIES)))
+            rows = 1 + (len(masks) if observed is None else int(observed.sum()))
+            unobserved = np.zeros((rows, len(self.encoded), 0, heads, len(cls_attention.QUANTITIES)))
             return replace(self.sweep(masks, stage), cls_attention=unobserved)
         observer = cls_attention.cls_attention_change(self.engine, self.encoded, range(1, layers), self.token_kinds)
-        return self.sweep(masks, stage, observer)
+        return self.sweep(masks, stage, observer, observed)
 
     def arrays(self, result: AblationResult) -> dict[str, np.ndarray]:
         """A sweep as `tables.measures.mask_logits` describes it."""
@@ -238,6 +245,7 @@ def rounded_sweep(
     masks: np.ndarray,
     decisions: Decisions,
     observer: Observer | None = None,
+    observed: np.ndarray | None = None,
 ) -> AblationResult:
     """Evaluate masks [mask, layer, head] rounded, and again in float32 where rounding may change a prediction.
 
@@ -247,7 +255,7 @@ def rounded_sweep(
     - evaluated_again: share of (row, pair) done again in float32: those whose decision has a margin of at most twice
       that error, since both logits, or scores, may have moved by it. What the observer kept stays rounded.
     """
-    result = rounded.evaluate(encoded, masks, observer=observer)
+    result = rounded.evaluate(encoded, masks, observer=observer, observed=observed)
     logits = result.logits
     error = float(np.abs(result.unmasked_logits - exact.unmasked(encoded).unmasked_logits).max())
     close = decisions.margins(logits) <= 2 * error

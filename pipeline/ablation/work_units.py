@@ -93,7 +93,7 @@ class Observer(Protocol):
     """Reduction of the [CLS] attention rows of some layers during a sweep.
 
     Attributes:
-        layers: observed, in the order of the resulting array [1 + mask, pair, layer, *what reduce returns].
+        layers: observed, in the order of the resulting array [observed row, pair, layer, *what reduce returns].
     """
 
     @property
@@ -128,33 +128,45 @@ class UnitPlace:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All interventions on all pairs."""
+    """All interventions on all pairs.
+
+    Attributes:
+        observed: the rows that the observer sees, bool [row].
+    """
 
     encoded: EncodedPairs
     treatments: Treatments
     replacement: Replacement | None
     observer: Observer | None
+    observed: np.ndarray
 
     def places(self, chunk_tokens: int, interventions: int) -> list[UnitPlace]:
         """Cut the sweep into units: the same whatever computes them, so that they and their results are.
 
         Args:
             chunk_tokens: of a unit's pairs at most, which are of one length.
-            interventions: of a unit at most; the runs are as long as each other, and follow the prefix order.
+            interventions: of a unit at most; the runs are as long as each other, and follow the prefix order. All of
+                a unit's are observed, or none.
         """
-        runs = [np.arange(len(self.treatments))]
-        if len(self.treatments) > interventions:
-            runs = np.array_split(self.treatments.prefix_order(), -(-len(self.treatments) // interventions))
+        alike = [np.flatnonzero(self.observed), np.flatnonzero(~self.observed)]
+        runs = [run for rows in alike if len(rows) for run in self._runs(rows, interventions)]
         chunks = list(same_length_chunks(self.encoded.lengths, chunk_tokens))
         return [UnitPlace(rows, pairs) for rows in runs for pairs in chunks]
 
+    def _runs(self, rows: np.ndarray, interventions: int) -> list[np.ndarray]:
+        """Cut rows into runs of at most `interventions`."""
+        if len(rows) <= interventions:
+            return [rows]
+        return np.array_split(rows[self.treatments.take(rows).prefix_order()], -(-len(rows) // interventions))
+
     def unit(self, place: UnitPlace) -> WorkUnit:
         """The unit at a place."""
+        observer = self.observer if self.observed[place.rows[0]] else None
         return WorkUnit(
             encoded=self.encoded.take(place.pairs),
             treatments=self.treatments.take(place.rows),
             replacement=None if self.replacement is None else self.replacement.take(place.pairs),
-            observer=None if self.observer is None else self.observer.take(place.pairs),
+            observer=None if observer is None else observer.take(place.pairs),
         )
 
 

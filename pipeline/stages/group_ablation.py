@@ -44,9 +44,9 @@ def main(params: Params, record: Record) -> None:
     temperature = schemas.metrics(paths.stage_metrics("head_ablation"), ("temperature",))["temperature"]
     labels, importance = LABELS.read(), HEADS[measures.kind].read()
     groups = choose_groups(settings, labels, importance, *test.shape, params.run.seed)
-    raw = test.sweep(group_masks(groups, *test.shape), "group_ablation")
+    masks = group_masks(groups, *test.shape)
+    raw = test.observed_sweep(masks, "group_ablation", matchers_and_controls(groups))
     result = raw.calibrated(temperature)
-    observed = test.observed_sweep(group_masks(matchers_and_controls(groups), *test.shape), "group_rows")
     evaluated = test.evaluated(result.unmasked_logits)
 
     rows = [UNMASKED, *groups]  # as the result's: the first one's counts are the unmasked model's predictions
@@ -62,7 +62,7 @@ def main(params: Params, record: Record) -> None:
     metrics = group_metrics(table, measures) | result.precision_report
 
     LOGITS.write(test.arrays(raw))
-    write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(observed.cls_attention, test.sample.query_ids)))
+    write_safetensors(paths.GROUP_ROWS, asdict(ClsAttentionSums.of(result.cls_attention, test.sample.query_ids)))
     GROUPS[measures.kind].write(table)
     SCALES.write(measure_scales(measures.tested, evaluated, margin))
     CONTROLS.write(controls)

@@ -43,6 +43,21 @@ def test_observed_rows_equal_the_frameworks_eager_attention(family):
                 np.testing.assert_allclose(found[number, pair, place], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("unit_interventions", [2, 100])
+def test_some_masks_alone_are_observed(unit_interventions):
+    """The rest of the masks leave no rows, and all give their logits as without an observer."""
+    model, pairs, observed = (
+        random_classifier("bert", layers=3),
+        random_pairs([5, 9, 5, 12]),
+        [False, True, False, True],
+    )
+    engine = ablation_engine(model, 60, unit_interventions=unit_interventions)
+    every = engine.evaluate(pairs, MASKS, observer=FirstKeys())
+    some = engine.evaluate(pairs, MASKS, observer=FirstKeys(), observed=np.array(observed))
+    np.testing.assert_allclose(some.cls_attention, every.cls_attention[[True, *observed]], atol=1e-5)
+    np.testing.assert_allclose(some.logits, engine.evaluate(pairs, MASKS).logits, atol=1e-5)
+
+
 class Killed(Exception):
     pass
 

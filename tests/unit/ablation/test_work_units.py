@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ablation.aligned_donors import AlignedResampleAblation, draw_aligned_donors
+from pipeline.ablation.cls_attention import ClsAttention
 from pipeline.ablation.patching import ActivationPatch, mean_head_outputs
 from pipeline.ablation.prefix_tree import build_prefix_tree
 from pipeline.ablation.work_units import Sweep, Treatments
@@ -25,17 +26,20 @@ def random_masks(count: int, seed: int) -> np.ndarray:
     masks=st.integers(1, 30),
     chunk_tokens=st.integers(1, 40),
     interventions=st.integers(1, 40),
+    share_observed=st.sampled_from([0.0, 0.3, 1.0]),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interventions):
+def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interventions, share_observed):
     encoded = random_pairs(lengths)
-    sweep = Sweep(encoded, Treatments.of_masks(random_masks(masks, 0)), None, None)
+    observed = np.random.default_rng(1).random(masks) < share_observed
+    sweep = Sweep(encoded, Treatments.of_masks(random_masks(masks, 0)), None, ClsAttention([0], 9), observed)
     met = np.zeros((masks, len(lengths)), dtype=int)
     for place in sweep.places(chunk_tokens, interventions):
         unit = sweep.unit(place)
         assert len(set(unit.encoded.lengths)) == 1
         assert len(unit.encoded) == 1 or unit.encoded.lengths.sum() <= chunk_tokens
         assert 1 <= len(unit.treatments) <= interventions
+        assert set(observed[place.rows]) == {unit.observer is not None}
         met[np.ix_(place.rows, place.pairs)] += 1
     assert (met == 1).all()
 
