@@ -1,6 +1,7 @@
 """Workers on a Ray cluster: actors, on whichever machines have room."""
 
 import io
+import logging
 import os
 import socket
 import sys
@@ -124,7 +125,7 @@ def _connect(address: str | None) -> ModuleType:
     code = {"py_modules": [str(Path(pipeline.__file__).parent)], "excludes": ["**/node_modules"]}
     try:
         _knock(address or "")
-        ray.init(address or "local", runtime_env=code, logging_level="error", log_to_driver=False)
+        ray.init(address or "local", runtime_env=code, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"compute.address {address!r}: no Ray cluster answers ({error}); name one that runs, or set it to null"
