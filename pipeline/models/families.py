@@ -119,6 +119,13 @@ class Family:
         """The encoder layers themselves, whose modules stand at `paths`."""
         return list(attrgetter(self.layers_path)(model.base_model))
 
+    def residual_module(self, model: PreTrainedModel) -> nn.Module | None:
+        """Module of the last layer that adds the residual to the projected outputs of the heads.
+
+        It takes both, [pair, position, d] each; None where the layer adds them itself.
+        """
+        return attrgetter(self.paths.output.rpartition(".")[0])(self.blocks(model)[-1])
+
     def narrow(self, attention: nn.Module, kept: Tensor, heads: int) -> None:
         """Adjust what an attention module holds beside its projections to fewer heads.
 
@@ -184,6 +191,9 @@ class DistilBert(Family):
         base: Any = model.base_model
         return base.embeddings(input_ids=ids)
 
+    def residual_module(self, model: PreTrainedModel) -> None:
+        return None
+
     def _classify(self, model: Any, pooled: Tensor) -> Tensor:
         return model.classifier(torch.relu(model.pre_classifier(pooled)))
 
@@ -199,6 +209,9 @@ class ModernBert(Family):
         config = model.config
         by_type = {name: _rotary_positions(model, name) for name in set(config.layer_types)}
         return [by_type[name] for name in config.layer_types]
+
+    def residual_module(self, model: PreTrainedModel) -> None:
+        return None
 
     def final_norm(self, model: PreTrainedModel) -> nn.Module:
         base: Any = model.base_model

@@ -11,6 +11,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from pipeline.core.config import Finetune
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve
 from pipeline.models.inference import collate
+from pipeline.models.last_layer import last_layer_at_cls
 from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.tokenization import EncodedPairs
 from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, set_dropout, training_arguments
@@ -39,7 +40,11 @@ def fine_tune_grader(
         InputError: the loss is no longer finite.
     """
     set_dropout(model, settings.dropout)
-    with tempfile.TemporaryDirectory(prefix="finetune-") as folder, linears_for_training(model, model.device):
+    with (
+        tempfile.TemporaryDirectory(prefix="finetune-") as folder,
+        linears_for_training(model, model.device),
+        last_layer_at_cls(model),
+    ):
         trainer = _Trainer(
             LengthGroupedSampler(pairs.lengths, settings.batch_size, seed),
             model=model,

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PrinterCallback
 from pipeline.core.config import Finetune
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve
 from pipeline.models.inference import collate
+from pipeline.models.last_layer import last_layer_at_cls
 from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.ranking_objectives import PairScorer, as_cross_encoder, ranking_loss, ranking_samples
 from pipeline.models.tokenization import EncodedPairs
@@ -45,7 +46,11 @@ def fine_tune_ranker(
     set_dropout(model, settings.dropout)
     scorer = PairScorer(model, lambda chosen: collate(pairs, chosen, pad_id, CPU))
     wrapped, epochs = as_cross_encoder(scorer, model.device), stopping.settings.max_epochs
-    with tempfile.TemporaryDirectory(prefix="finetune-") as folder, linears_for_training(model, model.device):
+    with (
+        tempfile.TemporaryDirectory(prefix="finetune-") as folder,
+        linears_for_training(model, model.device),
+        last_layer_at_cls(model),
+    ):
         trainer = _Trainer(
             LengthGroupedSampler(samples.longest(pairs.lengths), samples.per_step, seed),
             model=wrapped,
