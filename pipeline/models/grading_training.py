@@ -1,6 +1,5 @@
 """Training of graders by transformers' Trainer, with the best epoch on dev."""
 
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from pipeline.core.config import Finetune
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve
 from pipeline.models.inference import collate
-from pipeline.models.last_layer import last_layer_at_cls
-from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.tokenization import EncodedPairs
-from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, set_dropout, training_arguments
+from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, training_arguments, training_of
 
 
 def fine_tune_grader(
@@ -39,12 +36,7 @@ def fine_tune_grader(
     Raises:
         InputError: the loss is no longer finite.
     """
-    set_dropout(model, settings.dropout)
-    with (
-        tempfile.TemporaryDirectory(prefix="finetune-") as folder,
-        linears_for_training(model, model.device),
-        last_layer_at_cls(model),
-    ):
+    with training_of(model, settings) as folder:
         trainer = _Trainer(
             LengthGroupedSampler(pairs.lengths, settings.batch_size, seed),
             model=model,

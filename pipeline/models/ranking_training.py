@@ -1,6 +1,5 @@
 """Training of rankers by sentence-transformers' trainer, with the best epoch on dev."""
 
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,9 @@ from transformers import PreTrainedModel, PrinterCallback
 from pipeline.core.config import Finetune
 from pipeline.models.early_stopping import EarlyStopping, LearningCurve
 from pipeline.models.inference import collate
-from pipeline.models.last_layer import last_layer_at_cls
-from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.ranking_objectives import PairScorer, as_cross_encoder, ranking_loss, ranking_samples
 from pipeline.models.tokenization import EncodedPairs
-from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, set_dropout, training_arguments
+from pipeline.models.trainer_setup import EpochCallback, LengthGroupedSampler, training_arguments, training_of
 
 CPU = torch.device("cpu")
 
@@ -43,14 +40,9 @@ def fine_tune_ranker(
         InputError: the loss is no longer finite; the pairs have nothing that the objective could learn.
     """
     samples = ranking_samples(settings.objective, query_ids, grades, settings.batch_size, seed)
-    set_dropout(model, settings.dropout)
     scorer = PairScorer(model, lambda chosen: collate(pairs, chosen, pad_id, CPU))
     wrapped, epochs = as_cross_encoder(scorer, model.device), stopping.settings.max_epochs
-    with (
-        tempfile.TemporaryDirectory(prefix="finetune-") as folder,
-        linears_for_training(model, model.device),
-        last_layer_at_cls(model),
-    ):
+    with training_of(model, settings) as folder:
         trainer = _Trainer(
             LengthGroupedSampler(samples.longest(pairs.lengths), samples.per_step, seed),
             model=wrapped,

@@ -1,20 +1,36 @@
 """What the trainers of graders and rankers share: their arguments, batches of similar length, the end of an epoch."""
 
 import math
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from pipeline.core.config import Finetune
 from pipeline.core.errors import InputError
 from pipeline.models.early_stopping import EarlyStopping
+from pipeline.models.last_layer import last_layer_at_cls
+from pipeline.models.onednn_linear import linears_for_training
 
 SECONDS_BETWEEN_LINES = 10.0
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
+
+
+@contextmanager
+def training_of(model: PreTrainedModel, settings: Finetune) -> Iterator[str]:
+    """Let the model be trained as fast as it can within the block; gives a folder for what a trainer writes."""
+    set_dropout(model, settings.dropout)
+    with (
+        tempfile.TemporaryDirectory(prefix="finetune-") as folder,
+        linears_for_training(model, model.device),
+        last_layer_at_cls(model),
+    ):
+        yield folder
 
 
 def set_dropout(model: torch.nn.Module, share: float) -> None:

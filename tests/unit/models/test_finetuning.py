@@ -11,7 +11,7 @@ import torch
 from pipeline.core import paths
 from pipeline.core.config import Training
 from pipeline.core.errors import InputError
-from pipeline.models import grading_training
+from pipeline.models import trainer_setup
 from pipeline.models.checkpoints import load_before, load_tuned
 from pipeline.models.early_stopping import EarlyStopping
 from pipeline.models.finetuning import fine_tune_on_shuffled_grades
@@ -130,7 +130,7 @@ def test_training_ends_when_patience_does():
 
 def test_through_onednn_it_learns_the_same_and_the_same_bits_again(monkeypatch):
     own = trained()
-    monkeypatch.setattr(grading_training, "linears_for_training", lambda model, device: onednn_linears(model))
+    monkeypatch.setattr(trainer_setup, "linears_for_training", lambda model, device: onednn_linears(model))
     first, again = trained(), trained()
     assert weights_equal(first[0].state_dict(), again[0].state_dict())
     assert first[1] == again[1]
