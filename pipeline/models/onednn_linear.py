@@ -1,8 +1,9 @@
 """Linear layers through oneDNN while a model is trained: on a CPU that is not Intel's, PyTorch's own are slow.
 
-PyTorch multiplies float32 matrices with MKL, which takes a slow path on other makers' processors: on an AMD EPYC
-204 to 218 GFLOP/s against oneDNN's 456 to 507. On Intel's the two are nearly equal forward and MKL is ahead backward:
-through oneDNN a training step takes 1.6 times as long.
+PyTorch multiplies float32 matrices with MKL, which takes a slow path on other makers' processors: on one AMD EPYC
+204 to 218 GFLOP/s against oneDNN's 456 to 507, on another (Zen 4) about 190 against 210. On Intel's the two are nearly
+equal forward and MKL is ahead backward: through oneDNN a training step takes 1.6 times as long. Gradients of weights,
+whose left side is transposed, stay with MKL: oneDNN copies that, and its result (a tenth of a step on Zen 4).
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def _is_faster(device: torch.device) -> bool:
 
 @contextmanager
 def onednn_linears(model: nn.Module) -> Iterator[None]:
-    """Compute the model's float32 linear layers, forward and backward, through oneDNN within the block.
+    """Compute the model's float32 linear layers through oneDNN within the block, but for the weights' gradients.
 
     Exact to rounding, and the same bits from run to run. The weights stay where they are, for the optimizer.
     """
@@ -63,17 +64,9 @@ class _Linear(torch.autograd.Function):
         rows = gradient.flatten(0, -2)  # [row, out]
         return (
             _product(gradient, weight.t()) if of_x else None,
-            _weight_gradient(rows, x.flatten(0, -2)) if of_weight else None,
+            rows.t() @ x.flatten(0, -2) if of_weight else None,
             rows.sum(dim=0) if of_bias else None,
         )
-
-
-def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """``gradient.T @ x`` of gradient [row, out] and x [row, in]."""
-    # oneDNN copies its left side where that is transposed: let it be the smaller one.
-    if gradient.shape[1] > x.shape[1]:
-        return _product(x.t(), gradient.t()).t()
-    return _product(gradient.t(), x.t())
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

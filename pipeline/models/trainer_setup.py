@@ -16,6 +16,7 @@ from pipeline.core.errors import InputError
 from pipeline.models.early_stopping import EarlyStopping
 from pipeline.models.last_layer import last_layer_at_cls
 from pipeline.models.onednn_linear import linears_for_training
+from pipeline.models.short_texts import plain_attention_of_short_texts
 
 SECONDS_BETWEEN_LINES = 10.0
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
@@ -29,6 +30,7 @@ def training_of(model: PreTrainedModel, settings: Finetune) -> Iterator[str]:
         tempfile.TemporaryDirectory(prefix="finetune-") as folder,
         linears_for_training(model, model.device),
         last_layer_at_cls(model),
+        plain_attention_of_short_texts(model),
     ):
         yield folder
 
