@@ -141,18 +141,24 @@ class RecoveredPredictions(Predictions):
         return cls(**same, recovery=recovery)
 
     def _whole(self) -> np.ndarray:
-        return self._predicted(self.recovery.trained(Kept.everything(self.recovery.whole)))
+        return self._predicted(self._whole_model)
 
     def _without(self, removed: Sequence[Collection[Unit]]) -> np.ndarray:
         return np.stack([self._predicted(self.smaller_model(units)) for units in removed])
 
     def smaller_model(self, removed: Collection[Unit]) -> PreTrainedModel:
         units = tuple(removed)
+        if not units:
+            return self._whole_model
         if units not in self._trained:
             while len(self._trained) >= KEPT:
                 del self._trained[next(iter(self._trained))]
             self._trained[units] = self.recovery.trained(self.units.kept(units))
         return self._trained[units]
+
+    @cached_property
+    def _whole_model(self) -> PreTrainedModel:
+        return self.recovery.trained(Kept.everything(self.recovery.whole))
 
     @cached_property
     def _trained(self) -> dict[tuple[Unit, ...], PreTrainedModel]:

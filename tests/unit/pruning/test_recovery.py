@@ -89,3 +89,21 @@ def test_predictions_are_compared_with_the_whole_model_after_the_same_steps():
     np.testing.assert_allclose(
         predict(masked.smaller_model(removed), pairs, 0), 2 * masked.logits([removed])[0], atol=1e-5
     )
+
+
+def test_the_whole_model_is_trained_once(monkeypatch):
+    """Its predictions are what smaller ones are compared with, and it is what is left where nothing can go."""
+    params, trained = settings(recovery_epochs=1), []
+    model, tokenizer = untrained(params)
+    pairs, engine = encode_split(tokenizer, SPLIT, LENGTH), ablation_engine(model, 4096)
+    units = prunable_units(engine.encoder, pairs, 4096, 3)
+    sample, slices = QuerySample(SPLIT["query_id"].to_numpy(), 100, seed=0), pd.DataFrame(index=SPLIT.index)
+    masked = MaskedPredictions(units, 1.0, pairs, SPLIT["grade"].to_numpy(), sample, slices, model, engine)
+    train = Recovery.trained
+    monkeypatch.setattr(Recovery, "trained", lambda self, kept: trained.append(kept) or train(self, kept))
+    recovered = RecoveredPredictions.of_pairs(masked, Recovery(model, tokenizer, SPLIT, SPLIT, params))
+    whole = recovered.evaluated.unmasked_logits
+    for layer in (0, 1, 0):
+        recovered.smaller_model([Unit("head", layer, 0)])
+    np.testing.assert_array_equal(predict(recovered.smaller_model(()), pairs, 0), whole)
+    assert len(trained) == 3
