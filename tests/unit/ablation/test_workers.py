@@ -101,7 +101,7 @@ def test_this_process_has_the_threads_asked_for_while_it_evaluates():
 @pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16], ids=lambda precision: precision.name)
 def test_a_worker_evaluates_in_the_precision_of_its_task(precision):
     here = ablation_engine(MODEL, 60, precision)
-    everything = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None)
+    everything = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None, np.zeros(len(MASKS), dtype=bool))
     unit = everything.unit(everything.places(15, 100)[0])
     threads = torch.get_num_threads()
     found = UnitWorker(MODEL, threads).evaluate(Task(0, precision, 60, unit))
