@@ -38,6 +38,16 @@ def untrained(params: Params) -> Loaded:
     return load_before(params, [*SPLIT["query"], *SPLIT["title"]], CPU)
 
 
+def untrained_predictions(params: Params) -> tuple[MaskedPredictions, Recovery]:
+    """Predictions of an untrained model on SPLIT at temperature 2, and its recovery."""
+    model, tokenizer = untrained(params)
+    pairs, engine = encode_split(tokenizer, SPLIT, LENGTH), ablation_engine(model, 4096)
+    units = prunable_units(engine.encoder, pairs, 4096, 3)
+    sample, slices = QuerySample(SPLIT["query_id"].to_numpy(), 100, seed=0), pd.DataFrame(index=SPLIT.index)
+    masked = MaskedPredictions(units, 2.0, pairs, SPLIT["grade"].to_numpy(), sample, slices, model, engine)
+    return masked, Recovery(model, tokenizer, SPLIT, SPLIT, params)
+
+
 def without_a_head(model: torch.nn.Module) -> Kept:
     kept = Kept.everything(model)
     kept.heads[0, 0] = False
@@ -72,15 +82,10 @@ def test_the_same_steps_give_the_same_weights():
 
 
 def test_predictions_are_compared_with_the_whole_model_after_the_same_steps():
-    params = settings(recovery_epochs=2)
-    model, tokenizer = untrained(params)
-    pairs, engine = encode_split(tokenizer, SPLIT, LENGTH), ablation_engine(model, 4096)
-    units = prunable_units(engine.encoder, pairs, 4096, 3)
-    sample, slices = QuerySample(SPLIT["query_id"].to_numpy(), 100, seed=0), pd.DataFrame(index=SPLIT.index)
-    masked = MaskedPredictions(units, 2.0, pairs, SPLIT["grade"].to_numpy(), sample, slices, model, engine)
-    recovery = Recovery(model, tokenizer, SPLIT, SPLIT, params)
+    masked, recovery = untrained_predictions(settings(recovery_epochs=2))
+    pairs, units = masked.encoded, masked.units
     recovered = RecoveredPredictions.of_pairs(masked, recovery)
-    whole = predict(recovery.trained(Kept.everything(model)), pairs, 0)
+    whole = predict(recovery.trained(Kept.everything(masked.model)), pairs, 0)
     np.testing.assert_array_equal(recovered.evaluated.unmasked_logits, whole / np.float32(2))
     removed = [Unit("head", 1, 1), Unit("neurons", 0, 3)]
     small = predict(recovery.trained(units.kept(removed)), pairs, 0)
@@ -93,17 +98,12 @@ def test_predictions_are_compared_with_the_whole_model_after_the_same_steps():
 
 def test_the_whole_model_is_trained_once(monkeypatch):
     """Its predictions are what smaller ones are compared with, and it is what is left where nothing can go."""
-    params, trained = settings(recovery_epochs=1), []
-    model, tokenizer = untrained(params)
-    pairs, engine = encode_split(tokenizer, SPLIT, LENGTH), ablation_engine(model, 4096)
-    units = prunable_units(engine.encoder, pairs, 4096, 3)
-    sample, slices = QuerySample(SPLIT["query_id"].to_numpy(), 100, seed=0), pd.DataFrame(index=SPLIT.index)
-    masked = MaskedPredictions(units, 1.0, pairs, SPLIT["grade"].to_numpy(), sample, slices, model, engine)
-    train = Recovery.trained
+    masked, recovery = untrained_predictions(settings(recovery_epochs=1))
+    trained, train = [], Recovery.trained
     monkeypatch.setattr(Recovery, "trained", lambda self, kept: trained.append(kept) or train(self, kept))
-    recovered = RecoveredPredictions.of_pairs(masked, Recovery(model, tokenizer, SPLIT, SPLIT, params))
-    whole = recovered.evaluated.unmasked_logits
+    recovered = RecoveredPredictions.of_pairs(masked, recovery)
+    whole = recovered.evaluated.unmasked_logits * np.float32(masked.temperature)
     for layer in (0, 1, 0):
         recovered.smaller_model([Unit("head", layer, 0)])
-    np.testing.assert_array_equal(predict(recovered.smaller_model(()), pairs, 0), whole)
+    np.testing.assert_array_equal(predict(recovered.smaller_model(()), masked.encoded, 0), whole)
     assert len(trained) == 3
