@@ -36,7 +36,7 @@ def fine_tune_grader(
     Raises:
         InputError: the loss is no longer finite.
     """
-    with training_of(model, settings) as folder:
+    with training_of(model, pairs, pad_id, settings) as folder:
         trainer = _Trainer(
             LengthGroupedSampler(pairs.lengths, settings.batch_size, seed),
             model=model,

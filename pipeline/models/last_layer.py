@@ -19,12 +19,14 @@ def last_layer_at_cls(model: PreTrainedModel) -> Iterator[None]:
     """
     family = family_of(model)
     joint = family.residual_module(model) if family.pooling(model) == "cls" else None
-    handle = joint.register_forward_pre_hook(_first_position) if joint is not None else None
+    if joint is None:
+        yield
+        return
+    handle = joint.register_forward_pre_hook(_first_position)
     try:
         yield
     finally:
-        if handle is not None:
-            handle.remove()
+        handle.remove()
 
 
 def _first_position(_: Any, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

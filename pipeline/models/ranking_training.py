@@ -42,7 +42,7 @@ def fine_tune_ranker(
     samples = ranking_samples(settings.objective, query_ids, grades, settings.batch_size, seed)
     scorer = PairScorer(model, lambda chosen: collate(pairs, chosen, pad_id, CPU))
     wrapped, epochs = as_cross_encoder(scorer, model.device), stopping.settings.max_epochs
-    with training_of(model, settings) as folder:
+    with training_of(model, pairs, pad_id, settings) as folder:
         trainer = _Trainer(
             LengthGroupedSampler(samples.longest(pairs.lengths), samples.per_step, seed),
             model=wrapped,

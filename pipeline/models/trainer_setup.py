@@ -15,19 +15,22 @@ from pipeline.core.config import Finetune
 from pipeline.core.errors import InputError
 from pipeline.models.early_stopping import EarlyStopping
 from pipeline.models.last_layer import last_layer_at_cls
+from pipeline.models.occurring_tokens import embeddings_of_occurring_tokens
 from pipeline.models.onednn_linear import linears_for_training
 from pipeline.models.short_texts import plain_attention_of_short_texts
+from pipeline.models.tokenization import EncodedPairs
 
 SECONDS_BETWEEN_LINES = 10.0
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
 @contextmanager
-def training_of(model: PreTrainedModel, settings: Finetune) -> Iterator[str]:
-    """Let the model be trained as fast as it can within the block; gives a folder for what a trainer writes."""
+def training_of(model: PreTrainedModel, pairs: EncodedPairs, pad_id: int, settings: Finetune) -> Iterator[str]:
+    """Let the model be trained on `pairs` as fast as it can within the block; gives a folder for a trainer's files."""
     set_dropout(model, settings.dropout)
     with (
         tempfile.TemporaryDirectory(prefix="finetune-") as folder,
+        embeddings_of_occurring_tokens(model, np.append(pairs.ids, pad_id)),
         linears_for_training(model, model.device),
         last_layer_at_cls(model),
         plain_attention_of_short_texts(model),
