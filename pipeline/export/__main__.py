@@ -9,18 +9,20 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
 from pipeline.core import paths
 from pipeline.core.environment import complete_environment
 from pipeline.core.errors import InputError
-from pipeline.export.onnx_model import export_onnx
-from pipeline.models.checkpoints import load_tuned
 
 
 def main() -> int:
     arguments = _parser().parse_args()
     complete_environment()
+    # Models' libraries take seconds to import, which --help need not wait for.
+    import torch
+
+    from pipeline.export.onnx_model import export_onnx
+    from pipeline.models.checkpoints import load_tuned
+
     try:
         export_onnx(*load_tuned(arguments.model, torch.device("cpu")), arguments.onnx)
     except InputError as error:

@@ -55,6 +55,11 @@ def test_a_stage_imports_no_library_that_it_does_not_use(stage):
     assert HEAVY & modules_after(f"import pipeline.__main__, pipeline.stages.{stage}") <= USED[stage]
 
 
+@pytest.mark.parametrize("command", ["export", "pruning_study"])
+def test_a_command_imports_the_libraries_of_models_only_once_it_works(command):
+    assert not HEAVY & modules_after(f"import pipeline.{command}.__main__")
+
+
 def test_the_client_of_a_server_imports_no_library_of_databases():
     program = "from pipeline.tracking import mlflow_client as m; m._open(m.tracking_uri())"
     imported = modules_after(program, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
