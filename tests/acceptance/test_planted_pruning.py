@@ -15,8 +15,9 @@ from pipeline.stats.grading_measures import ACCURACY, KL_DIVERGENCE
 from pipeline.tables.pruning import KEEP, REMOVE, UNCERTAIN
 from tests.support.builders import ablation_engine
 from tests.support.planted import HEADS, LAYERS, Planted, planted, planted_slices
+from tests.support.seeds import ten_seeds
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
+SEEDS = ten_seeds(usual=1)
 DEV, TEST = 100, 600
 MARGIN = 0.04
 SLICED_DEV, LARGE_MARGIN, IDLE_GONE = 300, 0.2, 12

@@ -39,8 +39,9 @@ from tests.support.planted import (
     planted_redundant,
     planted_slices,
 )
+from tests.support.seeds import ten_seeds
 
-SEEDS = range(10)
+SEEDS = ten_seeds(usual=4)
 MARGIN = 0.05  # of labels
 SIZE = 0.02  # share of the way that matters
 DRAWS = 300

@@ -42,6 +42,7 @@ from tests.support.shell import REPOSITORY
 
 HOSTILE_QUERY = "<script>alert(1)</script> \u202eabc\x07"
 HOSTILE_TITLE = "\"><img src=x onerror='alert(2)'> {{ 7 * 7 }} &amp; 北京"
+OTHER_WINDOWS = [(1280, "dark"), (800, "light"), (800, "dark"), (390, "light")]
 FIGURES = 17  # of a grader; a ranker's has none of predicted grades
 STAGE = """
 from pipeline.core.config import load_params
@@ -569,8 +570,14 @@ def test_a_browser_opens_the_report_without_a_word_in_its_console(source: str, t
     assert [url.split("/")[-1] for url in visits.requests if not url.startswith("data:")] == ["report.html"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 800, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        *(pytest.param(*window, marks=pytest.mark.slow) for window in OTHER_WINDOWS),
+    ],
+)
 def test_axe_finds_nothing_to_object_to(
     browser: Browser, source: str, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
 ):
