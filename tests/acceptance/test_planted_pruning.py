@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.heads import every_head
-from pipeline.pruning.confirmation import confirm
+from pipeline.pruning.confirmation import confirm, guarded_from
 from pipeline.pruning.decision import CONFIRMED, Decision, decide
 from pipeline.pruning.predictions import MaskedPredictions
 from pipeline.pruning.search import climb
@@ -21,6 +21,8 @@ SEEDS = ten_seeds(usual=1)
 DEV, TEST = 100, 600
 MARGIN = 0.04
 SLICED_DEV, LARGE_MARGIN, IDLE_GONE = 300, 0.2, 12
+SLICES_MARGIN = 0.12  # which a slice of RARE_QUERIES is large enough for
+RARE_QUERIES = 50
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -42,6 +44,7 @@ def test_a_head_that_a_guarded_slice_alone_needs_stays(seed: int):
     kept = np.flatnonzero((needs == 0) | (truth.query_ids // 2 % 6 == 0))
     dev, test = kept[:SLICED_DEV], kept[SLICED_DEV:]
     slices = pd.DataFrame({"words": np.where(needs == 0, "common", "rare")})
+    assert len(np.unique(truth.query_ids[test][needs[test] == 1])) == RARE_QUERIES >= guarded_from(SLICES_MARGIN)
     removed = {}
     for guarded in (False, True):
         decision = decided(truth, dev, test, slices if guarded else slices[[]], LARGE_MARGIN)
@@ -64,5 +67,5 @@ def decided(truth: Planted, dev: np.ndarray, test: np.ndarray, slices: pd.DataFr
         return MaskedPredictions(units, 1.0, *chosen, truth.model, engine)
 
     rungs = climb(predictions(dev).scores(KL_DIVERGENCE), units)
-    judged = list(confirm(rungs, predictions(test), ACCURACY, (margin, MARGIN), confirmable=True))
+    judged = list(confirm(rungs, predictions(test), ACCURACY, (margin, SLICES_MARGIN), confirmable=True))
     return decide(judged, {}, every_head(LAYERS, HEADS), "accuracy", confirmable=True)

@@ -42,6 +42,6 @@ def test_the_fine_tuned_default(project):
     framework = np.stack([reference_logits(model, pairs, mask) for mask in masks])
     exact = np.stack([reference_logits(model.double(), pairs, mask) for mask in masks])
 
-    # On a few pairs the framework's own float32 is more than 1e-5 from its float64; nothing can be nearer to both.
-    assert (np.abs(found - framework).max(axis=-1) < 1e-5).mean() > 0.99
+    # On a few pairs (two of 32 seen) float32 itself is more than 1e-5 from float64, here and in the framework alike.
+    assert (np.abs(found - framework).max(axis=-1) < 1e-5).mean() > 0.9
     assert np.abs(found - exact).max() < 2 * max(1e-5, np.abs(framework - exact).max())
