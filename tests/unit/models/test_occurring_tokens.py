@@ -7,6 +7,7 @@ import torch
 
 from pipeline.models.families import FAMILIES
 from pipeline.models.occurring_tokens import embeddings_of_occurring_tokens
+from pipeline.models.trainer_setup import set_dropout
 from tests.support.builders import random_classifier
 from tests.support.cross_encoders import random_chain
 
@@ -19,9 +20,7 @@ MODELS = {family: partial(random_classifier, family) for family in FAMILIES} | {
 def trained(model: torch.nn.Module, steps: int) -> torch.optim.Optimizer:
     """Train by AdamW with weight decay, gradients clipped by their norm, on IDS."""
     model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+    set_dropout(model, 0.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(steps):
         optimizer.zero_grad()
