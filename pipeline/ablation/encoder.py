@@ -157,7 +157,7 @@ class EncoderLayer:
         fired, residual = self.feed_forward.fire_from(image, projected)
         return self.feed_forward.finish(self.feed_forward.contract.add(fired, residual))
 
-    def behind_neurons(self, projected: Tensor, parents: Tensor, removed: Sequence[np.ndarray]) -> Tensor:
+    def behind_neurons(self, projected: Tensor, parents: np.ndarray, removed: Sequence[np.ndarray]) -> Tensor:
         """Compute outputs without some neurons, [variant, ..., d], from `project`'s result [parent, ..., d].
 
         What a variant's neurons write is taken out of its parent's sum, as heads are.
@@ -167,10 +167,11 @@ class EncoderLayer:
             removed: neurons that each variant lacks, int [neuron] each.
         """
         fired, total = self.fire(projected)
-        sums = total[parents]
-        for part, parent, neurons in zip(sums, parents.tolist(), removed, strict=True):
+        sums = total[on_device(parents, total.device)]
+        for part, parent, neurons in zip(sums, parents, removed, strict=True):
             if len(neurons):
-                lost, weight = fired[parent][..., neurons], self.feed_forward.neurons[neurons]
+                index = on_device(neurons, total.device)
+                lost, weight = fired[parent][..., index], self.feed_forward.neurons[index]
                 part.view(-1, part.shape[-1]).addmm_(lost.flatten(0, -2), weight, alpha=-1)
         return self.feed_forward.finish(sums)
 
@@ -233,8 +234,12 @@ class AblatableEncoder:
     def embed_pairs(self, encoded: EncodedPairs, pairs: np.ndarray) -> Tensor:
         """Embed pairs of one length as the input of the first layer [pair, position, d]."""
         tokens = encoded.positions(pairs)
-        ids, types = (torch.from_numpy(array[tokens]).to(self.device) for array in (encoded.ids, encoded.types))
-        return self.embed(ids, types)
+        return self.embed(*(on_device(array[tokens], self.device) for array in (encoded.ids, encoded.types)))
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on a device, without waiting for the work that a GPU has in hand, as a plain copy does."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def take_out(written: Tensor, lost: Tensor, weights: Tensor) -> None:
@@ -243,10 +248,14 @@ def take_out(written: Tensor, lost: Tensor, weights: Tensor) -> None:
     Args:
         written: [child, ..., out].
         lost: the contexts, [child, touched, ..., head_dim].
-        weights: by which they are written, of each child's heads, [child, touched, head_dim, out].
+        weights: by which they are written, of each child's heads, [child, touched, head_dim, out]; or of the heads that
+            all children touch, [touched, head_dim, out].
     """
     rows = lost.flatten(2, -2).transpose(1, 2).flatten(2)  # [child, row, touched * head_dim]
-    written.view(len(lost), -1, written.shape[-1]).baddbmm_(rows, weights.flatten(1, 2), alpha=-1)
+    if weights.dim() == 3:
+        written.view(-1, written.shape[-1]).addmm_(rows.flatten(0, 1), weights.flatten(0, 1), alpha=-1)
+    else:
+        written.view(len(lost), -1, written.shape[-1]).baddbmm_(rows, weights.flatten(1, 2), alpha=-1)
 
 
 def _first(states: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.ablation.encoder import AblatableEncoder
+from pipeline.ablation.encoder import AblatableEncoder, on_device
 from pipeline.ablation.precision import Precision
-from pipeline.ablation.prefix_tree import build_prefix_tree
+from pipeline.ablation.prefix_tree import StateNode, build_prefix_tree, memberships, restricted
 from pipeline.ablation.sweep_cache import SweepCache
 from pipeline.ablation.tree_walk import TreeWalk, overlook
 from pipeline.ablation.work_units import (
@@ -170,19 +170,20 @@ class AblationEngine:
         """
         rows = np.concatenate([np.ones((1, *masks.shape[1:])), masks]).astype(np.float32)
         tree = build_prefix_tree(Treatments.of_masks(rows))
-        numbers = np.where(calls, np.cumsum(calls).reshape(calls.shape) - 1, -1)
+        numbers = np.cumsum(calls).reshape(calls.shape) - 1
         logits = np.empty((calls.sum(), self.encoder.outputs), dtype=np.float32)
         called = np.flatnonzero(calls.any(axis=0))
         with tqdm(total=len(called), desc=f"{len(logits)} calls", unit="pair", delay=5, mininterval=5) as progress:
             for chunk in same_length_chunks(encoded.lengths[called], self.batch_tokens):
                 pairs = called[chunk]
-                trees = [tree.restricted(numbers[:, pair]) for pair in pairs]
                 states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
                 walk = TreeWalk(self.encoder, [], self._stack(states), [], overlook)
+                trees = [part for part in restricted(tree, calls[:, pairs]) if part is not None]  # each is called
                 with self.precision.products():
-                    for members, leaves in walk.leaves(states, trees):
-                        for calls_of_state, values in zip(members, self._classify(leaves), strict=True):
-                            logits[calls_of_state] = values
+                    for leaves in walk.leaves(states, trees):
+                        members, states_of = memberships(leaves.nodes)
+                        values = self._classify(leaves.states)[on_device(states_of, states.device), 0]
+                        logits[numbers[members, pairs[leaves.parents[states_of]]]] = values.cpu().numpy()
                 progress.update(len(pairs))
         return logits
 
@@ -190,9 +191,9 @@ class AblationEngine:
         """Most states [state, pair, position, d] in one matrix product."""
         return max(1, self.batch_tokens // (states.shape[1] * states.shape[2]))
 
-    def _classify(self, states: Tensor) -> np.ndarray:
+    def _classify(self, states: Tensor) -> Tensor:
         """Logits [state, pair, output] of the last layer's states [state, pair, position, d]."""
-        return self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2]).cpu().numpy()
+        return self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2])
 
     def _evaluated(self, sweep: Sweep) -> Iterator[tuple[UnitPlace, Arrays]]:
         """Results of all units: those that the cache holds, then those that are left to evaluate."""
@@ -211,17 +212,18 @@ class AblationEngine:
     @torch.inference_mode()
     def evaluate_unit(self, unit: WorkUnit) -> Arrays:
         """Results of a unit, LOGITS and what its observer kept, float32 [row, pair, ...]."""
-        rows = len(unit.treatments)
-        results = _ResultArrays({LOGITS: rows, CLS_ATTENTION: rows}, len(unit.encoded))
+        rows, device = len(unit.treatments), self.encoder.device
         observer, replacement = unit.observer, unit.replacement
         layers = [] if observer is None else list(observer.layers)
+        # They stay on a GPU until all of them are there: it would stand still at each copy.
+        logits = torch.empty((rows, len(unit.encoded), self.encoder.outputs), device=device)
+        seen: dict[int, Tensor] = {}
 
-        def see(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
+        def see(layer: int, nodes: list[StateNode], attention: Tensor) -> None:
             if observer is not None and layer in layers:
-                reduced = observer.reduce(layer, rows).float().cpu().numpy()
-                array = results.array(CLS_ATTENTION, (len(layers), *reduced.shape[2:]))
-                for state_members, values in zip(members, reduced, strict=True):
-                    array[state_members, :, layers.index(layer)] = values
+                reduced = observer.reduce(layer, attention).float()
+                array = seen.setdefault(layer, reduced.new_empty((rows, *reduced.shape[1:])))
+                _place(array, nodes, reduced)
 
         root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))[None]
         with self.precision.products():
@@ -232,10 +234,18 @@ class AblationEngine:
                 observed=layers,
                 see=see,
             )
-            for members, states in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
-                for state_members, values in zip(members, self._classify(states), strict=True):
-                    results.array(LOGITS, (self.encoder.outputs,))[state_members] = values
-        return results.arrays
+            for leaves in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
+                _place(logits, leaves.nodes, self._classify(leaves.states))
+        results = {LOGITS: logits} | (
+            {CLS_ATTENTION: torch.stack([seen[layer] for layer in layers], dim=2)} if layers else {}
+        )
+        return {name: values.cpu().numpy() for name, values in results.items()}
+
+
+def _place(array: Tensor, nodes: list[StateNode], values: Tensor) -> None:
+    """Write the values [node, ...] of nodes into an array [row, ...], for all their members."""
+    members, numbers = (on_device(each, array.device) for each in memberships(nodes))
+    array[members] = values[numbers]
 
 
 LOGITS, CLS_ATTENTION = "logits", "cls_attention"

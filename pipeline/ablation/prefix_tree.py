@@ -1,7 +1,9 @@
 """The prefix tree of treatments of a model's heads and neurons: those that share their first layers share nodes."""
 
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -26,12 +28,12 @@ class PrefixNode:
     cls_only: np.ndarray
     states: list["StateNode"]
 
-    @property
+    @cached_property
     def spares_tokens(self) -> bool:
         """Whether it touches heads, and all of them at [CLS] alone."""
         return len(self.heads) > 0 and bool(self.cls_only.all())
 
-    @property
+    @cached_property
     def removes_neurons(self) -> bool:
         """Whether neurons leave too; else it has one state."""
         return any(len(state.removed) for state in self.states)
@@ -59,15 +61,40 @@ class StateNode:
         """The same treatment of neurons for no row."""
         return StateNode(self.members[:0], self.removed, [])
 
-    def restricted(self, numbers: np.ndarray) -> "StateNode":
-        """The part that leads to some rows, by their new `numbers`, int [row]; -1 for a row that is left out."""
-        members = numbers[self.members]
+
+def memberships(nodes: Sequence[StateNode]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are members of some nodes, and the number of the node that each belongs to, int64 [row]."""
+    sizes = [len(node.members) for node in nodes]
+    return np.concatenate([node.members for node in nodes]), np.repeat(np.arange(len(sizes)), sizes)
+
+
+def restricted(tree: StateNode, called: np.ndarray) -> list[StateNode | None]:
+    """For each pair the part of a tree that leads to the rows that are called of it; None where none is.
+
+    What leads to called rows alone is shared, not copied.
+
+    Args:
+        tree: of rows.
+        called: bool [row, pair].
+    """
+    rows = called[tree.members]
+    whole, some = rows.all(axis=0).tolist(), rows.any(axis=0).tolist()
+    if whole == some:
+        return [tree if is_called else None for is_called in whole]
+    parts = [[restricted(state, called) for state in child.states] for child in tree.children]
+
+    def of_pair(pair: int) -> StateNode | None:
+        if whole[pair] or not some[pair]:
+            return tree if whole[pair] else None
         children = []
-        for child in self.children:
-            states = [state.restricted(numbers) for state in child.states if (numbers[state.members] >= 0).any()]
-            if states:
-                children.append(replace(child, states=states))
-        return StateNode(members[members >= 0], self.removed, children)
+        for child, states in zip(tree.children, parts, strict=True):
+            left = [part for state in states if (part := state[pair]) is not None]
+            if left:
+                is_whole = len(left) == len(child.states) and all(map(operator.is_, left, child.states))
+                children.append(child if is_whole else replace(child, states=left))
+        return StateNode(tree.members[rows[:, pair]], tree.removed, children)
+
+    return [of_pair(pair) for pair in range(called.shape[1])]
 
 
 @lru_cache(maxsize=1)  # a sweep's units follow each other

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.ablation.encoder import AblatableEncoder, take_out
+from pipeline.ablation.encoder import AblatableEncoder, on_device, take_out
 from pipeline.ablation.linear import NormalisedLinear
 from pipeline.ablation.prefix_tree import PrefixNode, StateNode
 
-See = Callable[[int, list[np.ndarray], Tensor], None]
+See = Callable[[int, list[StateNode], Tensor], None]
 
 
-def overlook(layer: int, members: list[np.ndarray], rows: Tensor) -> None:
+def overlook(layer: int, nodes: list[StateNode], rows: Tensor) -> None:
     """See nothing."""
 
 
@@ -59,11 +59,25 @@ class _Parents:
         missing = present[len(parts) :].tolist()
         if missing:
             filled = missing + missing[-1:] * (filled_size(len(missing)) - len(missing))
-            parts.append(self.expansion.image(self.projected[filled]))
+            parts.append(self.expansion.image(self.projected[on_device(np.array(filled), self.projected.device)]))
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         last = len(present) - 1
         self._last = int(present[last]), rows[last : last + 1].clone()
-        return rows[torch.from_numpy(index).to(rows.device)]
+        return rows[on_device(index, rows.device)]
+
+
+class Successors(NamedTuple):
+    """Nodes behind a layer: of each the number of the state that it came from, and its own state.
+
+    Attributes:
+        parents: of a state of the layer's input, or, of leaves, of those that the walk began with, int64 [node].
+        nodes: of the prefix tree.
+        states: [node, pair, position, d].
+    """
+
+    parents: np.ndarray
+    nodes: list[StateNode]
+    states: Tensor
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ class TreeWalk:
         replacements: per layer, contexts [source, pair, position, head, head_dim]; unread without sources.
         stack: states in one matrix product.
         observed: layers whose [CLS] attention is shown to `see`.
-        see: called with (layer, the members of each state, rows [state, pair, head, key]).
+        see: called with (layer, the node of each state, rows [state, pair, head, key]).
     """
 
     encoder: AblatableEncoder
@@ -84,10 +98,8 @@ class TreeWalk:
     observed: Sequence[int]
     see: See
 
-    def leaves(
-        self, states: Tensor, nodes: list[StateNode], layer: int = 0
-    ) -> Iterator[tuple[list[np.ndarray], Tensor]]:
-        """Leaves of a depth-first evaluation from stacked states: their members and states [state, pair, position, d].
+    def leaves(self, states: Tensor, nodes: list[StateNode], layer: int = 0) -> Iterator[Successors]:
+        """Leaves of a depth-first evaluation from stacked states.
 
         Args:
             states: the input of `layer`, [state, pair, position, d].
@@ -97,20 +109,19 @@ class TreeWalk:
         cls_suffices = is_last and self.encoder.reads_cls_alone
         if cls_suffices or layer in self.observed:
             rows = block.first_rows(states)
-            self.see(layer, [node.members for node in nodes], rows)
+            self.see(layer, nodes, rows)
         context = block.read_first(states, rows) if cls_suffices else block.attend(states)
         projected = block.project(context, states[:, :, : context.shape[2]])
         parents = _Parents(block.feed_forward.expansion, context, projected)
-        for children, successors in self._successors(layer, nodes, parents):
+        for successors in self._successors(layer, nodes, parents):
             if is_last:
-                yield [child.members for child in children], successors
+                yield successors
             else:
-                yield from self.leaves(successors, children, layer + 1)
+                for leaves in self.leaves(successors.states, successors.nodes, layer + 1):
+                    yield leaves._replace(parents=successors.parents[leaves.parents])
 
-    def _successors(
-        self, layer: int, nodes: list[StateNode], parents: _Parents
-    ) -> Iterator[tuple[list[StateNode], Tensor]]:
-        """The nodes behind the layer and their states [node, pair, position, d], at most `stack` at a time."""
+    def _successors(self, layer: int, nodes: list[StateNode], parents: _Parents) -> Iterator[Successors]:
+        """The nodes behind the layer, at most `stack` at a time."""
         family = [(parent, child) for parent, node in enumerate(nodes) for child in node.children]
         spared = [(parent, child) for parent, child in family if child.spares_tokens]
         others = [(parent, child) for parent, child in family if not (child.spares_tokens or child.removes_neurons)]
@@ -118,7 +129,9 @@ class TreeWalk:
         # Not a tensor of these is held while the layers above are walked, but for what is handed over.
         for states_behind, alike in ((behind, others), (self._behind_cls, spared)):
             for piece in pieces(alike, self.stack):
-                yield [child.states[0] for _, child in piece], states_behind(layer, parents, piece)
+                yield Successors(
+                    _numbers(piece), [child.states[0] for _, child in piece], states_behind(layer, parents, piece)
+                )
         for piece in pieces([(parent, child) for parent, child in family if child.removes_neurons], self.stack):
             yield from self._behind_neurons(layer, parents, piece)
 
@@ -130,59 +143,60 @@ class TreeWalk:
         """`_behind_heads` by way of the parents' expanding product, less what the children's heads wrote to it."""
         block, expansion = self.encoder.layers[layer], parents.expansion
         assert expansion is not None, "there are no images"
-        treated, image = parents.projected[_places(piece, parents.projected.device)], parents.images(piece)
+        treated, image = parents.projected[on_device(_numbers(piece), parents.projected.device)], parents.images(piece)
         self._take_out(layer, parents.context, piece, [(treated, block.output_heads), (image, expansion.heads)])
         return block.behind_image(image, treated)
 
     def _behind_cls(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
         """`_behind_heads` of children that spare the tokens: but for [CLS] they have their parent's states."""
         block = self.encoder.layers[layer]
-        present, index = _places(piece, parents.projected.device).unique(return_inverse=True)
+        device = parents.projected.device
+        present, index = (on_device(array, device) for array in np.unique(_numbers(piece), return_inverse=True))
         states = block.behind_heads(parents.projected[present])[index]
         states[:, :, :1] = block.behind_heads(self._projected(layer, parents.cls(), piece))
         return states
 
-    def _behind_neurons(
-        self, layer: int, parents: _Parents, piece: _Family
-    ) -> Iterator[tuple[list[StateNode], Tensor]]:
+    def _behind_neurons(self, layer: int, parents: _Parents, piece: _Family) -> Iterator[Successors]:
         """Children's states of all their treatments of neurons."""
         treated = self._projected(layer, parents, piece)
         nodes = [(number, state) for number, (_, child) in enumerate(piece) for state in child.states]
         for part in pieces(nodes, self.stack):
-            numbers, index = torch.tensor([number for number, _ in part], device=treated.device).unique(
-                return_inverse=True
-            )
+            numbers, index = np.unique(_numbers(part), return_inverse=True)
             states = [state for _, state in part]
-            removed = [state.removed for state in states]
-            yield states, self.encoder.layers[layer].behind_neurons(treated[numbers], index, removed)
+            yield Successors(
+                _numbers(piece)[_numbers(part)],
+                states,
+                self.encoder.layers[layer].behind_neurons(
+                    treated[on_device(numbers, treated.device)], index, [state.removed for state in states]
+                ),
+            )
 
     def _projected(self, layer: int, parents: _Parents, piece: _Family) -> Tensor:
         """Projected contexts of children [child, pair, position, d]."""
-        treated = parents.projected[_places(piece, parents.projected.device)]
+        treated = parents.projected[on_device(_numbers(piece), parents.projected.device)]
         self._take_out(layer, parents.context, piece, [(treated, self.encoder.layers[layer].output_heads)])
         return treated
 
     def _take_out(self, layer: int, context: Tensor, piece: _Family, written: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Take what children's heads lose out of what was written of their parents' contexts, in place.
 
-        Rank head_dim for each head, in one product for all children that lose as many.
+        Rank head_dim for each head, in one product for all children that lose the same heads, or as many.
 
         Args:
             written: [child, pair, position, out], each with the weights that wrote it, [head, head_dim, out].
         """
-        touched = np.array([len(child.heads) for _, child in piece])
-        for count in np.unique(touched[touched > 0]):
-            numbers = np.flatnonzero(touched == count)
-            alike = torch.from_numpy(numbers).to(context.device)
-            heads = _stacked([piece[number][1].heads for number in numbers], context.device)
-            lost = self._loss(layer, context, [piece[number] for number in numbers], heads)
+        for numbers, heads in alike([child.heads for _, child in piece]):
+            children = [piece[number] for number in numbers]
+            index = on_device(heads, context.device)
+            lost = self._loss(layer, context, children, index.expand(len(children), -1))
             for target, weights in written:
                 if numbers[-1] - numbers[0] < len(numbers):  # neighbours, treated where they lie
-                    take_out(target[numbers[0] : numbers[-1] + 1], lost, weights[heads])
+                    take_out(target[numbers[0] : numbers[-1] + 1], lost, weights[index])
                 else:
-                    part = target[alike]
-                    take_out(part, lost, weights[heads])
-                    target[alike] = part
+                    places = on_device(numbers, context.device)
+                    part = target[places]
+                    take_out(part, lost, weights[index])
+                    target[places] = part
 
     def _loss(self, layer: int, context: Tensor, family: _Family, heads: Tensor) -> Tensor:
         """Part of the contexts of their heads that children remove, [child, touched, pair, position, head_dim].
@@ -190,21 +204,38 @@ class TreeWalk:
         Args:
             heads: that the children touch, as many each, [child, touched].
         """
-        children = [child for _, child in family]
-        lost = context[_places(family, context.device)[:, None], :, :, heads]
-        sources = _stacked([child.sources for child in children], lost.device)
+        device, children = context.device, [child for _, child in family]
+        lost = context[on_device(_numbers(family), device)[:, None], :, :, heads]
+        sources = np.stack([child.sources for child in children])
         if (sources >= 0).any():
-            given = self.replacements[layer][sources.clamp(min=0), :, : lost.shape[3], heads]
-            lost -= given * (sources >= 0)[..., None, None, None]
-        cls_only = _stacked([child.cls_only for child in children], lost.device)
+            numbers = on_device(sources, device)
+            given = self.replacements[layer][numbers.clamp(min=0), :, : lost.shape[3], heads]
+            lost -= given * (numbers >= 0)[..., None, None, None]
+        cls_only = np.stack([child.cls_only for child in children])
         if cls_only.any():
-            lost[:, :, :, 1:] *= ~cls_only[..., None, None, None]
-        return lost * _stacked([child.removed for child in children], lost.device).to(lost)[..., None, None, None]
+            lost[:, :, :, 1:] *= on_device(~cls_only, device)[..., None, None, None]
+        removed = np.stack([child.removed for child in children])
+        return lost * on_device(removed, device).to(lost)[..., None, None, None]
 
 
-def _places(family: _Family, device: torch.device) -> Tensor:
-    """Number of each child's parent, int64 [child]."""
-    return torch.tensor([parent for parent, _ in family], device=device)
+def alike(heads: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Children that one product treats, by the heads that each touches.
+
+    Yields:
+        Numbers of children, int64 [child], and the heads that all of them touch, [touched], where that makes few
+        products of many; else those of each, as many, [child, touched].
+    """
+    sets: dict[bytes, list[int]] = {}
+    for number, touched in enumerate(heads):
+        if len(touched):
+            sets.setdefault(touched.tobytes(), []).append(number)
+    sizes = np.array([len(touched) for touched in heads])
+    if 2 * len(sets) <= (sizes > 0).sum():
+        yield from ((np.array(numbers), heads[numbers[0]]) for numbers in sets.values())
+    else:
+        for size in np.unique(sizes[sizes > 0]):
+            numbers = np.flatnonzero(sizes == size)
+            yield numbers, np.stack([heads[number] for number in numbers.tolist()])
 
 
 Node = TypeVar("Node", PrefixNode, StateNode)
@@ -228,5 +259,6 @@ def filled_size(count: int) -> int:
     return -(-count // step) * step
 
 
-def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device)
+def _numbers(nodes: Sequence[tuple[int, PrefixNode | StateNode]]) -> np.ndarray:
+    """Number of each node's parent, int64 [node]."""
+    return np.array([parent for parent, _ in nodes], dtype=np.int64)

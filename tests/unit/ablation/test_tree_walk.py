@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.ablation import tree_walk
 from pipeline.ablation.linear import NormalisedLinear
 from pipeline.ablation.prefix_tree import PrefixNode, StateNode, build_prefix_tree
-from pipeline.ablation.tree_walk import filled_size, images_pay, pieces
+from pipeline.ablation.tree_walk import alike, filled_size, images_pay, pieces
 from pipeline.ablation.work_units import Treatments
 from pipeline.models.families import FAMILIES
 from tests.support.builders import ablation_engine, random_classifier, random_pairs
@@ -92,3 +92,19 @@ def test_a_spare_node_keeps_the_treatment():
     assert spare.heads.tolist() == last.heads.tolist()
     assert [state.members.tolist() for state in spare.states] == [[]]
     assert tree_walk.images_pay([(0, spare)] * 3) == tree_walk.images_pay([(0, last)] * 3)
+
+
+def test_children_that_lose_the_same_heads_share_a_product():
+    """Three sets of seven children: a product each. Five of seven: one for those of one head, one for those of two."""
+    few = [np.array(heads) for heads in ([1], [0, 2], [1], [], [0, 2], [1], [3])]
+    assert [(numbers.tolist(), heads.tolist()) for numbers, heads in alike(few)] == [
+        ([0, 2, 5], [1]),
+        ([1, 4], [0, 2]),
+        ([6], [3]),
+    ]
+    many = [np.array(heads) for heads in ([1], [0, 2], [2], [], [0, 3], [1], [3])]
+    assert [(numbers.tolist(), heads.tolist()) for numbers, heads in alike(many)] == [
+        ([0, 2, 5, 6], [[1], [2], [1], [3]]),
+        ([1, 4], [[0, 2], [0, 3]]),
+    ]
+    assert list(alike([np.array([], dtype=np.int64)])) == []
