@@ -62,6 +62,7 @@ def section(device: torch.device, scale: Scale = Scale()) -> str:
             start = time.perf_counter()
             run()
             seconds[name].append((time.perf_counter() - start) * len(masks) / heads)
+            print(f"{name}: {seconds[name][-1]:.2f} s", flush=True)  # minutes pass until the table is there
     config = workload.model.config
     operations = sweep_operations(workload.pairs.lengths, *workload.shape, config.hidden_size, config.intermediate_size)
     exact = seconds["engine, float32"]

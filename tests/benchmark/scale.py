@@ -63,10 +63,11 @@ SIZES = {
 # Operations a second of the engine, those of the formula over the seconds measured: docs/scale.md names each source.
 SUSTAINED = {
     "2 CPU threads": 0.75 * 504e9,
-    "one GPU, float32": 1.63e15 / 37.9,
-    "one GPU, bfloat16": 1.63e15 / 6.4,
+    "one GPU, float32": 8.157e14 / 18.90,
+    "one GPU, TF32": 8.157e14 / 4.48,
+    "one GPU, bfloat16": 8.157e14 / 3.04,
 }
-WORKERS, EFFICIENCY = 8, 0.93  # measured for two workers: each does 0.93 to 0.985 of what one alone does
+WORKERS, EFFICIENCY = 8, 0.915  # measured for two workers: each does 0.915 to 1 of what one alone does
 
 
 def costs() -> str:
