@@ -179,7 +179,7 @@ class AblationEngine:
                 states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
                 walk = TreeWalk(self.encoder, [], self._stack(states), [], overlook)
                 trees = [part for part in restricted(tree, calls[:, pairs]) if part is not None]  # each is called
-                with self.precision.products():
+                with self.precision.products(self.encoder.device):
                     for leaves in walk.leaves(states, trees):
                         members, states_of = memberships(leaves.nodes)
                         values = self._classify(leaves.states)[on_device(states_of, states.device), 0]
@@ -226,7 +226,7 @@ class AblationEngine:
                 _place(array, nodes, reduced)
 
         root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))[None]
-        with self.precision.products():
+        with self.precision.products(self.encoder.device):
             walk = TreeWalk(
                 encoder=self.encoder,
                 replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),

@@ -36,11 +36,14 @@ class Precision:
         return max(LEAST_BOUND, FLOAT32_BOUND * self.rounding / FLOAT32.rounding)
 
     @contextmanager
-    def products(self) -> Iterator[None]:
-        """Compute a block's products on a GPU in this precision; the process's settings come back.
+    def products(self, device: torch.device) -> Iterator[None]:
+        """Compute a block's products on a GPU in this precision; the process's settings come back. A CPU has none.
 
         Attention is kept from cuDNN, which compiles a plan for every shape of a stack.
         """
+        if device.type != "cuda":
+            yield
+            return
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cuda.cudnn_sdp_enabled()
         before = matmul.fp32_precision
         matmul.fp32_precision = "tf32" if self.takes_tf32 else "ieee"

@@ -138,7 +138,7 @@ class AblationTarget:
         key = sweep_cache.sweep_key(
             model,
             f"{settings.precision} {self.batch_tokens} {settings.unit_interventions} "
-            f"{settings.threads or torch.get_num_threads()} {model.device.type} {observations}",
+            f"{settings.threads} {model.device.type} {observations}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
             *(array for array in (observed, neurons) if array is not None),
         )
@@ -182,21 +182,20 @@ def load_tuned_model(params: Params) -> TunedModel:
     return TunedModel(model, tokenizer, precision, sweep_workers(model, params.compute, params.ablation.threads))
 
 
-def sweep_workers(model: PreTrainedModel, compute: Compute, threads: int | None) -> Workers:
+def sweep_workers(model: PreTrainedModel, compute: Compute, threads: int) -> Workers:
     """Whoever evaluates sweeps of a model: this process, or a pool of workers, which it starts at the first sweep.
 
     Args:
-        threads: of each; None: as many as torch has here.
+        threads: that evaluate a unit. On a CPU this process evaluates as many units at once as its threads make.
 
     Raises:
         InputError: the backend is ray, and Ray is not installed, or no cluster answers.
     """
-    each = threads or torch.get_num_threads()
     if compute.backend == "ray":
-        return WorkerPool(RayBackend(model, each, compute.address), compute.workers)
+        return WorkerPool(RayBackend(model, threads, compute.address), compute.workers)
     if compute.workers > 1:
-        return WorkerPool(LocalBackend(paths.MODEL, model.device.type, each), compute.workers)
-    return ThisProcess(threads)
+        return WorkerPool(LocalBackend(paths.MODEL, model.device.type, threads), compute.workers)
+    return ThisProcess(threads, 1 if model.device.type == "cuda" else max(1, torch.get_num_threads() // threads))
 
 
 def load_target(params: Params, tuned: TunedModel, table: Table, max_pairs: int | None = None) -> AblationTarget:

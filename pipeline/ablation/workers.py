@@ -3,11 +3,14 @@
 import weakref
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+import torch
 
 from pipeline.ablation.precision import Precision
 from pipeline.ablation.work_units import WorkUnit
@@ -42,15 +45,50 @@ class Workers(Protocol):
 
 @dataclass(frozen=True)
 class ThisProcess:
-    """This process as the only worker, on `threads` threads; None: on as many as torch has."""
+    """This process as the only worker.
+
+    Attributes:
+        threads: of torch that evaluate a unit; None: as many as torch has.
+        at_once: units that are evaluated side by side. On a CPU many units of one thread each take less time than one
+            after another on all threads, which wait for each other behind every product.
+    """
 
     threads: int | None = None
+    at_once: int = 1
 
     def evaluate(self, engine: UnitEngine, units: Iterable[tuple[int, WorkUnit]]) -> Iterator[tuple[int, Arrays]]:
+        if self.at_once > 1:
+            yield from self._side_by_side(engine, iter(units))
+            return
         for number, unit in units:
             with torch_threads(self.threads):
                 arrays = engine.evaluate_unit(unit)
             yield number, arrays
+
+    def _side_by_side(self, engine: UnitEngine, units: Iterator[tuple[int, WorkUnit]]) -> Iterator[tuple[int, Arrays]]:
+        # Torch's own number is a thread's, but for that of MKL's products, which is the process's.
+        threads = self.threads or torch.get_num_threads()
+        with torch_threads(threads), _torch_executor(self.at_once, threads) as executor:
+
+            def submitted(count: int) -> list[tuple[int, Future[Arrays]]]:
+                return [(number, executor.submit(engine.evaluate_unit, unit)) for number, unit in islice(units, count)]
+
+            waiting = deque(submitted(2 * self.at_once))  # so that no thread waits for what the caller does
+            while waiting:
+                number, future = waiting.popleft()
+                arrays = future.result()
+                waiting.extend(submitted(1))
+                yield number, arrays
+
+
+@contextmanager
+def _torch_executor(size: int, threads: int) -> Iterator[ThreadPoolExecutor]:
+    """So many Python threads, each with `threads` of torch's; what is not begun when the block ends is given up."""
+    executor = ThreadPoolExecutor(size, "units", torch.set_num_threads, (threads,))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 THIS_PROCESS = ThisProcess()

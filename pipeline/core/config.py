@@ -208,7 +208,7 @@ class Ablation(Section):
         "score_margin",
     ]
     equivalence_margin: Share
-    threads: Count | None
+    threads: Count
     unit_interventions: Count
 
 

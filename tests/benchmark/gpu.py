@@ -79,7 +79,7 @@ def section(device: torch.device, scale: Scale = Scale()) -> str:
 
 def product_rate(device: torch.device, size: int) -> float:
     """Operations a second of a square float32 product."""
-    with FLOAT32.products():
+    with FLOAT32.products(device):
         x = torch.randn(size, size, device=device)
         _ = (x @ x).sum().item()
         start = time.perf_counter()

@@ -37,11 +37,18 @@ def test_products_are_set_for_a_block_and_set_back_after_an_error(found):
     SETTINGS.fp32_precision, cudnn = found, torch.backends.cuda.cudnn_sdp_enabled()
     inside = []
     for precision in PRECISIONS.values():
-        with contextlib.suppress(RuntimeError), precision.products():
+        with contextlib.suppress(RuntimeError), precision.products(torch.device("cuda")):
             inside.append((SETTINGS.fp32_precision, torch.backends.cuda.cudnn_sdp_enabled()))
             raise RuntimeError
         assert (SETTINGS.fp32_precision, torch.backends.cuda.cudnn_sdp_enabled()) == (found, cudnn)
     assert inside == [("ieee", False), ("tf32", False), ("ieee", False)]
+
+
+def test_on_a_cpu_nothing_is_set():
+    """Units are evaluated side by side there, and would set back each other's settings."""
+    before = SETTINGS.fp32_precision, torch.backends.cuda.cudnn_sdp_enabled()
+    with TF32.products(CPU):
+        assert (SETTINGS.fp32_precision, torch.backends.cuda.cudnn_sdp_enabled()) == before
 
 
 def test_tf32_on_a_cpu_is_refused_before_the_model_is_read(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, field, replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -95,7 +96,46 @@ def test_this_process_has_the_threads_asked_for_while_it_evaluates():
     before = torch.get_num_threads()
     assert list(ThisProcess(threads=before + 1).evaluate(Threads(), [(4, None)])) == [(4, before + 1)]
     assert list(ThisProcess().evaluate(Threads(), [(5, None)])) == [(5, before)]
+    assert list(ThisProcess(1, 3).evaluate(Threads(), [(n, None) for n in range(20)])) == [(n, 1) for n in range(20)]
     assert torch.get_num_threads() == before
+
+
+def test_units_are_evaluated_side_by_side_and_few_ahead():
+    """All meet at a barrier that opens for three; of a hundred units no more are drawn than may soon be evaluated."""
+    drawn, together = [], Barrier(3)
+
+    class Meeting:
+        precision, batch_tokens = FLOAT32, 60
+
+        def evaluate_unit(self, unit):
+            together.wait(timeout=30)
+            return unit
+
+    units = ((number, drawn.append(number) or number) for number in range(99))
+    results = ThisProcess(1, 3).evaluate(Meeting(), units)
+    assert next(results) == (0, 0)
+    assert len(drawn) <= 7
+    assert [number for number, _ in results] == list(range(1, 99))
+
+
+def test_what_is_not_begun_is_given_up_after_an_error():
+    begun, before = [], torch.get_num_threads()
+
+    class Failing:
+        precision, batch_tokens = FLOAT32, 60
+
+        def evaluate_unit(self, unit):
+            begun.append(unit)
+            raise ValueError(unit)
+
+    with pytest.raises(ValueError, match="0"):
+        list(ThisProcess(1, 2).evaluate(Failing(), [(number, number) for number in range(99)]))
+    assert len(begun) <= 4
+    assert torch.get_num_threads() == before
+
+
+def test_side_by_side_gives_the_bytes_of_one_after_another():
+    assert sweep(ThisProcess(1, 4)) == sweep(ThisProcess(1))
 
 
 @pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16], ids=lambda precision: precision.name)
