@@ -13,7 +13,7 @@ from pipeline.ablation.encoder import AblatableEncoder
 from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.precision import BFLOAT16, FLOAT32, Precision
 from pipeline.ablation.stack_size import stack_tokens
-from pipeline.ablation.sweep import Decisions, rounded_sweep
+from pipeline.ablation.sweep import Decisions, rounded_sweep, sweep_workers
 from pipeline.core.config import load_params
 from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
@@ -105,7 +105,8 @@ def rounded(workload: Workload, masks: np.ndarray, precision: Precision) -> np.n
 def _engine(workload: Workload, precision: Precision) -> AblationEngine:
     encoder, settings = AblatableEncoder.from_pretrained_model(workload.model, precision), load_params().ablation
     tokens = stack_tokens(settings.batch_tokens, encoder)
-    return AblationEngine(encoder, tokens, unit_interventions=settings.unit_interventions)
+    workers = sweep_workers(workload.model, load_params().compute, settings.threads)
+    return AblationEngine(encoder, tokens, workers=workers, unit_interventions=settings.unit_interventions)
 
 
 # Heads timed in a repetition: methods that run one forward a head cost the same for each, the others need all of them.
