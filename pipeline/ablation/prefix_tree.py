@@ -74,7 +74,7 @@ def restricted(tree: StateNode, called: np.ndarray) -> list[StateNode | None]:
     What leads to called rows alone is shared, not copied.
 
     Args:
-        tree: of rows.
+        tree: prefix tree of rows, or a part of it.
         called: bool [row, pair].
     """
     rows = called[tree.members]

@@ -138,7 +138,7 @@ class AblationTarget:
         key = sweep_cache.sweep_key(
             model,
             f"{settings.precision} {self.batch_tokens} {settings.unit_interventions} "
-            f"{settings.threads} {model.device.type} {observations}",
+            f"{settings.threads} threads {model.device.type} {observations}",
             *(self.encoded.ids, self.encoded.types, self.encoded.starts, masks),
             *(array for array in (observed, neurons) if array is not None),
         )

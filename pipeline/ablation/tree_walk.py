@@ -50,10 +50,10 @@ class _Parents:
         """The same at [CLS] alone."""
         return type(self)(self.expansion, self.context[:, :, :1], self.projected[:, :, :1].contiguous())
 
-    def images(self, piece: _Family) -> Tensor:
-        """Image of each child's parent [child, pair, position, image]; parents rise from piece to piece."""
+    def images(self, numbers: np.ndarray) -> Tensor:
+        """Images of parents by their numbers [child], which rise from call to call; [child, pair, position, image]."""
         assert self.expansion is not None, "there are no images"
-        present, index = np.unique([parent for parent, _ in piece], return_inverse=True)
+        present, index = np.unique(numbers, return_inverse=True)
         number, image = self._last
         parts = [image] if number == present[0] else []
         missing = present[len(parts) :].tolist()
@@ -127,8 +127,8 @@ class TreeWalk:
         others = [(parent, child) for parent, child in family if not (child.spares_tokens or child.removes_neurons)]
         behind = self._behind_images if parents.expansion and images_pay(others) else self._behind_heads
         # Not a tensor of these is held while the layers above are walked, but for what is handed over.
-        for states_behind, alike in ((behind, others), (self._behind_cls, spared)):
-            for piece in pieces(alike, self.stack):
+        for states_behind, children in ((behind, others), (self._behind_cls, spared)):
+            for piece in pieces(children, self.stack):
                 yield Successors(
                     _numbers(piece), [child.states[0] for _, child in piece], states_behind(layer, parents, piece)
                 )
@@ -143,7 +143,8 @@ class TreeWalk:
         """`_behind_heads` by way of the parents' expanding product, less what the children's heads wrote to it."""
         block, expansion = self.encoder.layers[layer], parents.expansion
         assert expansion is not None, "there are no images"
-        treated, image = parents.projected[on_device(_numbers(piece), parents.projected.device)], parents.images(piece)
+        numbers = _numbers(piece)
+        treated, image = parents.projected[on_device(numbers, parents.projected.device)], parents.images(numbers)
         self._take_out(layer, parents.context, piece, [(treated, block.output_heads), (image, expansion.heads)])
         return block.behind_image(image, treated)
 
@@ -226,16 +227,15 @@ def alike(heads: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]
         products of many; else those of each, as many, [child, touched].
     """
     sets: dict[bytes, list[int]] = {}
+    sizes: dict[int, list[int]] = {}
     for number, touched in enumerate(heads):
         if len(touched):
             sets.setdefault(touched.tobytes(), []).append(number)
-    sizes = np.array([len(touched) for touched in heads])
-    if 2 * len(sets) <= (sizes > 0).sum():
+            sizes.setdefault(len(touched), []).append(number)
+    if 2 * len(sets) <= sum(map(len, sizes.values())):
         yield from ((np.array(numbers), heads[numbers[0]]) for numbers in sets.values())
     else:
-        for size in np.unique(sizes[sizes > 0]):
-            numbers = np.flatnonzero(sizes == size)
-            yield numbers, np.stack([heads[number] for number in numbers.tolist()])
+        yield from ((np.array(numbers), np.stack([heads[number] for number in numbers])) for numbers in sizes.values())
 
 
 Node = TypeVar("Node", PrefixNode, StateNode)

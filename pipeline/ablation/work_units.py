@@ -147,10 +147,14 @@ class Sweep:
             chunk_tokens: of a unit's pairs at most, which are of one length.
             interventions: of a unit at most; the runs are as long as each other, and follow the prefix order. All of
                 a unit's are observed, or none.
+
+        Returns:
+            Places run by run, and of each run the most tokens first: at the end no worker is long alone at work.
         """
         alike = [np.flatnonzero(self.observed), np.flatnonzero(~self.observed)]
         runs = [run for rows in alike if len(rows) for run in self._runs(rows, interventions)]
-        chunks = list(same_length_chunks(self.encoded.lengths, chunk_tokens))
+        lengths = self.encoded.lengths
+        chunks = sorted(same_length_chunks(lengths, chunk_tokens), key=lambda pairs: -int(lengths[pairs].sum()))
         return [UnitPlace(rows, pairs) for rows in runs for pairs in chunks]
 
     def _runs(self, rows: np.ndarray, interventions: int) -> list[np.ndarray]:

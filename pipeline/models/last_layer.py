@@ -1,4 +1,4 @@
-"""The last layer at [CLS] alone, where a model that is trained reads nothing else of it."""
+"""The last layer at [CLS] alone, where a model reads nothing else of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -18,6 +18,7 @@ from pipeline.models.early_stopping import EarlyStopping, Epoch, LearningCurve, 
 from pipeline.models.families import family_of
 from pipeline.models.finetuning import fine_tune_by_objective
 from pipeline.models.inference import predict, prediction_table
+from pipeline.models.last_layer import last_layer_at_cls
 from pipeline.models.output_order import check_output_order
 from pipeline.models.tokenization import encode_split
 from pipeline.stats.measure_sets import measure_set
@@ -52,7 +53,8 @@ def main(params: Params, record: Record) -> None:
     else:
         stopping = EarlyStopping("finetune", judge, params.training, kind)
         curve = fine_tune_by_objective(model, encoded["train"], train, pad_id, stopping, params)
-    logits = {name: predict(model, encoded[name], pad_id) for name in _evaluated(splits)}
+    with last_layer_at_cls(model):
+        logits = {name: predict(model, encoded[name], pad_id) for name in _evaluated(splits)}
     if params.model.fine_tuned:
         check_output_order(dev["grade"].to_numpy(), logits["dev"], dev["query_id"].to_numpy(), params)
     scores, undefined = metrics_by_split(_evaluated(splits), logits)

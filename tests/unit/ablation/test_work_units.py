@@ -1,5 +1,7 @@
 """The cut of a sweep into units: every mask on every pair once, whatever the cut."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,7 +36,11 @@ def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interven
     observed = np.random.default_rng(1).random(masks) < share_observed
     sweep = Sweep(encoded, Treatments.of_masks(random_masks(masks, 0)), None, ClsAttention([0], 9), observed)
     met = np.zeros((masks, len(lengths)), dtype=int)
-    for place in sweep.places(chunk_tokens, interventions):
+    places = sweep.places(chunk_tokens, interventions)
+    for first, second in pairwise(places):
+        if first.rows is second.rows:
+            assert encoded.lengths[first.pairs].sum() >= encoded.lengths[second.pairs].sum()
+    for place in places:
         unit = sweep.unit(place)
         assert len(set(unit.encoded.lengths)) == 1
         assert len(unit.encoded) == 1 or unit.encoded.lengths.sum() <= chunk_tokens
