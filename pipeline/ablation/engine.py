@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from threading import Event
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from pipeline.ablation.work_units import (
     WorkUnit,
     same_length_chunks,
 )
-from pipeline.ablation.workers import THIS_PROCESS, Arrays, Workers
+from pipeline.ablation.workers import THIS_PROCESS, Arrays, GivenUp, Workers
 from pipeline.models.tokenization import EncodedPairs
 
 
@@ -210,8 +211,12 @@ class AblationEngine:
             yield places[number], arrays
 
     @torch.inference_mode()
-    def evaluate_unit(self, unit: WorkUnit) -> Arrays:
-        """Results of a unit, LOGITS and what its observer kept, float32 [row, pair, ...]."""
+    def evaluate_unit(self, unit: WorkUnit, given_up: Event | None = None) -> Arrays:
+        """Results of a unit, LOGITS and what its observer kept, float32 [row, pair, ...].
+
+        Raises:
+            GivenUp: soon after `given_up` is set.
+        """
         rows, device = len(unit.treatments), self.encoder.device
         observer, replacement = unit.observer, unit.replacement
         layers = [] if observer is None else list(observer.layers)
@@ -235,6 +240,8 @@ class AblationEngine:
                 see=see,
             )
             for leaves in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
+                if given_up is not None and given_up.is_set():
+                    raise GivenUp
                 _place(logits, leaves.nodes, self._classify(leaves.states))
         results = {LOGITS: logits} | (
             {CLS_ATTENTION: torch.stack([seen[layer] for layer in layers], dim=2)} if layers else {}

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from threading import Event
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -21,6 +23,10 @@ Arrays = dict[str, np.ndarray]
 MAX_LOSSES = 3  # of workers on one unit, or of workers that start: then the sweep is given up
 
 
+class GivenUp(Exception):
+    """Nobody waits any more for a unit that is being evaluated."""
+
+
 class UnitEngine(Protocol):
     """Engine that evaluates units in this process, and the settings by which a worker builds the same."""
 
@@ -30,8 +36,8 @@ class UnitEngine(Protocol):
     @property
     def batch_tokens(self) -> int: ...
 
-    def evaluate_unit(self, unit: WorkUnit) -> Arrays:
-        """Named results [row, pair, ...] of a unit."""
+    def evaluate_unit(self, unit: WorkUnit, given_up: Event | None = None) -> Arrays:
+        """Named results [row, pair, ...] of a unit. Raises GivenUp: soon after `given_up` is set."""
         ...
 
 
@@ -67,11 +73,12 @@ class ThisProcess:
 
     def _side_by_side(self, engine: UnitEngine, units: Iterator[tuple[int, WorkUnit]]) -> Iterator[tuple[int, Arrays]]:
         # Torch's own number is a thread's, but for that of MKL's products, which is the process's.
-        threads = self.threads or torch.get_num_threads()
-        with torch_threads(threads), _torch_executor(self.at_once, threads) as executor:
+        threads, given_up = self.threads or torch.get_num_threads(), Event()
+        with torch_threads(threads), _torch_executor(self.at_once, threads, given_up) as executor:
 
             def submitted(count: int) -> list[tuple[int, Future[Arrays]]]:
-                return [(number, executor.submit(engine.evaluate_unit, unit)) for number, unit in islice(units, count)]
+                evaluate = partial(engine.evaluate_unit, given_up=given_up)
+                return [(number, executor.submit(evaluate, unit)) for number, unit in islice(units, count)]
 
             waiting = deque(submitted(2 * self.at_once))  # so that no thread waits for what the caller does
             while waiting:
@@ -82,12 +89,13 @@ class ThisProcess:
 
 
 @contextmanager
-def _torch_executor(size: int, threads: int) -> Iterator[ThreadPoolExecutor]:
-    """So many Python threads, each with `threads` of torch's; what is not begun when the block ends is given up."""
+def _torch_executor(size: int, threads: int, given_up: Event) -> Iterator[ThreadPoolExecutor]:
+    """So many Python threads, each with `threads` of torch's; what is not done when the block ends is given up."""
     executor = ThreadPoolExecutor(size, "units", torch.set_num_threads, (threads,))
     try:
         yield executor
     finally:
+        given_up.set()  # a unit may take minutes, and Ctrl-C would wait for those that are begun
         executor.shutdown(cancel_futures=True)
 
 

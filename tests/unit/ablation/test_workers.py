@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import dataclass, field, replace
-from threading import Barrier
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pipeline.ablation.ray_workers import RayBackend
 from pipeline.ablation.sweep import AblationTarget, TunedModel, sweep_workers
 from pipeline.ablation.unit_worker import UnitWorker
 from pipeline.ablation.work_units import Sweep, Treatments
-from pipeline.ablation.workers import MAX_LOSSES, Task, ThisProcess, WorkerFailed, WorkerLost, WorkerPool
+from pipeline.ablation.workers import MAX_LOSSES, GivenUp, Task, ThisProcess, WorkerFailed, WorkerLost, WorkerPool
 from pipeline.core.errors import InputError
 from tests.support.builders import ablation_engine, params_with, random_classifier, random_pairs
 
@@ -90,7 +90,7 @@ def test_this_process_has_the_threads_asked_for_while_it_evaluates():
     class Threads:
         precision, batch_tokens = FLOAT32, 60
 
-        def evaluate_unit(self, unit):
+        def evaluate_unit(self, unit, given_up=None):
             return torch.get_num_threads()
 
     before = torch.get_num_threads()
@@ -107,7 +107,7 @@ def test_units_are_evaluated_side_by_side_and_few_ahead():
     class Meeting:
         precision, batch_tokens = FLOAT32, 60
 
-        def evaluate_unit(self, unit):
+        def evaluate_unit(self, unit, given_up):
             together.wait(timeout=30)
             return unit
 
@@ -124,7 +124,7 @@ def test_what_is_not_begun_is_given_up_after_an_error():
     class Failing:
         precision, batch_tokens = FLOAT32, 60
 
-        def evaluate_unit(self, unit):
+        def evaluate_unit(self, unit, given_up):
             begun.append(unit)
             raise ValueError(unit)
 
@@ -132,6 +132,33 @@ def test_what_is_not_begun_is_given_up_after_an_error():
         list(ThisProcess(1, 2).evaluate(Failing(), [(number, number) for number in range(99)]))
     assert len(begun) <= 4
     assert torch.get_num_threads() == before
+
+
+def test_what_is_begun_is_given_up_once_nobody_waits():
+    """As after Ctrl-C: the caller goes on at once, and no thread evaluates any more."""
+    given_up_units = []
+
+    class Endless:
+        precision, batch_tokens = FLOAT32, 60
+
+        def evaluate_unit(self, unit, given_up):
+            if unit == 0:
+                return unit
+            assert given_up.wait(timeout=30)
+            given_up_units.append(unit)
+
+    results = ThisProcess(1, 3).evaluate(Endless(), [(number, number) for number in range(99)])
+    assert next(results) == (0, 0)
+    results.close()
+    assert 1 <= len(given_up_units) <= 3
+
+
+def test_the_engine_stops_within_a_unit_that_is_given_up():
+    given_up = Event()
+    given_up.set()
+    sweep = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None, np.zeros(len(MASKS), dtype=bool))
+    with pytest.raises(GivenUp):
+        ablation_engine(MODEL, 60).evaluate_unit(sweep.unit(sweep.places(15, 100)[0]), given_up)
 
 
 def test_side_by_side_gives_the_bytes_of_one_after_another():
