@@ -14,7 +14,7 @@ from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.precision import BFLOAT16, FLOAT32, Precision
 from pipeline.ablation.stack_size import stack_tokens
 from pipeline.ablation.sweep import Decisions, rounded_sweep, sweep_workers
-from pipeline.core.config import load_params
+from pipeline.core.config import load_params, with_values
 from pipeline.models.inference import collate, length_batches
 from pipeline.stats.measure_sets import GRADER
 from tests.benchmark.nnsight_peer import traced_forward
@@ -103,9 +103,10 @@ def rounded(workload: Workload, masks: np.ndarray, precision: Precision) -> np.n
 
 
 def _engine(workload: Workload, precision: Precision) -> AblationEngine:
-    encoder, settings = AblatableEncoder.from_pretrained_model(workload.model, precision), load_params().ablation
+    params = with_values(load_params(), "compute", workers=1, backend="local")  # a pool has data/model, not this one
+    encoder, settings = AblatableEncoder.from_pretrained_model(workload.model, precision), params.ablation
     tokens = stack_tokens(settings.batch_tokens, encoder)
-    workers = sweep_workers(workload.model, load_params().compute, settings.threads)
+    workers = sweep_workers(workload.model, params.compute, settings.threads)
     return AblationEngine(encoder, tokens, workers=workers, unit_interventions=settings.unit_interventions)
 
 
