@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, field, replace
 from threading import Barrier, Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,17 +87,16 @@ class Simulation:
         return [last]
 
 
+def engine_of(evaluate_unit) -> SimpleNamespace:
+    """What this process asks of an engine."""
+    return SimpleNamespace(evaluate_unit=evaluate_unit)
+
+
 def test_this_process_has_the_threads_asked_for_while_it_evaluates():
-    class Threads:
-        precision, batch_tokens = FLOAT32, 60
-
-        def evaluate_unit(self, unit, given_up=None):
-            return torch.get_num_threads()
-
-    before = torch.get_num_threads()
-    assert list(ThisProcess(threads=before + 1).evaluate(Threads(), [(4, None)])) == [(4, before + 1)]
-    assert list(ThisProcess().evaluate(Threads(), [(5, None)])) == [(5, before)]
-    assert list(ThisProcess(1, 3).evaluate(Threads(), [(n, None) for n in range(20)])) == [(n, 1) for n in range(20)]
+    counts, before = engine_of(lambda unit, given_up=None: torch.get_num_threads()), torch.get_num_threads()
+    assert list(ThisProcess(threads=before + 1).evaluate(counts, [(4, None)])) == [(4, before + 1)]
+    assert list(ThisProcess().evaluate(counts, [(5, None)])) == [(5, before)]
+    assert list(ThisProcess(1, 3).evaluate(counts, [(n, None) for n in range(20)])) == [(n, 1) for n in range(20)]
     assert torch.get_num_threads() == before
 
 
@@ -104,15 +104,12 @@ def test_units_are_evaluated_side_by_side_and_few_ahead():
     """All meet at a barrier that opens for three; of a hundred units no more are drawn than may soon be evaluated."""
     drawn, together = [], Barrier(3)
 
-    class Meeting:
-        precision, batch_tokens = FLOAT32, 60
-
-        def evaluate_unit(self, unit, given_up):
-            together.wait(timeout=30)
-            return unit
+    def meet(unit, given_up):
+        together.wait(timeout=30)
+        return unit
 
     units = ((number, drawn.append(number) or number) for number in range(99))
-    results = ThisProcess(1, 3).evaluate(Meeting(), units)
+    results = ThisProcess(1, 3).evaluate(engine_of(meet), units)
     assert next(results) == (0, 0)
     assert len(drawn) <= 7
     assert [number for number, _ in results] == list(range(1, 99))
@@ -121,15 +118,12 @@ def test_units_are_evaluated_side_by_side_and_few_ahead():
 def test_what_is_not_begun_is_given_up_after_an_error():
     begun, before = [], torch.get_num_threads()
 
-    class Failing:
-        precision, batch_tokens = FLOAT32, 60
-
-        def evaluate_unit(self, unit, given_up):
-            begun.append(unit)
-            raise ValueError(unit)
+    def fail(unit, given_up):
+        begun.append(unit)
+        raise ValueError(unit)
 
     with pytest.raises(ValueError, match="0"):
-        list(ThisProcess(1, 2).evaluate(Failing(), [(number, number) for number in range(99)]))
+        list(ThisProcess(1, 2).evaluate(engine_of(fail), [(number, number) for number in range(99)]))
     assert len(begun) <= 4
     assert torch.get_num_threads() == before
 
@@ -138,16 +132,13 @@ def test_what_is_begun_is_given_up_once_nobody_waits():
     """As after Ctrl-C: the caller goes on at once, and no thread evaluates any more."""
     given_up_units = []
 
-    class Endless:
-        precision, batch_tokens = FLOAT32, 60
+    def wait(unit, given_up):
+        if unit == 0:
+            return unit
+        assert given_up.wait(timeout=30)
+        given_up_units.append(unit)
 
-        def evaluate_unit(self, unit, given_up):
-            if unit == 0:
-                return unit
-            assert given_up.wait(timeout=30)
-            given_up_units.append(unit)
-
-    results = ThisProcess(1, 3).evaluate(Endless(), [(number, number) for number in range(99)])
+    results = ThisProcess(1, 3).evaluate(engine_of(wait), [(number, number) for number in range(99)])
     assert next(results) == (0, 0)
     results.close()
     assert 1 <= len(given_up_units) <= 3
