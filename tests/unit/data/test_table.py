@@ -315,6 +315,9 @@ def test_parquet_text_that_is_not_utf8(tmp_path):
     pq.write_table(pa.table({"query": broken, "title": ["a", "b"], "grade": ["bad", "bad"]}), path)
     with pytest.raises(InputError, match="row 2: text is not UTF-8"):
         read_table(path, COLUMNS, [], GRADES)
+    path.write_bytes(path.read_bytes().replace(b"grade", b"gra\xe2:"))
+    with pytest.raises(InputError, match=r"t\.parquet: a column's name is not UTF-8"):
+        read_table(path, COLUMNS, [], GRADES)
 
 
 @given(content=st.binary(max_size=200), ending=st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet"]))
