@@ -14,7 +14,7 @@ from pipeline.ablation.encoder import AblatableEncoder, on_device
 from pipeline.ablation.precision import Precision
 from pipeline.ablation.prefix_tree import StateNode, build_prefix_tree, memberships, restricted
 from pipeline.ablation.sweep_cache import SweepCache
-from pipeline.ablation.tree_walk import TreeWalk, overlook
+from pipeline.ablation.tree_walk import Successors, TreeWalk
 from pipeline.ablation.work_units import (
     Observer,
     Replacement,
@@ -22,7 +22,6 @@ from pipeline.ablation.work_units import (
     Treatments,
     UnitPlace,
     WorkUnit,
-    same_length_chunks,
 )
 from pipeline.ablation.workers import THIS_PROCESS, Arrays, GivenUp, Workers
 from pipeline.models.tokenization import EncodedPairs
@@ -143,7 +142,8 @@ class AblationEngine:
         numbers = {LOGITS: np.arange(len(treatments)), CLS_ATTENTION: np.cumsum(seen) - 1}
         size, description = len(treatments) * len(encoded), f"{len(masks)} masks x {len(encoded)} pairs"
         with tqdm(total=size, desc=description, unit="", unit_scale=True, delay=5, mininterval=5) as progress:
-            for place, arrays in self._evaluated(sweep):
+            # A quarter of a stack: the states of several interventions fill it.
+            for place, arrays in self._evaluated(sweep, self.batch_tokens // 4):
                 for name, values in arrays.items():
                     array = results.array(name, values.shape[2:])
                     array[np.ix_(numbers[name][place.rows], place.pairs)] = values
@@ -157,7 +157,6 @@ class AblationEngine:
         """Evaluate the unmasked model only, row 0."""
         return self.evaluate(encoded, np.empty((0, *self.encoder.shape), dtype=np.float32), observer=observer)
 
-    @torch.inference_mode()
     def evaluate_calls(self, encoded: EncodedPairs, masks: np.ndarray, calls: np.ndarray) -> np.ndarray:
         """Evaluate single calls, a row and a pair each; those of pairs of one length share their stacks.
 
@@ -168,24 +167,18 @@ class AblationEngine:
 
         Returns:
             Logits float32 [call, output], in the order of ``calls.nonzero()``.
+
+        Raises:
+            InputError: the workers are lost again and again.
         """
-        rows = np.concatenate([np.ones((1, *masks.shape[1:])), masks]).astype(np.float32)
-        tree = build_prefix_tree(Treatments.of_masks(rows))
+        treatments = Treatments.of_masks(np.concatenate([np.ones((1, *masks.shape[1:])), masks]))
         numbers = np.cumsum(calls).reshape(calls.shape) - 1
         logits = np.empty((calls.sum(), self.encoder.outputs), dtype=np.float32)
-        called = np.flatnonzero(calls.any(axis=0))
-        with tqdm(total=len(called), desc=f"{len(logits)} calls", unit="pair", delay=5, mininterval=5) as progress:
-            for chunk in same_length_chunks(encoded.lengths[called], self.batch_tokens):
-                pairs = called[chunk]
-                states = self.encoder.embed_pairs(encoded, pairs)[:, None]  # of each pair one, and below it its tree
-                walk = TreeWalk(self.encoder, [], self._stack(states), [], overlook)
-                trees = [part for part in restricted(tree, calls[:, pairs]) if part is not None]  # each is called
-                with self.precision.products(self.encoder.device):
-                    for leaves in walk.leaves(states, trees):
-                        members, states_of = memberships(leaves.nodes)
-                        values = self._classify(leaves.states)[on_device(states_of, states.device), 0]
-                        logits[numbers[members, pairs[leaves.parents[states_of]]]] = values.cpu().numpy()
-                progress.update(len(pairs))
+        with tqdm(total=len(logits), desc="close calls", unit="", unit_scale=True, delay=5, mininterval=5) as progress:
+            for place, arrays in self._evaluated(Sweep(encoded, treatments, calls=calls), self.batch_tokens):
+                here = np.ix_(place.rows, place.pairs)
+                logits[numbers[here][calls[here]]] = arrays[LOGITS]
+                progress.update(len(arrays[LOGITS]))
         return logits
 
     def _stack(self, states: Tensor) -> int:
@@ -196,9 +189,9 @@ class AblationEngine:
         """Logits [state, pair, output] of the last layer's states [state, pair, position, d]."""
         return self.encoder.classify(states.flatten(0, 1)).unflatten(0, states.shape[:2])
 
-    def _evaluated(self, sweep: Sweep) -> Iterator[tuple[UnitPlace, Arrays]]:
+    def _evaluated(self, sweep: Sweep, chunk_tokens: int) -> Iterator[tuple[UnitPlace, Arrays]]:
         """Results of all units: those that the cache holds, then those that are left to evaluate."""
-        places, left = sweep.places(self.batch_tokens // 4, self.unit_interventions), []
+        places, left = sweep.places(chunk_tokens, self.unit_interventions), []
         for number, place in enumerate(places):
             arrays = self.cache.load(number) if self.cache else None
             if arrays is None:
@@ -212,7 +205,7 @@ class AblationEngine:
 
     @torch.inference_mode()
     def evaluate_unit(self, unit: WorkUnit, given_up: Event | None = None) -> Arrays:
-        """Results of a unit, LOGITS and what its observer kept, float32 [row, pair, ...].
+        """Results of a unit: LOGITS and what its observer kept, float32 [row, pair, ...]; of single calls [call, ...].
 
         Raises:
             GivenUp: soon after `given_up` is set.
@@ -230,19 +223,30 @@ class AblationEngine:
                 array = seen.setdefault(layer, reduced.new_empty((rows, *reduced.shape[1:])))
                 _place(array, nodes, reduced)
 
-        root = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))[None]
+        tree = build_prefix_tree(unit.treatments)
+        embedded = self.encoder.embed_pairs(unit.encoded, np.arange(len(unit.encoded)))
+        if unit.calls is None:
+            states, nodes = embedded[None], [tree]
+        else:  # of each pair a state of its own, and below it what is called of the tree
+            states, nodes = embedded[:, None], [part for part in restricted(tree, unit.calls) if part is not None]
         with self.precision.products(self.encoder.device):
             walk = TreeWalk(
                 encoder=self.encoder,
                 replacements=[] if replacement is None else replacement.contexts(self.encoder, unit.encoded),
-                stack=self._stack(root),
+                stack=self._stack(states),
                 observed=layers,
                 see=see,
             )
-            for leaves in walk.leaves(root, [build_prefix_tree(unit.treatments)]):
+            for leaves in walk.leaves(states, nodes):
                 if given_up is not None and given_up.is_set():
                     raise GivenUp
-                _place(logits, leaves.nodes, self._classify(leaves.states))
+                values = self._classify(leaves.states)
+                if unit.calls is None:
+                    _place(logits, leaves.nodes, values)
+                else:
+                    _place_calls(logits, leaves, values)
+        if unit.calls is not None:
+            logits = logits[on_device(unit.calls, device)]
         results = {LOGITS: logits} | (
             {CLS_ATTENTION: torch.stack([seen[layer] for layer in layers], dim=2)} if layers else {}
         )
@@ -253,6 +257,13 @@ def _place(array: Tensor, nodes: list[StateNode], values: Tensor) -> None:
     """Write the values [node, ...] of nodes into an array [row, ...], for all their members."""
     members, numbers = (on_device(each, array.device) for each in memberships(nodes))
     array[members] = values[numbers]
+
+
+def _place_calls(array: Tensor, leaves: Successors, values: Tensor) -> None:
+    """Write the values [leaf, 1, ...] into an array [row, pair, ...], each to the pair that its walk began with."""
+    members, numbers = memberships(leaves.nodes)
+    places = on_device(members, array.device), on_device(leaves.parents[numbers], array.device)
+    array[places] = values[on_device(numbers, array.device), 0]
 
 
 LOGITS, CLS_ATTENTION = "logits", "cls_attention"

@@ -258,6 +258,8 @@ def rounded_sweep(
     logits = result.logits
     error = float(np.abs(result.unmasked_logits - exact.unmasked(encoded).unmasked_logits).max())
     close = decisions.margins(logits) <= 2 * error
+    if rounded.cache is not None:
+        exact = replace(exact, cache=rounded.cache.part("close_calls"))
     logits[close] = exact.evaluate_calls(encoded, masks, close)
     name = rounded.encoder.precision.name
     report = {f"{name}_error": error, f"{name}_evaluated_again": float(close.mean())}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -21,6 +22,10 @@ class SweepCache:
     """Units' results as files of one folder, whose name is the key of everything that decides their content."""
 
     folder: Path
+
+    def part(self, name: str) -> Self:
+        """The cache of another cut of the same sweep into units."""
+        return type(self)(self.folder / name)
 
     def load(self, number: int) -> Arrays | None:
         """The unit's arrays if it was finished and can be read."""

@@ -15,10 +15,6 @@ from pipeline.ablation.prefix_tree import PrefixNode, StateNode
 See = Callable[[int, list[StateNode], Tensor], None]
 
 
-def overlook(layer: int, nodes: list[StateNode], rows: Tensor) -> None:
-    """See nothing."""
-
-
 _Family = list[tuple[int, PrefixNode]]  # children, each with the number of its parent
 
 # What a child costs by way of its parent's image, which costs 1 itself, as would the child's expanding product: passes

@@ -110,12 +110,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Pairs of one length x interventions: all that a worker needs besides the model, and nothing of other units."""
+    """Pairs of one length x interventions: all that a worker needs besides the model, and nothing of other units.
+
+    Attributes:
+        calls: which are evaluated, bool [row, pair], of every pair at least one; None: all.
+    """
 
     encoded: EncodedPairs
     treatments: Treatments
-    replacement: Replacement | None
-    observer: Observer | None
+    replacement: Replacement | None = None
+    observer: Observer | None = None
+    calls: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -128,17 +133,19 @@ class UnitPlace:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All interventions on all pairs.
+    """Interventions on pairs: all on all, or single calls.
 
     Attributes:
-        observed: the rows that the observer sees, bool [row].
+        observed: the rows that the observer sees, bool [row]; without an observer None.
+        calls: which are evaluated, bool [row, pair]; None: all.
     """
 
     encoded: EncodedPairs
     treatments: Treatments
-    replacement: Replacement | None
-    observer: Observer | None
-    observed: np.ndarray
+    replacement: Replacement | None = None
+    observer: Observer | None = None
+    observed: np.ndarray | None = None
+    calls: np.ndarray | None = None
 
     def places(self, chunk_tokens: int, interventions: int) -> list[UnitPlace]:
         """Cut the sweep into units: the same whatever computes them, so that they and their results are.
@@ -149,13 +156,24 @@ class Sweep:
                 a unit's are observed, or none.
 
         Returns:
-            Places run by run, and of each run the most tokens first: at the end no worker is long alone at work.
+            Places run by run, and of each run those with the most to do first: at the end no worker is long alone at
+            work. None holds a pair of which nothing is called.
         """
-        alike = [np.flatnonzero(self.observed), np.flatnonzero(~self.observed)]
+        alike = [np.flatnonzero(self._observed), np.flatnonzero(~self._observed)]
         runs = [run for rows in alike if len(rows) for run in self._runs(rows, interventions)]
+        return [UnitPlace(rows, pairs) for rows in runs for pairs in self._chunks(rows, chunk_tokens)]
+
+    @property
+    def _observed(self) -> np.ndarray:
+        return np.zeros(len(self.treatments), dtype=bool) if self.observed is None else self.observed
+
+    def _chunks(self, rows: np.ndarray, chunk_tokens: int) -> list[np.ndarray]:
+        """The pairs that are called under some of the rows in chunks, those with the most tokens called first."""
         lengths = self.encoded.lengths
-        chunks = sorted(same_length_chunks(lengths, chunk_tokens), key=lambda pairs: -int(lengths[pairs].sum()))
-        return [UnitPlace(rows, pairs) for rows in runs for pairs in chunks]
+        called = np.ones_like(lengths) if self.calls is None else self.calls[rows].sum(axis=0)
+        pairs = np.flatnonzero(called)
+        chunks = [pairs[chunk] for chunk in same_length_chunks(lengths[pairs], chunk_tokens)]
+        return sorted(chunks, key=lambda chunk: -int((lengths * called)[chunk].sum()))
 
     def _runs(self, rows: np.ndarray, interventions: int) -> list[np.ndarray]:
         """Cut rows into runs of at most `interventions`."""
@@ -165,12 +183,13 @@ class Sweep:
 
     def unit(self, place: UnitPlace) -> WorkUnit:
         """The unit at a place."""
-        observer = self.observer if self.observed[place.rows[0]] else None
+        observer = self.observer if self._observed[place.rows[0]] else None
         return WorkUnit(
             encoded=self.encoded.take(place.pairs),
             treatments=self.treatments.take(place.rows),
             replacement=None if self.replacement is None else self.replacement.take(place.pairs),
             observer=None if observer is None else observer.take(place.pairs),
+            calls=None if self.calls is None else self.calls[np.ix_(place.rows, place.pairs)],
         )
 
 

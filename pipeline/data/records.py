@@ -230,21 +230,13 @@ def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _parquet(path: Path, names: list[str]) -> NumberedRecord:
     try:
-        _require_columns(str(path), names, _column_names(path))
+        _require_columns(str(path), names, pyarrow.parquet.read_schema(path).names)
         table = pyarrow.parquet.read_table(path, columns=names)
         columns = [_values(path, table.column(name)) for name in names]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         raise InputError(f"{path} is not a readable parquet file: {error}") from None
     for number, values in enumerate(zip(*columns, strict=True), 1):
         yield number, list(values)
-
-
-def _column_names(path: Path) -> list[str]:
-    schema = pyarrow.parquet.read_schema(path)
-    try:
-        return list(schema.names)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: a column's name is not UTF-8 ({error}); write it as UTF-8") from None
 
 
 def _values(path: Path, column: pa.ChunkedArray) -> list[Any]:

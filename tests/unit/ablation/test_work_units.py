@@ -50,6 +50,27 @@ def test_every_mask_meets_every_pair_once(lengths, masks, chunk_tokens, interven
     assert (met == 1).all()
 
 
+@given(
+    lengths=st.lists(st.integers(4, 9), min_size=1, max_size=20),
+    chunk_tokens=st.integers(1, 40),
+    interventions=st.integers(1, 40),
+    share_called=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_call_is_in_one_unit_and_no_unit_holds_pairs_without(lengths, chunk_tokens, interventions, share_called):
+    encoded, masks = random_pairs(lengths), random_masks(30, 0)
+    calls = np.random.default_rng(1).random((len(masks), len(lengths))) < share_called
+    sweep = Sweep(encoded, Treatments.of_masks(masks), calls=calls)
+    met = np.zeros(calls.shape, dtype=int)
+    for place in sweep.places(chunk_tokens, interventions):
+        unit = sweep.unit(place)
+        assert len(set(unit.encoded.lengths)) == 1
+        assert len(unit.encoded) == 1 or unit.encoded.lengths.sum() <= chunk_tokens
+        assert unit.calls.any(axis=0).all()
+        met[np.ix_(place.rows, place.pairs)] += unit.calls
+    np.testing.assert_array_equal(met, calls)
+
+
 def test_runs_follow_the_prefix_tree():
     """Neighbours share as many first layers as the leaves of the whole tree do."""
     rows = Treatments.of_masks(np.concatenate([UNMASKED, random_masks(40, 1)]))

@@ -14,7 +14,7 @@ from pipeline.ablation.engine import AblationEngine
 from pipeline.ablation.local_workers import LocalBackend
 from pipeline.ablation.precision import BFLOAT16, FLOAT32
 from pipeline.ablation.ray_workers import RayBackend
-from pipeline.ablation.sweep import AblationTarget, TunedModel, sweep_workers
+from pipeline.ablation.sweep import AblationTarget, TunedModel, rounded_sweep, sweep_workers
 from pipeline.ablation.unit_worker import UnitWorker
 from pipeline.ablation.work_units import Sweep, Treatments
 from pipeline.ablation.workers import MAX_LOSSES, GivenUp, Task, ThisProcess, WorkerFailed, WorkerLost, WorkerPool
@@ -147,7 +147,7 @@ def test_what_is_begun_is_given_up_once_nobody_waits():
 def test_the_engine_stops_within_a_unit_that_is_given_up():
     given_up = Event()
     given_up.set()
-    sweep = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None, np.zeros(len(MASKS), dtype=bool))
+    sweep = Sweep(PAIRS, Treatments.of_masks(MASKS))
     with pytest.raises(GivenUp):
         ablation_engine(MODEL, 60).evaluate_unit(sweep.unit(sweep.places(15, 100)[0]), given_up)
 
@@ -156,10 +156,21 @@ def test_side_by_side_gives_the_bytes_of_one_after_another():
     assert sweep(ThisProcess(1, 4)) == sweep(ThisProcess(1))
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_single_calls_are_the_same_bytes_whoever_evaluates_them(size):
+    calls, simulation = np.random.default_rng(2).random((1 + len(MASKS), len(PAIRS))) < 0.2, Simulation()
+    here, side_by_side, pool = (
+        engine(workers).evaluate_calls(PAIRS, MASKS, calls).tobytes()
+        for workers in (ThisProcess(), ThisProcess(torch.get_num_threads(), 3), WorkerPool(simulation, size))
+    )
+    assert here == side_by_side == pool
+    assert len(simulation.tasks) > 8
+
+
 @pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16], ids=lambda precision: precision.name)
 def test_a_worker_evaluates_in_the_precision_of_its_task(precision):
     here = ablation_engine(MODEL, 60, precision)
-    everything = Sweep(PAIRS, Treatments.of_masks(MASKS), None, None, np.zeros(len(MASKS), dtype=bool))
+    everything = Sweep(PAIRS, Treatments.of_masks(MASKS))
     unit = everything.unit(everything.places(15, 100)[0])
     threads = torch.get_num_threads()
     found = UnitWorker(MODEL, threads).evaluate(Task(0, precision, 60, unit))
@@ -239,6 +250,21 @@ def test_a_killed_sweep_resumes_with_another_number_of_workers(tmp_path):
     resumed = replace(engine(WorkerPool(simulation, 4)), cache=cache).evaluate(PAIRS, MASKS)
     assert simulation.numbers == sorted(set(range(UNITS)) - finished)
     assert resumed.logits.tobytes() == sweep(ThisProcess())
+
+
+def test_close_calls_of_a_killed_sweep_resume(tmp_path):
+    close = np.random.default_rng(2).random((1 + len(MASKS), len(PAIRS))) < 0.5
+    decisions = SimpleNamespace(margins=lambda logits: np.where(close, 0, np.inf))
+    rounded = ablation_engine(MODEL, 60, BFLOAT16, cache=sweep_cache.SweepCache(tmp_path), unit_interventions=7)
+    pool = WorkerPool(Simulation(fails_on=[9], error=WorkerFailed), 1)  # of the unmasked model there are 8 units
+    with pytest.raises(WorkerFailed, match="on unit 9"):
+        rounded_sweep(engine(pool), rounded, PAIRS, MASKS, decisions)
+    simulation = Simulation()
+    resumed = rounded_sweep(engine(WorkerPool(simulation, 1)), rounded, PAIRS, MASKS, decisions)
+    numbers = [task.number for task in simulation.tasks]
+    assert numbers == [*range(8), *range(9, 3 * len(set(PAIRS.lengths)))]
+    whole = rounded_sweep(engine(ThisProcess()), replace(rounded, cache=None), PAIRS, MASKS, decisions)
+    assert resumed.logits.tobytes() == whole.logits.tobytes()
 
 
 def test_no_worker_is_started_where_nothing_is_left_to_do(tmp_path):

@@ -316,7 +316,7 @@ def test_parquet_text_that_is_not_utf8(tmp_path):
     with pytest.raises(InputError, match="row 2: text is not UTF-8"):
         read_table(path, COLUMNS, [], GRADES)
     path.write_bytes(path.read_bytes().replace(b"grade", b"gra\xe2:"))
-    with pytest.raises(InputError, match=r"t\.parquet: a column's name is not UTF-8"):
+    with pytest.raises(InputError, match="not a readable parquet file: 'utf-8' codec can't decode byte 0xe2"):
         read_table(path, COLUMNS, [], GRADES)
 
 
