@@ -40,7 +40,7 @@ class _Parents:
     def __init__(self, expansion: NormalisedLinear | None, context: Tensor, projected: Tensor):
         self.context, self.projected, self.expansion = context, projected, expansion
         # A parent and its image, for the next piece, which may begin with its children.
-        self._last = -1, projected[:0]
+        self._last = -1, projected.new_empty(0)
 
     def cls(self) -> Self:
         """The same at [CLS] alone."""
@@ -49,17 +49,18 @@ class _Parents:
     def images(self, numbers: np.ndarray) -> Tensor:
         """Images of parents by their numbers [child], which rise from call to call; [child, pair, position, image]."""
         assert self.expansion is not None, "there are no images"
-        present, index = np.unique(numbers, return_inverse=True)
         number, image = self._last
-        parts = [image] if number == present[0] else []
-        missing = present[len(parts) :].tolist()
-        if missing:
-            filled = missing + missing[-1:] * (filled_size(len(missing)) - len(missing))
-            parts.append(self.expansion.image(self.projected[on_device(np.array(filled), self.projected.device)]))
-        rows = parts[0] if len(parts) == 1 else torch.cat(parts)
-        last = len(present) - 1
-        self._last = int(present[last]), rows[last : last + 1].clone()
-        return rows[on_device(index, rows.device)]
+        known = np.searchsorted(numbers, number, side="right")  # children of the piece's before, which come first
+        images = self.projected.new_empty((len(numbers), *self.projected.shape[1:-1], self.expansion.heads.shape[-1]))
+        if known:
+            images[:known] = image
+        if known < len(numbers):
+            present, index = np.unique(numbers[known:], return_inverse=True)
+            filled = np.pad(present, (0, filled_size(len(present)) - len(present)), mode="edge")
+            fresh = self.expansion.image(self.projected[on_device(filled, image.device)])
+            torch.index_select(fresh, 0, on_device(index, image.device), out=images[known:])
+            self._last = int(present[-1]), fresh[len(present) - 1].clone()
+        return images
 
 
 class Successors(NamedTuple):
@@ -108,13 +109,16 @@ class TreeWalk:
             self.see(layer, nodes, rows)
         context = block.read_first(states, rows) if cls_suffices else block.attend(states)
         projected = block.project(context, states[:, :, : context.shape[2]])
+        del states  # nobody holds them while the layers above are walked
         parents = _Parents(block.feed_forward.expansion, context, projected)
-        for successors in self._successors(layer, nodes, parents):
+        for numbers, children, behind in self._successors(layer, nodes, parents):
             if is_last:
-                yield successors
-            else:
-                for leaves in self.leaves(successors.states, successors.nodes, layer + 1):
-                    yield leaves._replace(parents=successors.parents[leaves.parents])
+                yield Successors(numbers, children, behind)
+                continue
+            above = self.leaves(behind, children, layer + 1)
+            del behind
+            for leaves in above:
+                yield leaves._replace(parents=numbers[leaves.parents])
 
     def _successors(self, layer: int, nodes: list[StateNode], parents: _Parents) -> Iterator[Successors]:
         """The nodes behind the layer, at most `stack` at a time."""

@@ -1,4 +1,7 @@
 import contextlib
+import weakref
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -78,6 +81,31 @@ def test_ten_times_the_calls_need_no_more_launches():
             engine.evaluate_calls(random_pairs([9] * count), masks, calls)
         launches.append(counted.launches)
     assert launches[1] <= 1.1 * launches[0]
+
+
+def test_a_layers_states_are_gone_while_the_layers_above_are_walked():
+    """Else they would be alive in every layer at once: a third of what a deep model's walk holds."""
+    engine, masks = ablation_engine(random_classifier("bert", layers=4), 64), np.ones((9, 4, 3))
+    masks[:, :3].reshape(9, 9)[np.diag_indices(9)] = 0
+    layers, entered = engine.encoder.layers, [[], [], [], []]
+    for number, layer in enumerate(layers):
+        layers[number] = replace(layer, norm=partial(_noted, entered[number]))
+    alive = []
+    engine.encoder.layers[3] = replace(
+        layers[3], norm=lambda states: alive.append([_count(below) for below in entered[1:3]]) or states
+    )
+    engine.evaluate(random_pairs([9] * 4), masks)
+    assert len(alive) > 9
+    assert alive == [[0, 0]] * len(alive)
+
+
+def _noted(entered: list[weakref.ref], states: torch.Tensor) -> torch.Tensor:
+    entered.append(weakref.ref(states))
+    return states
+
+
+def _count(entered: list[weakref.ref]) -> int:
+    return sum(state() is not None for state in entered)
 
 
 @given(seed=st.integers(0, 1000), layers=st.integers(1, 4), batch_tokens=st.sampled_from([1, 64, 10_000]))
