@@ -171,9 +171,9 @@ class Sweep:
         """The pairs that are called under some of the rows in chunks, those with the most tokens called first."""
         lengths = self.encoded.lengths
         called = np.ones_like(lengths) if self.calls is None else self.calls[rows].sum(axis=0)
-        pairs = np.flatnonzero(called)
+        pairs, tokens = np.flatnonzero(called), lengths * called
         chunks = [pairs[chunk] for chunk in same_length_chunks(lengths[pairs], chunk_tokens)]
-        return sorted(chunks, key=lambda chunk: -int((lengths * called)[chunk].sum()))
+        return sorted(chunks, key=lambda chunk: -int(tokens[chunk].sum()))
 
     def _runs(self, rows: np.ndarray, interventions: int) -> list[np.ndarray]:
         """Cut rows into runs of at most `interventions`."""

@@ -87,13 +87,11 @@ def test_a_layers_states_are_gone_while_the_layers_above_are_walked():
     """Else they would be alive in every layer at once: a third of what a deep model's walk holds."""
     engine, masks = ablation_engine(random_classifier("bert", layers=4), 64), np.ones((9, 4, 3))
     masks[:, :3].reshape(9, 9)[np.diag_indices(9)] = 0
-    layers, entered = engine.encoder.layers, [[], [], [], []]
-    for number, layer in enumerate(layers):
-        layers[number] = replace(layer, norm=partial(_noted, entered[number]))
-    alive = []
-    engine.encoder.layers[3] = replace(
-        layers[3], norm=lambda states: alive.append([_count(below) for below in entered[1:3]]) or states
-    )
+    layers, entered, alive = engine.encoder.layers, [[], []], []
+    layers[1:3] = [
+        replace(layer, norm=partial(_noted, noted)) for layer, noted in zip(layers[1:3], entered, strict=True)
+    ]
+    layers[3] = replace(layers[3], norm=lambda states: alive.append(list(map(_count, entered))) or states)
     engine.evaluate(random_pairs([9] * 4), masks)
     assert len(alive) > 9
     assert alive == [[0, 0]] * len(alive)
